@@ -1,0 +1,49 @@
+# Sendwright in two commands: `make run` and `make test`. `make help` lists the rest.
+
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+
+# The first Python from 3.11 on; up to 3.13 preferred, for which an embedded Redis exists everywhere.
+FIND_PYTHON = for range in "(3,11) <= v < (3,14)" "v >= (3,11)" "True"; do \
+	for name in python3 python3.13 python3.12 python3.11 python3.14 python; do \
+	"$$name" -c "import sys; v = sys.version_info[:2]; sys.exit(not ($$range))" 2>/dev/null \
+	&& echo "$$name" && exit; done; done
+PYTHON := $(or $(PYTHON),$(shell $(FIND_PYTHON)))
+
+.PHONY: help run test lint types format lock environment dev-environment clean
+
+help: ## Say what each command does
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
+
+run: environment ## Start the portal, its worker, Redis and the local Google; Ctrl-C ends all
+	@exec $(BIN)/python -m portal.launch
+
+test: dev-environment ## Check style, types and house rules, and run every test
+	@CHROMIUM_PATH="$$($(BIN)/python -m tools.chromium --install)" && export CHROMIUM_PATH \
+	&& $(MAKE) --no-print-directory lint types \
+	&& $(BIN)/python -m pytest
+
+lint: dev-environment ## Check the style of the code
+	@$(BIN)/python -m ruff check --quiet .
+	@$(BIN)/python -m ruff format --check --quiet . || { echo "Run: make format"; exit 1; }
+
+types: dev-environment ## Check the types of the code
+	@$(BIN)/python -m mypy
+
+format: dev-environment ## Put the code into the house style
+	@$(BIN)/python -m ruff check --quiet --fix .
+	@$(BIN)/python -m ruff format --quiet .
+
+lock: ## Lock requirements*.in again, newest versions that fit, with hashes
+	@tools/lock
+
+clean: ## Remove .venv and caches; the data in var/ stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis test-results
+
+environment:
+	@test -n "$(PYTHON)" || { echo "sendwright: Python was not found. Install Python 3.11 or newer, then start again." >&2; exit 1; }
+	@$(PYTHON) tools/environment.py requirements.txt
+
+dev-environment: environment
+	@$(PYTHON) tools/environment.py requirements-dev.txt

@@ -11,6 +11,18 @@ import sys
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+#: How the tests start it: without its own errands, and without the sandbox that root and many
+#: containers cannot have. It only ever opens pages of this machine.
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
+)
 NONE = (
     "No Chromium was found for the browser tests, and none could be installed. "
     "Install Chromium or Google Chrome, or set CHROMIUM_PATH to one."

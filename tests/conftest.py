@@ -1,0 +1,185 @@
+"""What every test may ask for: real stores, a portal on them, a browser, and no way out.
+
+Servers live for the whole run; what is in them lives for one test.
+"""
+
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from redis import Redis
+
+from portal.config import Config
+from tests import servers
+from tools import chromium
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from flask.testing import FlaskClient
+
+    from portal.sandbox.server import SandboxServer
+
+STORES = ("sqlite", "postgresql")
+LOOPBACK = ("127.", "::1", "localhost")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "sqlite_only: its subject does not depend on the store")
+    # Asked to end, leave by the door, so that every server is stopped on the way.
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("asked to end", returncode=143))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every test that reaches a database runs on each of the two, unless it says otherwise."""
+    if "store" in metafunc.fixturenames:
+        only = metafunc.definition.get_closest_marker("sqlite_only")
+        metafunc.parametrize("store", STORES[:1] if only else STORES)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_way_out() -> Iterator[None]:
+    """A test that talks to anything but this machine fails."""
+    connect, lookup = socket.socket.connect, socket.getaddrinfo
+
+    def guarded_connect(self: socket.socket, address: Any) -> None:
+        if self.family != socket.AF_UNIX and not str(address[0]).startswith(LOOPBACK):
+            raise AssertionError(f"a test tried to reach {address}")
+        connect(self, address)
+
+    def guarded_lookup(host: Any, *rest: Any, **more: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        if name and not name.startswith((*LOOPBACK, "0.0.0.0")):
+            raise AssertionError(f"a test tried to look up {name}")
+        return lookup(host, *rest, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded_connect)
+        patch.setattr(socket, "getaddrinfo", guarded_lookup)
+        yield
+
+
+# Stores
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[servers.Postgres]:
+    with servers.postgres() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: servers.Postgres) -> Iterator[str]:
+    """The name of a migrated, empty database to copy."""
+    name = "sendwright_template"
+    with postgres.database(name) as address:
+        servers.migrate(address)
+        yield name
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated, empty database file to copy."""
+    path = tmp_path_factory.mktemp("template") / "sendwright.sqlite3"
+    servers.migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def database(store: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a database with tables and nothing in them, one of its own for each test."""
+    if store == "sqlite":
+        yield from _fresh_sqlite(request)
+    else:
+        yield from _fresh_postgresql(request)
+
+
+def _fresh_sqlite(request: pytest.FixtureRequest) -> Iterator[str]:
+    template: Path = request.getfixturevalue("sqlite_template")
+    folder: Path = request.getfixturevalue("tmp_path")
+    copy = folder / "sendwright.sqlite3"
+    copy.write_bytes(template.read_bytes())
+    yield f"sqlite:///{copy}"
+
+
+def _fresh_postgresql(request: pytest.FixtureRequest) -> Iterator[str]:
+    template: str = request.getfixturevalue("postgres_template")
+    server: servers.Postgres = request.getfixturevalue("postgres")
+    with server.database("sendwright_test", template) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    with servers.redis_server() as address:
+        yield address
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> str:
+    """The address of an empty Redis."""
+    Redis.from_url(redis_server).flushall()
+    return redis_server
+
+
+# The portal
+
+
+@pytest.fixture
+def config(database: str, redis_url: str) -> Config:
+    return servers.config_of(DATABASE_URL=database, REDIS_URL=redis_url)
+
+
+@pytest.fixture
+def app(config: Config) -> Iterator["Flask"]:
+    """The portal on empty stores. No context is pushed: each request brings its own."""
+    from portal.extensions import db
+
+    made = servers.make_app(config)
+    yield made
+    with made.app_context():
+        db.session.remove()
+        db.engine.dispose()
+
+
+@pytest.fixture
+def client(app: "Flask") -> "FlaskClient":
+    return app.test_client()
+
+
+@pytest.fixture
+def local_google() -> Iterator["SandboxServer"]:
+    """A local Google with its seed accounts, on a free port."""
+    from portal.sandbox.server import SandboxServer
+
+    with SandboxServer() as running:
+        yield running
+
+
+@pytest.fixture
+def live(sqlite_template: Path, tmp_path: Path) -> Iterator[servers.Live]:
+    """A whole Sendwright of this test's own: portal over HTTP, local Google, worker, Redis."""
+    copy = tmp_path / "live.sqlite3"
+    copy.write_bytes(sqlite_template.read_bytes())
+    with (
+        servers.redis_server() as redis_url,
+        servers.live_portal(tmp_path, f"sqlite:///{copy}", redis_url) as running,
+    ):
+        yield running
+
+
+# The browser (pytest-playwright makes `browser`, `context` and `page` from these)
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    path = chromium.find()
+    assert path, chromium.NONE
+    return {**browser_type_launch_args, "executable_path": path, "args": list(chromium.QUIET)}
+
+
+@pytest.fixture(scope="session")
+def browser_context_args(browser_context_args: dict[str, Any]) -> dict[str, Any]:
+    return {**browser_context_args, "locale": "en-AU", "timezone_id": "Australia/Sydney"}

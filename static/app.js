@@ -1,0 +1,191 @@
+/* What a page cannot do by itself. Every page works without this file; it only makes things quicker.
+   No inline handlers anywhere: controls say what they want with data-… attributes. */
+(() => {
+  "use strict";
+  const KEPT = "sendwright:kept:";
+  const A_WEEK = 7 * 24 * 3600 * 1000;
+  const on = (name, act) => document.addEventListener(name, act);
+  const say = (text) => {
+    const status = document.getElementById("status");
+    if (!status) return;
+    status.textContent = text;
+    clearTimeout(say.timer);
+    say.timer = setTimeout(() => { if (status.textContent === text) status.textContent = ""; }, 6000);
+  };
+
+  /* Copy: <button data-copy="text"><span data-copied="Copied">Copy</span></button> */
+  async function copy(button) {
+    const text = button.dataset.copy;
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      const box = document.createElement("textarea");
+      box.value = text;
+      document.body.append(box);
+      box.select();
+      document.execCommand("copy"); // the only way left on a plain http address in the office
+      box.remove();
+      button.focus();
+    }
+    const words = button.querySelector("[data-copied]");
+    if (words && !words.dataset.before) {
+      words.dataset.before = words.textContent;
+      words.textContent = words.dataset.copied;
+      setTimeout(() => { words.textContent = words.dataset.before; delete words.dataset.before; }, 2500);
+    }
+    say("Copied");
+  }
+
+  /* Dialogs: <a href="/the/same/as/a/page" data-dialog="id">; without script the link is followed. */
+  function open(control, event) {
+    const dialog = document.getElementById(control.dataset.dialog);
+    if (!dialog || !dialog.showModal) return;
+    event.preventDefault();
+    dialog.showModal();
+  }
+
+  /* A document's lines: <tbody data-lines>, <template data-line> with __n__, buttons data-add, data-drop.
+     Without script the same buttons submit the form and the server answers with the lines changed. */
+  function addLine(button, event) {
+    const editor = button.closest("[data-editor]");
+    const body = editor?.querySelector("[data-lines]");
+    const pattern = editor?.querySelector("template[data-line]");
+    if (!body || !pattern) return;
+    event.preventDefault();
+    const next = Number(body.dataset.next || body.rows.length);
+    body.dataset.next = next + 1;
+    body.insertAdjacentHTML("beforeend", pattern.innerHTML.replaceAll("__n__", next));
+    body.lastElementChild.querySelector("input, textarea")?.focus();
+    changed(body);
+  }
+  function dropLine(button, event) {
+    const row = button.closest("tr");
+    const body = row?.closest("[data-lines]");
+    if (!body) return;
+    event.preventDefault();
+    if (body.rows.length === 1) {
+      row.querySelectorAll("input, textarea").forEach((one) => { one.value = one.dataset.empty || ""; });
+      row.querySelector("input, textarea")?.focus();
+    } else {
+      const near = row.nextElementSibling || row.previousElementSibling;
+      row.remove();
+      near.querySelector("[data-drop]")?.focus();
+      say("Line removed");
+    }
+    changed(body);
+  }
+  const changed = (element) => element.dispatchEvent(new Event("input", { bubbles: true }));
+
+  on("click", (event) => {
+    const control = event.target.closest("[data-copy], [data-dialog], [data-add], [data-drop], [data-close], [data-print]");
+    if (!control) return;
+    if ("copy" in control.dataset) copy(control);
+    else if ("dialog" in control.dataset) open(control, event);
+    else if ("add" in control.dataset) addLine(control, event);
+    else if ("drop" in control.dataset) dropLine(control, event);
+    else if ("close" in control.dataset) control.closest("dialog")?.close();
+    else if ("print" in control.dataset) window.print();
+  });
+
+  /* One press, one deed: a second tap while the first is on its way does nothing. */
+  on("submit", (event) => {
+    const form = event.target;
+    if (event.defaultPrevented || form.method === "dialog" || form.method === "get") return;
+    if (form.dataset.busy) return event.preventDefault();
+    form.dataset.busy = "yes";
+    event.submitter?.setAttribute("aria-busy", "true");
+    if ("forget" in form.dataset) forget();
+    else mark(form);
+  });
+  const idle = () => document.querySelectorAll("form[data-busy]").forEach((form) => {
+    delete form.dataset.busy;
+    form.querySelectorAll("[aria-busy]").forEach((one) => one.removeAttribute("aria-busy"));
+  });
+  window.addEventListener("pageshow", idle);
+  on("htmx:finally:request", idle);
+
+  /* Regions that refresh themselves rest while nobody looks. */
+  on("htmx:before:request", (event) => {
+    const asks = event.target.getAttribute?.("hx-trigger") || "";
+    if (document.hidden && asks.includes("every")) event.preventDefault();
+  });
+  on("htmx:error", (event) => {
+    if (!event.detail?.ctx) return;
+    const polls = event.target.getAttribute?.("hx-trigger")?.includes("every");
+    say(polls ? "No connection. This page catches up when it is back." : "No connection. Nothing was sent; try again.");
+  });
+
+  /* What was typed survives a dead battery: <form data-keep="invoice/new">. */
+  const store = (() => { try { return window.localStorage; } catch { return null; } })();
+  const typed = (form) => JSON.stringify([...new FormData(form)].filter(([name, value]) =>
+    name !== "csrf_token" && typeof value === "string"));
+  const secret = (form) => form.querySelector("[type=password]");
+  const read = (key) => { try { return JSON.parse(store.getItem(key)); } catch { return null; } };
+  function keep(form) {
+    if (store && !secret(form)) {
+      try { store.setItem(KEPT + form.dataset.keep, JSON.stringify({ at: Date.now(), form: typed(form) })); } catch { /* full */ }
+    }
+  }
+  function mark(form) {
+    const kept = store && form.dataset.keep && read(KEPT + form.dataset.keep);
+    if (kept) store.setItem(KEPT + form.dataset.keep, JSON.stringify({ ...kept, sent: true }));
+  }
+  function forget() {
+    if (store) Object.keys(store).filter((key) => key.startsWith(KEPT)).forEach((key) => store.removeItem(key));
+  }
+  function restore(form, kept) {
+    for (const [name, value] of JSON.parse(kept.form)) {
+      const field = form.elements[name];
+      if (!field) {
+        const add = form.querySelector("[data-add]");
+        if (add && /-\d+-/.test(name)) add.click();
+      }
+      const fields = form.elements[name];
+      if (!fields) continue;
+      const boxes = fields.length !== undefined && !fields.options ? [...fields] : [fields];
+      boxes.forEach((one) => {
+        if (one.type === "checkbox" || one.type === "radio") one.checked = one.checked || one.value === value;
+        else if (one.type !== "hidden" && one.type !== "file") one.value = value;
+      });
+    }
+    say("What you typed is back");
+  }
+  function offer() {
+    if (!store) return;
+    const forms = [...document.querySelectorAll("form[data-keep]")];
+    for (const key of Object.keys(store).filter((one) => one.startsWith(KEPT))) {
+      const kept = read(key);
+      const form = forms.find((one) => KEPT + one.dataset.keep === key);
+      if (!kept || Date.now() - kept.at > A_WEEK || (kept.sent && !form)) { store.removeItem(key); continue; }
+      if (!form || form.querySelector(".problems") || document.querySelector(".problems")) continue;
+      if (kept.form === typed(form)) { store.removeItem(key); continue; }
+      const row = document.createElement("div");
+      row.className = "notice fresh";
+      row.innerHTML = '<span></span><div><p></p><div class="row"><button class="btn" type="button">Bring it back</button><button class="btn quiet" type="button">Throw it away</button></div></div>';
+      row.querySelector("p").textContent = `You began to write here at ${new Date(kept.at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })} and it was not saved.`;
+      const [back, away] = row.querySelectorAll("button");
+      back.addEventListener("click", () => { restore(form, kept); row.remove(); });
+      away.addEventListener("click", () => { store.removeItem(key); row.remove(); });
+      form.prepend(row);
+    }
+  }
+  on("input", (event) => {
+    const form = event.target.closest?.("form[data-keep]");
+    if (!form) return;
+    clearTimeout(form.keeping);
+    form.keeping = setTimeout(() => keep(form), 500);
+  });
+
+  /* The summary of what is wrong is read first. */
+  const attended = new WeakSet();
+  function attend() {
+    const summary = document.querySelector("[data-focus]");
+    if (!summary || attended.has(summary)) return; // a region that polls must not pull the focus back
+    attended.add(summary);
+    summary.focus();
+  }
+  on("htmx:after:swap", attend);
+  const begin = () => { offer(); attend(); };
+  if (document.readyState === "loading") on("DOMContentLoaded", begin);
+  else begin();
+})();

@@ -172,11 +172,11 @@ def start(launch: Launch, sockets: Path) -> None:
     local = LOCAL_CLIENT["GOOGLE_CLIENT_ID"] == launch.config.GOOGLE_CLIENT_ID
     redis = start_redis(launch, sockets)
     google = start_local_google(launch) if local else "not started: GOOGLE_CLIENT_ID is set"
+    await_redis(launch)
     sign_ins = prepare_database(launch)
     start_portal(launch)
     start_worker(launch)
 
-    await_redis(launch)
     say_ready("Redis", redis)
     if local:
         await_page(launch, "The local Google", google)
@@ -326,8 +326,12 @@ def await_redis(launch: Launch) -> None:
             return False
 
     shown = without_password(launch.config.REDIS_URL)
-    seconds = READY_SECONDS if launch.support else 5.0
+    seconds = 5.0 if redis_was_named(launch) else READY_SECONDS
     await_ready(launch, answers, f"Redis at {shown} does not answer; REDIS_URL names it.", seconds)
+
+
+def redis_was_named(launch: Launch) -> bool:
+    return all(child.name != "Redis" for child in launch.support)
 
 
 def await_page(launch: Launch, name: str, address: str) -> None:

@@ -3,6 +3,7 @@
 Nothing here is an imitation: PostgreSQL, Valkey, the portal behind HTTP, its worker.
 """
 
+import atexit
 import base64
 import contextlib
 import importlib
@@ -80,6 +81,7 @@ def postgres() -> Iterator[Postgres]:
             yield running
         finally:
             server.cleanup()
+            atexit.unregister(server._cleanup)  # it would make its directory anew
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ from redis import Redis, RedisError
 
 from portal.children import Child, end_all
 from portal.config import Config
-from portal.launch import redis_options, redis_program
+from portal.parts import redis_options, redis_program
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from portal import children, launch
+from portal import children, parts
 from portal.keys import complete_keys
 from tests.servers import ROOT
 
@@ -260,8 +260,8 @@ def test_a_key_that_was_given_is_neither_made_nor_kept(tmp_path: Path) -> None:
 
 
 def test_passwords_are_not_shown() -> None:
-    assert launch.without_password("redis://:hush@cache:6379/0") == "redis://:***@cache:6379/0"
-    shown = launch.shown_database("postgresql+psycopg://us:hush@db/sendwright")
+    assert parts.without_password("redis://:hush@cache:6379/0") == "redis://:***@cache:6379/0"
+    shown = parts.shown_database("postgresql+psycopg://us:hush@db/sendwright")
     assert "hush" not in shown
     assert "db/sendwright" in shown
 

@@ -19,7 +19,7 @@ OLDEST = (3, 11)
 def main(names):
     if sys.version_info[:2] < OLDEST:
         version = ".".join(str(part) for part in sys.version_info[:2])
-        stop("Sendwright needs Python 3.11 or newer; " + sys.executable + " is " + version + ".")
+        stop("Python 3.11 or newer is needed; " + sys.executable + " is " + version + ".")
     if not outdated(names):
         return
     if not works() or any(recorded(name) for name in outdated(names)):

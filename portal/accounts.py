@@ -1,0 +1,91 @@
+"""Accounts: the people who sign in, and who of them may do what."""
+
+import secrets
+from enum import StrEnum
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerifyMismatchError
+from flask_login import UserMixin
+from sqlalchemy import func, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.extensions import Base, db, login
+from portal.senders import Person
+
+_hasher = PasswordHasher()
+# Checked when nobody has the address, so that an unknown address takes as long as a wrong password.
+_NOBODY = _hasher.hash(secrets.token_hex(16))
+
+
+class Role(StrEnum):
+    """What a person does here."""
+
+    MANAGER = "manager"
+    STAFF = "staff"
+
+
+class User(UserMixin, Base):
+    """A person of the company who signs in. Their e-mail is also their User send-from address."""
+
+    __tablename__ = "users"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    role: Mapped[str] = mapped_column(default=Role.STAFF)
+    password_hash: Mapped[str]
+    active: Mapped[bool] = mapped_column(default=True)
+    session_key: Mapped[str] = mapped_column(default=lambda: secrets.token_hex(16))
+
+    @property
+    def is_active(self) -> bool:
+        return self.active
+
+    @property
+    def is_manager(self) -> bool:
+        return self.role == Role.MANAGER
+
+    @property
+    def person(self) -> Person:
+        return Person(self.id, self.name, self.email)
+
+    def get_id(self) -> str:
+        """What the session cookie holds: a new session_key ends every session of this person."""
+        return f"{self.id}:{self.session_key}"
+
+
+def add_user(email: str, name: str, role: Role, password: str) -> User:
+    """Make a person who can sign in. The caller commits."""
+    user = User(
+        email=email.strip().lower(), name=name.strip(), role=role, password_hash=hashed(password)
+    )
+    db.session.add(user)
+    return user
+
+
+def hashed(password: str) -> str:
+    return _hasher.hash(password)
+
+
+def sign_in(email: str, password: str) -> User | None:
+    """The active person with this address and password, or None. Takes the same time either way."""
+    user = db.session.scalar(select(User).where(func.lower(User.email) == email.strip().lower()))
+    stored = user.password_hash if user else _NOBODY
+    try:
+        _hasher.verify(stored, password)
+    except (VerifyMismatchError, InvalidHashError):
+        return None
+    return user if user and user.active else None
+
+
+@login.user_loader  # type: ignore[untyped-decorator]
+def _load(session_id: str) -> User | None:
+    user_id, _, key = session_id.partition(":")
+    user = db.session.get(User, int(user_id)) if user_id.isdigit() else None
+    if user is None or not secrets.compare_digest(user.session_key, key):
+        return None
+    return user if user.active else None
+
+
+def active_people() -> list[User]:
+    return list(db.session.scalars(select(User).where(User.active).order_by(User.name)))

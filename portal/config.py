@@ -1,0 +1,170 @@
+"""The settings of one installation, read once from the environment (and an optional ./.env).
+
+Every value is checked before anything starts: a bad or misspelt one raises ConfigProblem, whose
+message names the variable and says what to write instead.
+"""
+
+import base64
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+ROOT = Path(__file__).resolve().parent.parent
+GOOGLE_DISCOVERY = "https://accounts.google.com/.well-known/openid-configuration"
+
+
+class ConfigProblem(Exception):
+    """A setting the portal cannot start with; the message is meant for the operator."""
+
+
+class Config(BaseModel):
+    """Typed settings. Upper-case names are the environment variables of the same name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    SECRET_KEY: str = Field(min_length=32)
+    TOKEN_KEYS: dict[str, bytes]
+    DATABASE_URL: str = f"sqlite:///{ROOT}/var/sendwright.sqlite3"
+    REDIS_URL: str = ""
+    PUBLIC_URL: str = "http://127.0.0.1:8000"
+    PORT: int = Field(8000, ge=1, le=65535)
+
+    GOOGLE_CLIENT_ID: str = ""
+    GOOGLE_CLIENT_SECRET: str = ""
+    GOOGLE_DISCOVERY_URL: str = GOOGLE_DISCOVERY
+    GMAIL_API_URL: str = "https://gmail.googleapis.com"
+    GMAIL_WEB_URL: str = "https://mail.google.com"
+    SANDBOX_PORT: int = Field(8025, ge=1, le=65535)
+
+    #: Seconds one call to a provider may take, the whole answer included.
+    PROVIDER_TIMEOUT: float = Field(30, gt=0, le=120)
+    #: Seconds a worker owns what it claimed; reliability asks for at least five provider timeouts.
+    LEASE_SECONDS: float = Field(180, gt=0, le=3600)
+    #: Seconds to wait before an unclear outcome is looked up (Gmail's own lists lag behind).
+    SETTLE_GRACE: float = Field(120, ge=0, le=3600)
+    #: Seconds between two rounds of the sweeper.
+    SWEEP_SECONDS: float = Field(15, gt=0, le=300)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, dotenv: Path | None = None) -> Self:
+        """Read the settings. Raises ConfigProblem naming the variable that is wrong."""
+        given = {
+            **read_dotenv(dotenv or ROOT / ".env"),
+            **(os.environ if environ is None else environ),
+        }
+        _refuse_misspelt(given)
+        known = {name: given[name] for name in cls.model_fields if given.get(name, "") != ""}
+        try:
+            return cls.model_validate(known)
+        except ValidationError as problem:
+            raise ConfigProblem(_in_plain_words(problem)) from None
+
+    @field_validator("TOKEN_KEYS", mode="before")
+    @classmethod
+    def _token_keys(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return dict(_token_key(part) for part in value.split(",") if part.strip())
+
+    @field_validator("TOKEN_KEYS")
+    @classmethod
+    def _some_token_key(cls, value: dict[str, bytes]) -> dict[str, bytes]:
+        if not value:
+            raise ValueError("needs at least one key, written as name:base64")
+        return value
+
+    @field_validator("DATABASE_URL")
+    @classmethod
+    def _database(cls, value: str) -> str:
+        if value.startswith("postgresql://"):
+            return value.replace("postgresql://", "postgresql+psycopg://", 1)
+        if value.startswith(("sqlite:///", "postgresql+psycopg://")):
+            return value
+        raise ValueError("must start with sqlite:/// or postgresql://")
+
+    @field_validator("REDIS_URL")
+    @classmethod
+    def _redis(cls, value: str) -> str:
+        if value and not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        return value
+
+    @field_validator("PUBLIC_URL", "GMAIL_API_URL", "GMAIL_WEB_URL", "GOOGLE_DISCOVERY_URL")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be a whole web address such as https://portal.example.com")
+        return value.rstrip("/")
+
+    @property
+    def is_local_google(self) -> bool:
+        """Whether the provider is the local Google rather than Google itself."""
+        return urlsplit(self.GOOGLE_DISCOVERY_URL).hostname in ("127.0.0.1", "localhost", "::1")
+
+    @property
+    def is_https(self) -> bool:
+        return self.PUBLIC_URL.startswith("https://")
+
+    def flask_settings(self) -> dict[str, Any]:
+        """What Flask and its extensions read from app.config."""
+        return {
+            "SECRET_KEY": self.SECRET_KEY,
+            "SQLALCHEMY_DATABASE_URI": self.DATABASE_URL,
+            "SESSION_COOKIE_NAME": "__Host-sendwright" if self.is_https else "sendwright",
+            "SESSION_COOKIE_SECURE": self.is_https,
+            "SESSION_COOKIE_HTTPONLY": True,
+            "SESSION_COOKIE_SAMESITE": "Lax",
+            "PERMANENT_SESSION_LIFETIME": 12 * 3600,
+            "WTF_CSRF_TIME_LIMIT": None,
+            "WTF_CSRF_SSL_STRICT": False,
+            "MAX_CONTENT_LENGTH": 30 * 1024 * 1024,
+            "MAX_FORM_MEMORY_SIZE": 2 * 1024 * 1024,
+            "PORTAL": self,
+        }
+
+
+def read_dotenv(path: Path) -> dict[str, str]:
+    """The variables of a .env file, or nothing when there is none."""
+    if not path.is_file():
+        return {}
+    return {name: value for name, value in dotenv_values(path).items() if value is not None}
+
+
+def _token_key(part: str) -> tuple[str, bytes]:
+    name, separator, encoded = part.strip().partition(":")
+    try:
+        key = base64.b64decode(encoded, validate=True)
+    except ValueError:
+        key = b""
+    if not separator or not name.isalnum() or len(key) != 32:
+        raise ValueError("each key is written name:base64 of 32 random bytes, separated by commas")
+    return name, key
+
+
+def _refuse_misspelt(given: Mapping[str, str]) -> None:
+    """Stop at a variable that is almost one of ours: its value would silently not count."""
+    for name in given:
+        if name in Config.model_fields:
+            continue
+        near = difflib.get_close_matches(name, Config.model_fields, n=1, cutoff=0.88)
+        if near and near[0] not in given:
+            raise ConfigProblem(f"{name} is not a setting. Did you mean {near[0]}?")
+
+
+def _in_plain_words(problem: ValidationError) -> str:
+    lines = []
+    for error in problem.errors():
+        name = str(error["loc"][0]) if error["loc"] else "a setting"
+        if error["type"] == "missing":
+            lines.append(f"{name} is not set.")
+        else:
+            said = error["msg"].removeprefix("Value error, ")
+            lines.append(f"{name} {said[0].lower()}{said[1:]}.")
+    return " ".join(lines)

@@ -1,0 +1,502 @@
+"""Dispatch: the intent to send one document once. The row is the queue.
+
+request() freezes everything when somebody presses Send; delivery.py carries it out. A dispatch is
+unique on (document, purpose, sending number), so a double click, a second tab or a colleague lands
+on the same row. Legal moves are drawn in docs/architecture.md.
+"""
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import current_app
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, Text, UniqueConstraint, func, select
+from sqlalchemy import update as sql_update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from portal import mailboxes, policy, queueing
+from portal.accounts import User
+from portal.checks import Problem, Sending, preflight
+from portal.columns import UtcDateTime, now
+from portal.documents import Document, mail, wording
+from portal.envelope import LARGEST_MESSAGE, Envelope, Mailable, seal
+from portal.extensions import Base, db
+from portal.mailboxes import Mailbox
+from portal.people import clean_address
+from portal.senders import Choice, Trouble, find, trouble_with
+
+
+class State(StrEnum):
+    """Where a dispatch stands. The words a person sees are in STATES."""
+
+    QUEUED = "queued"
+    SUBMITTING = "submitting"
+    ACCEPTED = "accepted"
+    HELD = "held"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+    CANCELLED = "cancelled"
+
+
+class Purpose(StrEnum):
+    """What it is sent for: to its recipient, or as a test to whoever pressed the button."""
+
+    DOCUMENT = "document"
+    TEST = "test"
+
+
+@dataclass(frozen=True)
+class StateFacts:
+    """How a state is shown: what it means, and what to do."""
+
+    label: str
+    meaning: str
+    what_to_do: str
+    moving: bool = False
+
+
+STATES = {
+    State.QUEUED: StateFacts("In queue", "It waits for its turn.", "Nothing.", moving=True),
+    State.SUBMITTING: StateFacts("Sending", "It is being handed over.", "Nothing.", moving=True),
+    State.ACCEPTED: StateFacts(
+        "Accepted by Gmail",
+        "Gmail has taken it. That is not yet delivery.",
+        "If it does not arrive, ask the customer to look in their spam folder.",
+    ),
+    State.HELD: StateFacts(
+        "On hold",
+        "It is safe here and was not sent.",
+        "Put the reason right and it goes out by itself.",
+    ),
+    State.REFUSED: StateFacts(
+        "Could not send",
+        "Gmail refused it. It did not leave.",
+        "Read the reason, correct it, and send again.",
+    ),
+    State.UNKNOWN: StateFacts(
+        "Unclear, checking",
+        "The connection broke before Gmail answered. It is never sent again on a guess.",
+        "Nothing yet: the portal looks in Gmail for what became of it.",
+        moving=True,
+    ),
+    State.CANCELLED: StateFacts("Cancelled", "It was not sent.", "Send it again if you want."),
+}
+#: The hold that a person put on, or asked for, rather than a sender that is not ready.
+OPEN_STATES = (State.QUEUED, State.SUBMITTING, State.HELD, State.UNKNOWN)
+
+
+class Proof(StrEnum):
+    """What the sent copy says of its From."""
+
+    UNREAD = "unread"
+    MATCHES = "matches"
+    DIFFERS = "differs"
+    NOT_GRANTED = "not_granted"
+
+
+class Dispatch(Base):
+    """One intent to send, with the frozen message and all that is known of its fate."""
+
+    __tablename__ = "dispatches"
+    __table_args__ = (
+        UniqueConstraint("document_id", "purpose", "sending_number"),
+        Index("ix_dispatches_mailbox_state", "mailbox_id", "state", "id"),
+        Index("ix_dispatches_state", "state", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    document_id: Mapped[int] = mapped_column(ForeignKey("documents.id"))
+    purpose: Mapped[str] = mapped_column(default=Purpose.DOCUMENT)
+    sending_number: Mapped[int]
+    token: Mapped[str] = mapped_column(unique=True)
+
+    state: Mapped[str]
+    state_since: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    state_note: Mapped[str] = mapped_column(Text, default="")
+    hold_code: Mapped[str] = mapped_column(default="")
+    not_before: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    mailbox_id: Mapped[int | None] = mapped_column(ForeignKey("mailboxes.id"))
+    from_email: Mapped[str]
+    from_name: Mapped[str]
+    reason: Mapped[str] = mapped_column(Text)
+    to: Mapped[list[str]] = mapped_column(JSON)
+    cc: Mapped[list[str]] = mapped_column(JSON)
+    subject: Mapped[str]
+    body: Mapped[str] = mapped_column(Text)
+    mime: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    mime_sha256: Mapped[str]
+    mime_size: Mapped[int]
+    pdf_sha256: Mapped[str]
+    document_version: Mapped[int]
+    requested_by_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    requested_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+    attempt: Mapped[int] = mapped_column(default=0)
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    handed_over_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    draft_id: Mapped[str | None]
+    settle_after: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    settle_tries: Mapped[int] = mapped_column(default=0)
+    needs_person: Mapped[bool] = mapped_column(default=False)
+
+    provider_message_id: Mapped[str | None]
+    accepted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    proof: Mapped[str] = mapped_column(default=Proof.UNREAD)
+    proof_tries: Mapped[int] = mapped_column(default=0)
+    proof_from: Mapped[str] = mapped_column(default="")
+    proof_message_id: Mapped[str] = mapped_column(default="")
+
+    document: Mapped[Document] = relationship(lazy="joined")
+    mailbox: Mapped[Mailbox | None] = relationship(lazy="joined")
+    requested_by: Mapped[User] = relationship(lazy="joined")
+    attempts: Mapped[list["Attempt"]] = relationship(order_by="Attempt.id", viewonly=True)
+    events: Mapped[list["Event"]] = relationship(order_by="Event.id", viewonly=True)
+
+    @property
+    def facts(self) -> StateFacts:
+        return STATES[State(self.state)]
+
+    @property
+    def sender(self) -> Mailable:
+        return Mailable(self.from_email, self.from_name)
+
+    @property
+    def is_test(self) -> bool:
+        return self.purpose == Purpose.TEST
+
+    @property
+    def moving(self) -> bool:
+        """Whether its page should keep looking."""
+        waiting_for_proof = self.state == State.ACCEPTED and self.proof == Proof.UNREAD
+        return (self.facts.moving and not self.needs_person) or waiting_for_proof
+
+    def envelope(self) -> Envelope:
+        return Envelope(self.token, self.sender, (*self.to, *self.cc), self.mime)
+
+
+class Attempt(Base):
+    """One try at handing a dispatch over, with the provider's own words."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (UniqueConstraint("dispatch_id", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    dispatch_id: Mapped[int] = mapped_column(ForeignKey("dispatches.id"))
+    number: Mapped[int]
+    worker: Mapped[str]
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    outcome: Mapped[str] = mapped_column(default="")
+    words: Mapped[str] = mapped_column(Text, default="")
+
+
+class Event(Base):
+    """One line of a dispatch's story. Only ever added."""
+
+    __tablename__ = "events"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    dispatch_id: Mapped[int] = mapped_column(ForeignKey("dispatches.id"), index=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    actor: Mapped[str] = mapped_column(default="")
+    text: Mapped[str] = mapped_column(Text)
+
+
+class Blocked(Exception):
+    """The document cannot be sent as it is. Nothing was stored."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__(problems[0].message)
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the person asks for on the send page. sending_number is the one the page showed."""
+
+    sending_number: int
+    to: tuple[str, ...]
+    cc: tuple[str, ...]
+    subject: str
+    body: str
+    purpose: Purpose = Purpose.DOCUMENT
+
+
+# -- asking --------------------------------------------------------------------------------------
+
+
+def next_number(document: Document, purpose: Purpose = Purpose.DOCUMENT) -> int:
+    """The sending number a page shows: 1 first, more for a deliberate further sending."""
+    query = select(func.max(Dispatch.sending_number)).where(
+        Dispatch.document_id == document.id, Dispatch.purpose == purpose
+    )
+    return (db.session.scalar(query) or 0) + 1
+
+
+def request(document: Document, user: User, wish: Wish) -> Dispatch:
+    """Accept a sending: choose, check, freeze, store, ring. The same wish twice is one dispatch.
+
+    Raises Blocked (nothing stored), wording.WordingProblem, people.BadAddress.
+    """
+    earlier = _same(document, wish)
+    if earlier is not None:
+        return earlier
+    choice = policy.choose_for(document.kind, user)
+    problems = preflight(Sending(document, choice, wish.to, wish.cc))
+    if any(problem.blocking for problem in problems):
+        raise Blocked([problem for problem in problems if problem.blocking])
+    dispatch = _frozen(document, user, wish, choice)
+    db.session.commit()  # what was read is over; the row below is written in its own moment
+    try:
+        db.session.add(dispatch)
+        db.session.flush()
+        tell(dispatch.id, _asked_text(dispatch), user.name)
+        if choice.trouble:
+            tell(dispatch.id, f"On hold: {choice.problem}")
+        db.session.commit()
+    except IntegrityError:
+        db.session.rollback()
+        return _same(document, wish) or _raise(RuntimeError("the same dispatch vanished"))
+    queueing.ring()
+    return dispatch
+
+
+def cancel(dispatch: Dispatch, user: User) -> bool:
+    """Take back what has not started. False when it is too late. Commits."""
+    moved = move(dispatch.id, (State.QUEUED, State.HELD), State.CANCELLED)
+    if moved:
+        tell(dispatch.id, "Cancelled before it was sent.", user.name)
+    db.session.commit()
+    return moved
+
+
+def settle(dispatch: Dispatch, user: User, *, left: bool) -> bool:
+    """A person decides what the provider's evidence could not tell. Commits."""
+    if not dispatch.needs_person:
+        return False
+    state = State.ACCEPTED if left else State.REFUSED
+    note = "" if left else "A person found that it did not leave."
+    moved = move(
+        dispatch.id,
+        (State.UNKNOWN,),
+        state,
+        state_note=note,
+        needs_person=False,
+        settle_after=None,
+        proof=Proof.NOT_GRANTED,
+        accepted_at=now() if left else None,
+    )
+    if moved:
+        found = "did leave" if left else "did not leave"
+        tell(dispatch.id, f"Settled by hand: it {found}.", user.name)
+    db.session.commit()
+    return moved
+
+
+def release_ready(limit: int = 500) -> int:
+    """Queue what was on hold and whose address and mailbox are ready now. Commits."""
+    addresses = mailboxes.send_from_addresses()
+    held = db.session.scalars(
+        select(Dispatch).where(Dispatch.state == State.HELD).order_by(Dispatch.id).limit(limit)
+    ).unique()
+    released = 0
+    for one in list(held):
+        found = find(one.from_email, addresses, one.requested_by_id)
+        trouble, problem = trouble_with(one.from_email, found)
+        if trouble is None and found is not None:
+            note = {"hold_code": "", "state_note": "", "mailbox_id": found.mailbox_id}
+            if move(one.id, (State.HELD,), State.QUEUED, **note):
+                tell(one.id, f"{one.from_email} is ready: back in the queue.")
+                released += 1
+        elif problem != one.state_note:
+            values = {"hold_code": trouble or "", "state_note": problem}
+            move(one.id, (State.HELD,), State.HELD, **values)
+    db.session.commit()
+    return released
+
+
+def hold_mailbox(mailbox_id: int, why: str) -> int:
+    """Put a broken mailbox's whole queue on hold. The caller commits."""
+    waiting = (Dispatch.mailbox_id == mailbox_id, Dispatch.state == State.QUEUED)
+    ids = list(db.session.scalars(select(Dispatch.id).where(*waiting)))
+    values = {"hold_code": Trouble.MAILBOX, "state_note": why}
+    return sum(_hold(one, why, values) for one in ids)
+
+
+def _hold(dispatch_id: int, why: str, values: dict[str, Any]) -> bool:
+    moved = move(dispatch_id, (State.QUEUED,), State.HELD, **values)
+    if moved:
+        tell(dispatch_id, f"On hold: {why}")
+    return moved
+
+
+# -- moving --------------------------------------------------------------------------------------
+
+
+def move(
+    dispatch_id: int,
+    allowed: tuple[State, ...],
+    state: State,
+    *conditions: Any,
+    **values: Any,
+) -> bool:
+    """Change a state if it still is one of `allowed`; True when this call changed it."""
+    if state not in allowed:
+        values.setdefault("state_since", now())
+    done = db.session.execute(
+        sql_update(Dispatch)
+        .where(Dispatch.id == dispatch_id, Dispatch.state.in_(allowed), *conditions)
+        .values(state=state, **values)
+        .execution_options(synchronize_session=False)
+    )
+    return done.rowcount == 1
+
+
+def tell(dispatch_id: int, text: str, actor: str = "") -> None:
+    """Add a line to the dispatch's story. The caller commits."""
+    db.session.add(Event(dispatch_id=dispatch_id, text=text, actor=actor))
+
+
+# -- reading -------------------------------------------------------------------------------------
+
+
+def of_document(document: Document) -> list[Dispatch]:
+    """All sendings of a document, newest first, tests included."""
+    query = select(Dispatch).where(Dispatch.document_id == document.id)
+    return list(db.session.scalars(query.order_by(Dispatch.id.desc())).unique())
+
+
+def latest_by_document(ids: list[int]) -> dict[int, Dispatch]:
+    """The last real sending of each document."""
+    newest = (
+        select(func.max(Dispatch.id))
+        .where(Dispatch.document_id.in_(ids), Dispatch.purpose == Purpose.DOCUMENT)
+        .group_by(Dispatch.document_id)
+    )
+    found = db.session.scalars(select(Dispatch).where(Dispatch.id.in_(newest))).unique()
+    return {one.document_id: one for one in found}
+
+
+def needing_attention(limit: int = 20) -> list[Dispatch]:
+    """What somebody should look at: on hold, refused, unclear, or sent under another From."""
+    troubled = Dispatch.state.in_((State.HELD, State.UNKNOWN)) | (Dispatch.proof == Proof.DIFFERS)
+    query = select(Dispatch).where(troubled | (Dispatch.state == State.REFUSED))
+    query = query.where(Dispatch.purpose == Purpose.DOCUMENT)
+    newest = list(db.session.scalars(query.order_by(Dispatch.id.desc()).limit(limit)).unique())
+    latest = latest_by_document([one.document_id for one in newest])
+    return [one for one in newest if latest[one.document_id].id == one.id]
+
+
+def waiting_for(mailbox_id: int) -> int:
+    """How many messages wait for a mailbox."""
+    states = (State.QUEUED, State.HELD, State.UNKNOWN, State.SUBMITTING)
+    query = select(func.count()).where(
+        Dispatch.mailbox_id == mailbox_id, Dispatch.state.in_(states)
+    )
+    return db.session.scalar(query) or 0
+
+
+# -- freezing ------------------------------------------------------------------------------------
+
+
+def _same(document: Document, wish: Wish) -> Dispatch | None:
+    return db.session.scalar(
+        select(Dispatch).where(
+            Dispatch.document_id == document.id,
+            Dispatch.purpose == wish.purpose,
+            Dispatch.sending_number == wish.sending_number,
+        )
+    )
+
+
+def _frozen(document: Document, user: User, wish: Wish, choice: Choice) -> Dispatch:
+    assert choice.sender is not None  # preflight refuses a sending without a sender
+    facts = document.facts()
+    token = uuid.uuid4().hex
+    paper = mail.paper(document, facts)
+    to, cc = _everyone_once(wish)
+    subject = wording.one_line(wish.subject)
+    envelope = seal(
+        token=token,
+        message_id=f"<{token}@{_host()}>",
+        sender=choice.sender,
+        to=[Mailable(one, _name_for(document, one)) for one in to],
+        cc=[Mailable(one) for one in cc],
+        subject=subject,
+        text=wish.body,
+        html=wording.html_body(wish.body, facts, user.name),
+        attachments=[paper, *mail.enclosures(document)],
+    )
+    if len(envelope.mime) > LARGEST_MESSAGE:
+        raise Blocked([_too_large(len(envelope.mime))])
+    return Dispatch(
+        document=document,
+        purpose=wish.purpose,
+        sending_number=wish.sending_number,
+        token=token,
+        state=State.HELD if choice.trouble else State.QUEUED,
+        state_note=choice.problem,
+        hold_code=choice.trouble or "",
+        mailbox_id=choice.mailbox_id,
+        from_email=choice.sender.email,
+        from_name=choice.sender.name,
+        reason=choice.reason,
+        to=to,
+        cc=cc,
+        subject=subject,
+        body=wish.body,
+        mime=envelope.mime,
+        mime_sha256=envelope.sha256,
+        mime_size=len(envelope.mime),
+        pdf_sha256=hashlib.sha256(paper.content).hexdigest(),
+        document_version=document.version,
+        requested_by=user,
+    )
+
+
+def _everyone_once(wish: Wish) -> tuple[list[str], list[str]]:
+    """Clean addresses, each once over To and Cc together, To first."""
+    seen: dict[str, str] = {}
+    for one in wish.to:
+        seen.setdefault(clean_address(one).casefold(), "to")
+    cleaned_to = _unique([clean_address(one) for one in wish.to])
+    cleaned_cc = _unique([clean_address(one) for one in wish.cc])
+    return cleaned_to, [one for one in cleaned_cc if one.casefold() not in seen]
+
+
+def _unique(addresses: list[str]) -> list[str]:
+    return list({one.casefold(): one for one in reversed(addresses)}.values())[::-1]
+
+
+def _name_for(document: Document, email: str) -> str:
+    contact = document.contact
+    same = contact.email.casefold() == email.casefold()
+    return (contact.attention or contact.name) if same else ""
+
+
+def _too_large(size: int) -> Problem:
+    return Problem(
+        "too_large",
+        f"With its attachments the mail comes to {size // 2**20} MB; Gmail takes 35 MB.",
+        "Remove some files.",
+        "document",
+    )
+
+
+def _asked_text(dispatch: Dispatch) -> str:
+    what = "Test" if dispatch.is_test else f"Sending {dispatch.sending_number}"
+    return f"{what} asked for, to {', '.join(dispatch.to)} from {dispatch.from_email}."
+
+
+def _host() -> str:
+    return urlsplit(current_app.config["PORTAL"].PUBLIC_URL).hostname or "localhost"
+
+
+def _raise(problem: Exception) -> Any:
+    raise problem

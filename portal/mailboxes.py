@@ -1,0 +1,512 @@
+"""Mailboxes: the connected accounts, the addresses each may send as, and the secrets of each.
+
+This module alone reads and writes tokens. They are sealed at rest for their own row (vault.py), and
+refreshed by one process at a time: whoever holds the row's refresh lease asks, the others re-read.
+"""
+
+import time
+import uuid
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from flask import current_app
+from sqlalchemy import ForeignKey, LargeBinary, UniqueConstraint, or_, select, update
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from portal import vault
+from portal.accounts import User
+from portal.columns import UtcDateTime, db_now, now
+from portal.config import Config
+from portal.envelope import NeedsPermission, NeedsSignIn, TryLater
+from portal.extensions import Base, db
+from portal.providers import google
+from portal.providers.gmail import FULL_SCOPES, SCOPE, Gmail, ListedAddress
+from portal.senders import SendFrom
+
+#: Ask for a new access token this long before the old one ends.
+EARLY = timedelta(seconds=90)
+REFRESH_LEASE = 45
+
+
+class Health(StrEnum):
+    """What a mailbox can do now, judged by its last real call."""
+
+    CONNECTED = "connected"
+    NEEDS_SIGN_IN = "needs_sign_in"
+    PERMISSION_MISSING = "permission_missing"
+    DISCONNECTED = "disconnected"
+
+
+class Mailbox(Base):
+    """A connected account. owner_id None means it belongs to the company."""
+
+    __tablename__ = "mailboxes"
+    __table_args__ = (UniqueConstraint("provider", "account_sub"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    provider: Mapped[str] = mapped_column(default="gmail")
+    account_sub: Mapped[str]
+    email: Mapped[str]
+    name: Mapped[str] = mapped_column(default="")
+    hosted_domain: Mapped[str] = mapped_column(default="")
+    owner_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    is_company_default: Mapped[bool] = mapped_column(default=False)
+    scopes: Mapped[str] = mapped_column(default="")
+    health: Mapped[str] = mapped_column(default=Health.CONNECTED)
+    health_note: Mapped[str] = mapped_column(default="")
+    connected_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    checked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    addresses_checked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    paused_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    pause_note: Mapped[str] = mapped_column(default="")
+    access_token: Mapped[bytes | None] = mapped_column(LargeBinary)
+    access_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    refresh_token: Mapped[bytes | None] = mapped_column(LargeBinary)
+    refresh_holder: Mapped[str | None]
+    refresh_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    drain_holder: Mapped[str | None]
+    drain_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    owner: Mapped[User | None] = relationship(lazy="joined")
+    addresses: Mapped[list["Address"]] = relationship(
+        back_populates="mailbox", lazy="selectin", order_by="Address.id"
+    )
+
+    @property
+    def granted(self) -> set[str]:
+        return set(self.scopes.split())
+
+    @property
+    def missing_scopes(self) -> list[str]:
+        """The Gmail permissions of the full level that were not granted."""
+        return [scope for scope in FULL_SCOPES if SCOPE in scope and scope not in self.granted]
+
+    @property
+    def send_only(self) -> bool:
+        """Connected at the small level: it can send, and can prove nothing."""
+        return SCOPE + "send" in self.granted and SCOPE + "compose" not in self.granted
+
+    @property
+    def can_send(self) -> bool:
+        return self.health == Health.CONNECTED
+
+    @property
+    def can_list_addresses(self) -> bool:
+        return SCOPE + "settings.basic" in self.granted
+
+    @property
+    def can_read_sent(self) -> bool:
+        return SCOPE + "metadata" in self.granted
+
+    @property
+    def why_not(self) -> str:
+        """Why it cannot send, as one sentence; empty when it can."""
+        sentences = {
+            Health.NEEDS_SIGN_IN: f"{self.email} needs someone to sign in to Google again.",
+            Health.PERMISSION_MISSING: (
+                f"{self.email} did not give the portal permission to send mail."
+            ),
+            Health.DISCONNECTED: f"{self.email} was disconnected.",
+        }
+        return sentences.get(Health(self.health), "")
+
+    def row_name(self, column: str) -> str:
+        """What a sealed secret of this row is bound to."""
+        return f"mailboxes/{self.provider}/{self.account_sub}/{column}"
+
+
+class Address(Base):
+    """A send-from address of a mailbox.
+
+    verification: wanted (somebody is adding it), pending, accepted, lost (Gmail no longer lists it).
+    """
+
+    __tablename__ = "addresses"
+    __table_args__ = (UniqueConstraint("mailbox_id", "email"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    mailbox_id: Mapped[int] = mapped_column(ForeignKey("mailboxes.id", ondelete="CASCADE"))
+    email: Mapped[str] = mapped_column(index=True)
+    name: Mapped[str] = mapped_column(default="")
+    verification: Mapped[str]
+    is_primary: Mapped[bool] = mapped_column(default=False)
+    since: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    checked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    mailbox: Mapped[Mailbox] = relationship(back_populates="addresses", lazy="joined")
+
+
+class CannotConnect(Exception):
+    """The account that came back cannot be taken; the message says why. Nothing was changed."""
+
+
+# -- finding -------------------------------------------------------------------------------------
+
+
+def company_mailboxes() -> list[Mailbox]:
+    """The company's mailboxes, the default one first."""
+    query = select(Mailbox).where(Mailbox.owner_id.is_(None))
+    query = query.order_by(Mailbox.is_company_default.desc(), Mailbox.id)
+    return list(db.session.scalars(query))
+
+
+def all_mailboxes() -> list[Mailbox]:
+    return list(db.session.scalars(select(Mailbox).order_by(Mailbox.id)))
+
+
+def mailbox_of(user: User) -> Mailbox | None:
+    """A person's own mailbox, if they connected one."""
+    query = select(Mailbox).where(Mailbox.owner_id == user.id)
+    return db.session.scalars(query.order_by(Mailbox.id)).first()
+
+
+def send_from_addresses() -> list[SendFrom]:
+    """Every address of every mailbox, as the sender policy sees them; company default first."""
+    query = select(Address).join(Address.mailbox)
+    query = query.order_by(Mailbox.is_company_default.desc(), Mailbox.id, Address.id)
+    return [_as_policy_sees(one) for one in db.session.scalars(query).unique()]
+
+
+def _as_policy_sees(one: Address) -> SendFrom:
+    box = one.mailbox
+    return SendFrom(
+        email=one.email,
+        name=one.name,
+        mailbox_id=box.id,
+        mailbox_email=box.email,
+        owner_id=box.owner_id,
+        verification=one.verification,
+        is_primary=one.is_primary,
+        can_send=box.can_send,
+        why_not=box.why_not,
+    )
+
+
+# -- connecting ----------------------------------------------------------------------------------
+
+
+def connect(
+    account: google.Account,
+    grant: google.Grant,
+    *,
+    owner: User | None,
+    expected: Mailbox | None = None,
+) -> Mailbox:
+    """Store what Google granted. Raises CannotConnect, having changed nothing."""
+    box = _by_account(account.sub)
+    _refuse_wrong_account(account, box, owner, expected)
+    if not grant.refresh_token and (box is None or box.refresh_token is None):
+        raise CannotConnect(
+            "Google gave no lasting permission. Start again and allow access when asked."
+        )
+    if box is None:
+        box = Mailbox(account_sub=account.sub, owner_id=owner.id if owner else None)
+        box.is_company_default = owner is None and not company_mailboxes()
+        box.provider = "gmail"
+        db.session.add(box)
+    box.email, box.name = account.email, account.name
+    box.hosted_domain, box.connected_at = account.hosted_domain, now()
+    box.scopes = " ".join(sorted(grant.scopes))
+    box.paused_until, box.pause_note = None, ""
+    _keep_grant(box, grant)
+    _judge(box)
+    db.session.flush()
+    _keep_primary(box)
+    db.session.commit()
+    return box
+
+
+def disconnect(box: Mailbox) -> bool:
+    """Forget the tokens, then hand the grant back to Google. Returns whether Google confirmed."""
+    token = _opened(box, "refresh_token") if box.refresh_token else ""
+    box.access_token = box.refresh_token = box.access_expires_at = None
+    box.health, box.health_note = Health.DISCONNECTED, ""
+    db.session.commit()
+    return google.revoke(token) if token else True
+
+
+def want_address(box: Mailbox, email: str, name: str = "") -> Address:
+    """Remember an address somebody is about to add in Gmail, so that the page can watch for it."""
+    found = _address(box, email)
+    if found is None:
+        found = Address(mailbox_id=box.id, email=email, name=name, verification="wanted")
+        db.session.add(found)
+    elif found.verification == "lost":
+        found.verification, found.since = "wanted", now()
+    box.addresses_checked_at = None
+    db.session.commit()
+    return found
+
+
+def forget_address(address: Address) -> None:
+    """Drop an address that Gmail does not list (any more)."""
+    if address.verification in ("wanted", "lost"):
+        db.session.delete(address)
+        db.session.commit()
+
+
+def make_default(box: Mailbox) -> None:
+    """Let this company mailbox be the one that Default means."""
+    for one in company_mailboxes():
+        one.is_company_default = one.id == box.id
+    db.session.commit()
+
+
+# -- using ---------------------------------------------------------------------------------------
+
+
+def provider_for(box: Mailbox) -> Gmail:
+    """The provider, ready to call for this mailbox. Call it with no transaction open."""
+    config: Config = current_app.config["PORTAL"]
+    box_id = box.id
+    return Gmail(
+        config.GMAIL_API_URL,
+        box.granted,
+        lambda renew: access_token(box_id, renew=renew),
+        config.PROVIDER_TIMEOUT,
+    )
+
+
+def refresh_addresses(box: Mailbox) -> list[Address]:
+    """Read Gmail's list and store it. Returns the addresses that have just become accepted."""
+    box_id = box.id
+    if not box.can_list_addresses:
+        return []
+    provider = provider_for(box)
+    db.session.commit()
+    try:
+        listed = provider.addresses()
+    except (NeedsSignIn, NeedsPermission) as problem:
+        mark_broken(box_id, problem)
+        raise
+    box = db.session.get_one(Mailbox, box_id, populate_existing=True)
+    return _store_listed(box, listed)
+
+
+def address_state(box_id: int, email: str) -> str:
+    """accepted, pending, wanted or lost; empty when nothing is known of it."""
+    query = select(Address.verification).where(
+        Address.mailbox_id == box_id, Address.email == email.lower()
+    )
+    return db.session.scalar(query) or ""
+
+
+def mark_lost(box_id: int, email: str) -> None:
+    """An address turned out not to be usable: nothing more leaves under it."""
+    db.session.execute(
+        update(Address)
+        .where(Address.mailbox_id == box_id, Address.email == email.lower())
+        .values(verification="lost", since=now())
+    )
+
+
+def mark_broken(box_id: int, problem: NeedsSignIn | NeedsPermission) -> None:
+    """Remember that a mailbox cannot send until somebody signs in again. Commits."""
+    signing_in = isinstance(problem, NeedsSignIn)
+    health = Health.NEEDS_SIGN_IN if signing_in else Health.PERMISSION_MISSING
+    db.session.execute(
+        update(Mailbox)
+        .where(Mailbox.id == box_id, Mailbox.health == Health.CONNECTED)
+        .values(health=health, health_note=problem.words[:300])
+    )
+    db.session.commit()
+
+
+def mark_working(box_id: int) -> None:
+    """A real call has just succeeded. The caller commits."""
+    db.session.execute(update(Mailbox).where(Mailbox.id == box_id).values(checked_at=now()))
+
+
+def pause(box_id: int, seconds: float, why: str) -> None:
+    """Leave a mailbox alone for a while. Commits."""
+    db.session.execute(
+        update(Mailbox)
+        .where(Mailbox.id == box_id)
+        .values(paused_until=db_now(seconds), pause_note=why)
+    )
+    db.session.commit()
+
+
+# -- tokens --------------------------------------------------------------------------------------
+
+
+def access_token(box_id: int, *, renew: bool = False) -> str:
+    """A token that works, asked for by one process at a time. Commits; raises like refresh()."""
+    seen = b""
+    deadline = time.monotonic() + REFRESH_LEASE + 5
+    while time.monotonic() < deadline:
+        box = db.session.get_one(Mailbox, box_id, populate_existing=True)
+        fresh = bool(box.access_expires_at and box.access_expires_at - EARLY > now())
+        if box.access_token and fresh and (not renew or (seen and box.access_token != seen)):
+            token = _opened(box, "access_token")
+            db.session.commit()
+            return token
+        seen = seen or box.access_token or b"-"
+        if box.refresh_token is None:
+            db.session.commit()
+            raise NeedsSignIn(box.why_not or "This mailbox has no sign-in.")
+        if _take_refresh_lease(box_id):
+            return _refresh(box_id)
+        time.sleep(0.05)
+    raise TryLater("Another process is still asking Google for access.")
+
+
+def _take_refresh_lease(box_id: int) -> bool:
+    taken = db.session.execute(
+        update(Mailbox)
+        .where(
+            Mailbox.id == box_id,
+            or_(Mailbox.refresh_until.is_(None), Mailbox.refresh_until < db_now()),
+        )
+        .values(refresh_holder=uuid.uuid4().hex, refresh_until=db_now(REFRESH_LEASE))
+    )
+    db.session.commit()
+    return bool(taken.rowcount)
+
+
+def _refresh(box_id: int) -> str:
+    box = db.session.get_one(Mailbox, box_id, populate_existing=True)
+    used = box.refresh_token
+    secret = _opened(box, "refresh_token")
+    db.session.commit()
+    try:
+        grant = google.refresh(secret)
+    except NeedsSignIn as problem:
+        box = db.session.get_one(Mailbox, box_id, populate_existing=True)
+        reconnected = box.refresh_token is not None and box.refresh_token != used
+        _end_refresh_lease(box)
+        if reconnected:  # somebody signed in while we asked with the old token
+            return access_token(box_id, renew=False)
+        mark_broken(box_id, problem)
+        raise
+    except Exception:
+        _end_refresh_lease(db.session.get_one(Mailbox, box_id, populate_existing=True))
+        raise
+    box = db.session.get_one(Mailbox, box_id, populate_existing=True)
+    if box.refresh_token == used:
+        _keep_grant(box, grant)
+    _end_refresh_lease(box)
+    return grant.access_token
+
+
+def _end_refresh_lease(box: Mailbox) -> None:
+    box.refresh_holder = box.refresh_until = None
+    db.session.commit()
+
+
+def rotate_keys(batch: int = 100) -> int:
+    """Seal every token under the first of TOKEN_KEYS. Safe to interrupt and repeat."""
+    newest = next(iter(_keys()))
+    changed = 0
+    for box in db.session.scalars(select(Mailbox).order_by(Mailbox.id)).unique():
+        for column in ("access_token", "refresh_token"):
+            sealed = getattr(box, column)
+            if sealed and vault.key_name(sealed) != newest:
+                setattr(box, column, _sealed(box, column, _opened(box, column)))
+                changed += 1
+        if changed % batch == 0:
+            db.session.commit()
+    db.session.commit()
+    return changed
+
+
+def refuse_unreadable() -> None:
+    """Stop the start when a stored token cannot be opened: a wrong key is not a revoked grant."""
+    box = db.session.scalars(select(Mailbox).where(Mailbox.refresh_token.is_not(None))).first()
+    if box is not None:
+        _opened(box, "refresh_token")
+    db.session.commit()
+
+
+# -- helpers -------------------------------------------------------------------------------------
+
+
+def _keys() -> dict[str, bytes]:
+    config: Config = current_app.config["PORTAL"]
+    return config.TOKEN_KEYS
+
+
+def _sealed(box: Mailbox, column: str, secret: str) -> bytes:
+    return vault.seal(_keys(), box.row_name(column), secret)
+
+
+def _opened(box: Mailbox, column: str) -> str:
+    return vault.open_sealed(_keys(), box.row_name(column), getattr(box, column))
+
+
+def _keep_grant(box: Mailbox, grant: google.Grant) -> None:
+    box.access_token = _sealed(box, "access_token", grant.access_token)
+    box.access_expires_at = now() + timedelta(seconds=grant.lifetime)
+    if grant.refresh_token:  # a refresh usually answers without one: the old one stays good
+        box.refresh_token = _sealed(box, "refresh_token", grant.refresh_token)
+
+
+def _judge(box: Mailbox) -> None:
+    may_send = box.granted & {SCOPE + "compose", SCOPE + "send"}
+    box.health = Health.CONNECTED if may_send else Health.PERMISSION_MISSING
+    box.health_note = ""
+    box.checked_at = now()
+
+
+def _by_account(sub: str) -> Mailbox | None:
+    return db.session.scalar(
+        select(Mailbox).where(Mailbox.provider == "gmail", Mailbox.account_sub == sub)
+    )
+
+
+def _refuse_wrong_account(
+    account: google.Account, box: Mailbox | None, owner: User | None, expected: Mailbox | None
+) -> None:
+    if expected is not None and expected.account_sub != account.sub:
+        raise CannotConnect(
+            f"You signed in as {account.email}, but this mailbox is {expected.email}. "
+            f"Nothing was changed. Try again and choose {expected.email}."
+        )
+    owner_id = owner.id if owner else None
+    if box is not None and box.owner_id != owner_id:
+        whose = box.owner.name if box.owner else "the company"
+        raise CannotConnect(f"{account.email} is already connected, as the mailbox of {whose}.")
+    if owner is not None and box is None and expected is None:
+        other = mailbox_of(owner)
+        if other is not None:
+            raise CannotConnect(f"You have already connected {other.email}. Disconnect it first.")
+
+
+def _keep_primary(box: Mailbox) -> None:
+    """The account's own address can always be sent from, whether or not we may read the list."""
+    found = _address(box, box.email)
+    if found is None:
+        found = Address(mailbox_id=box.id, email=box.email, name=box.name, verification="accepted")
+        db.session.add(found)
+    found.verification, found.is_primary, found.checked_at = "accepted", True, now()
+
+
+def _address(box: Mailbox, email: str) -> Address | None:
+    return db.session.scalar(
+        select(Address).where(Address.mailbox_id == box.id, Address.email == email.lower())
+    )
+
+
+def _store_listed(box: Mailbox, listed: list[ListedAddress]) -> list[Address]:
+    stored = {one.email: one for one in box.addresses}
+    fresh = []
+    for one in listed:
+        row = stored.pop(one.email, None)
+        if row is None:
+            row = Address(mailbox_id=box.id, email=one.email, verification="wanted")
+            db.session.add(row)
+        if row.verification != one.verification:
+            row.since = now()
+            if one.verification == "accepted":
+                fresh.append(row)
+        row.verification, row.is_primary = one.verification, one.is_primary
+        row.name, row.checked_at = one.name, now()
+    for (
+        row
+    ) in stored.values():  # Gmail lists it no more; one somebody is adding is simply not there yet
+        if row.verification in ("accepted", "pending"):
+            row.verification, row.is_primary, row.since = "lost", False, now()
+    box.addresses_checked_at = box.checked_at = now()
+    db.session.commit()
+    db.session.refresh(box, ["addresses"])
+    return fresh

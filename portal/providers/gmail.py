@@ -1,0 +1,346 @@
+"""Gmail by its REST API v1: drafts as the commit token, the sent copy as the proof.
+
+Calls go over kept-open connections and are never repeated by the client: a POST that got no answer
+may have been carried out. Error shapes and limits: Gmail API guides "handle-errors" and "quota";
+which scope allows which method: the API's discovery document, revision 20261005.
+"""
+
+import json
+import re
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parseaddr
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import certifi
+import urllib3
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    MaxRetryError,
+    NameResolutionError,
+    NewConnectionError,
+    SSLError,
+)
+
+from portal.envelope import (
+    DISPATCH_HEADER,
+    Gone,
+    NeedsPermission,
+    NeedsSignIn,
+    OutcomeUnknown,
+    ProviderAnswer,
+    Receipt,
+    Refused,
+    SentCopy,
+    TryLater,
+)
+
+SCOPE = "https://www.googleapis.com/auth/gmail."
+SIGN_IN_SCOPES = ("openid", "email", "profile")
+FULL_SCOPES = (*SIGN_IN_SCOPES, SCOPE + "compose", SCOPE + "settings.basic", SCOPE + "metadata")
+SEND_ONLY_SCOPES = (*SIGN_IN_SCOPES, SCOPE + "send")
+
+#: Never a byte of the request left: certainly not accepted.
+NOT_REACHED = (NewConnectionError, ConnectTimeoutError, NameResolutionError, SSLError)
+LIMIT_REASONS = {
+    "rateLimitExceeded",
+    "userRateLimitExceeded",
+    "dailyLimitExceeded",
+    "quotaExceeded",
+}
+#: How far back in Sent an unclear outcome is looked for.
+SENT_WINDOW = 50
+RETRY_AFTER = re.compile(r"Retry after (\S+)")
+
+
+@dataclass(frozen=True)
+class ListedAddress:
+    """One send-from address as Gmail lists it. verification: accepted or pending."""
+
+    email: str
+    name: str
+    verification: str
+    is_primary: bool
+    is_default: bool
+
+
+class Gmail:
+    """One Gmail mailbox. `token(renew)` gives an access token, a fresh one when renew is true."""
+
+    label = "Gmail"
+
+    def __init__(
+        self, api_url: str, scopes: set[str], token: Callable[[bool], str], timeout: float
+    ) -> None:
+        self._api_url = api_url
+        self._scopes = scopes
+        self._token = token
+        self._timeout = urllib3.Timeout(connect=min(timeout, 10), read=timeout)
+
+    # -- what this mailbox allows ----------------------------------------------------------------
+
+    @property
+    def can_send(self) -> bool:
+        return self.two_phase or SCOPE + "send" in self._scopes
+
+    @property
+    def two_phase(self) -> bool:
+        """Whether a draft can serve as the commit token."""
+        return SCOPE + "compose" in self._scopes
+
+    @property
+    def can_list_addresses(self) -> bool:
+        return SCOPE + "settings.basic" in self._scopes
+
+    @property
+    def can_read_sent(self) -> bool:
+        return SCOPE + "metadata" in self._scopes
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def addresses(self) -> list[ListedAddress]:
+        """The send-from addresses Gmail lists for this mailbox."""
+        listed = self._call("GET", "/settings/sendAs").get("sendAs", [])
+        return [_listed(one) for one in listed]
+
+    def sent_copy(self, message_id: str) -> SentCopy:
+        """What the copy in Sent says. Raises Gone when there is none."""
+        return _sent_copy(self._metadata(message_id))
+
+    def find_sent(self, token: str) -> SentCopy | None:
+        """The sent copy that bears our dispatch header, among the newest in Sent."""
+        # `q` is refused under the metadata scope and its index lags, so the newest are read one by
+        # one, newest first.
+        found = self._call("GET", "/messages", {"labelIds": "SENT", "maxResults": SENT_WINDOW})
+        for one in found.get("messages", []):
+            message = self._metadata(one["id"])
+            if _headers(message).get(DISPATCH_HEADER.lower()) == token:
+                return _sent_copy(message)
+        return None
+
+    def find_draft(self, token: str) -> str | None:
+        """The id of the draft that bears our dispatch header, if one was left behind."""
+        found = self._call("GET", "/drafts", {"maxResults": SENT_WINDOW})
+        for one in found.get("drafts", []):
+            draft = self._call("GET", f"/drafts/{quote(one['id'])}", {"format": "metadata"})
+            if _headers(draft.get("message", {})).get(DISPATCH_HEADER.lower()) == token:
+                return str(one["id"])
+        return None
+
+    def has_draft(self, draft_id: str) -> bool:
+        """Whether the draft is still there: if so, it was certainly not sent."""
+        try:
+            self._call("GET", f"/drafts/{quote(draft_id)}", {"format": "minimal"})
+        except Gone:
+            return False
+        return True
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def create_draft(self, mime: bytes) -> str:
+        """Leave the message as a draft; nothing is sent by it. Returns the draft's id."""
+        return str(self._upload("POST", "/drafts", mime)["id"])
+
+    def restore_draft(self, draft_id: str, mime: bytes) -> None:
+        """Put the frozen bytes back into a draft that lay open to its owner's hands."""
+        self._upload("PUT", f"/drafts/{quote(draft_id)}", mime)
+
+    def send_draft(self, draft_id: str) -> Receipt:
+        """Send a draft. Raises OutcomeUnknown unless the answer is certain; Gone if it vanished."""
+        body = json.dumps({"id": draft_id}).encode()
+        return _receipt(
+            self._call("POST", "/drafts/send", body=body, kind="application/json", sends=True)
+        )
+
+    def send(self, mime: bytes) -> Receipt:
+        """Send in one step, for mailboxes that allow no drafts."""
+        return _receipt(self._upload("POST", "/messages/send", mime, sends=True))
+
+    # -- the wire --------------------------------------------------------------------------------
+
+    def _metadata(self, message_id: str) -> dict[str, Any]:
+        wanted = ["From", "Message-ID", DISPATCH_HEADER]
+        query = [("format", "metadata"), *(("metadataHeaders", name) for name in wanted)]
+        return self._call("GET", f"/messages/{quote(message_id)}", query)
+
+    def _upload(
+        self, method: str, path: str, mime: bytes, *, sends: bool = False
+    ) -> dict[str, Any]:
+        query = {"uploadType": "media"}
+        return self._call(
+            method,
+            path,
+            query,
+            body=mime,
+            kind="message/rfc822",
+            sends=sends,
+            prefix="/upload/gmail/v1/users/me",
+        )
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | list[tuple[str, str]] | None = None,
+        *,
+        body: bytes | None = None,
+        kind: str = "",
+        sends: bool = False,
+        prefix: str = "/gmail/v1/users/me",
+    ) -> dict[str, Any]:
+        url = self._api_url + prefix + path + (f"?{urlencode(query)}" if query else "")
+        status, answer = self._once(method, url, body, kind, sends, renew=False)
+        if status == 401:  # a refusal, so a second try with a fresh token can send nothing twice
+            status, answer = self._once(method, url, body, kind, sends, renew=True)
+        if 200 <= status < 300:
+            return _parsed(answer, sends)
+        raise answer_for(status, answer, sends)
+
+    def _once(
+        self, method: str, url: str, body: bytes | None, kind: str, sends: bool, *, renew: bool
+    ) -> tuple[int, bytes]:
+        headers = {"Authorization": f"Bearer {self._token(renew)}"}
+        if kind:
+            headers["Content-Type"] = kind
+        try:
+            answer = pool().request(
+                method, url, body=body, headers=headers, timeout=self._timeout, retries=False
+            )
+        except HTTPError as failure:
+            raise _broken(failure, sends) from failure
+        return answer.status, answer.data
+
+
+_pool: urllib3.PoolManager | None = None
+_pool_lock = threading.Lock()
+
+
+def pool() -> urllib3.PoolManager:
+    """The kept-open connections of this process, shared by all mailboxes."""
+    global _pool
+    with _pool_lock:
+        if _pool is None:
+            _pool = urllib3.PoolManager(
+                num_pools=8, maxsize=64, retries=False, ca_certs=certifi.where()
+            )
+    return _pool
+
+
+def forget_connections() -> None:
+    """After a fork: the parent's sockets must not be shared."""
+    global _pool
+    _pool = None
+
+
+def answer_for(status: int, body: bytes, sends: bool) -> ProviderAnswer:
+    """Sort Gmail's refusal by what happens next."""
+    error = _error(body)
+    reason, message = error["reason"], error["message"]
+    words = f"{status} {reason} {message}".strip()
+    if status == 401:
+        return NeedsSignIn("Gmail no longer accepts this mailbox's sign-in.", words)
+    if status == 429 or reason in LIMIT_REASONS:
+        return TryLater("Gmail's sending limit is reached for now.", words, _wait(message, status))
+    if status == 403 and ("insufficient" in reason.lower() or "SCOPE" in error["detail"]):
+        return NeedsPermission("The mailbox did not grant a permission this needs.", words)
+    if status == 403 and reason == "domainPolicy":
+        return NeedsPermission("The company's Google administrator has switched Gmail off.", words)
+    if status == 400 and reason == "failedPrecondition":
+        return NeedsSignIn("This Google account has no Gmail mailbox.", words)
+    if status == 404:
+        return Gone("Gmail no longer has it.", words)
+    if status >= 500:
+        return _unclear(sends, "Gmail answered with an error of its own.", words)
+    return Refused(f"Gmail refused the message: {message or 'no reason given'}", words)
+
+
+def _broken(failure: HTTPError, sends: bool) -> ProviderAnswer:
+    cause = failure.reason if isinstance(failure, MaxRetryError) else failure
+    words = f"{type(cause).__name__}: {cause}"[:300]
+    if isinstance(cause, NOT_REACHED):
+        return TryLater("Gmail could not be reached.", words)
+    return _unclear(sends, "The connection to Gmail broke before it answered.", words)
+
+
+def _unclear(sends: bool, message: str, words: str) -> ProviderAnswer:
+    return OutcomeUnknown(message, words) if sends else TryLater(message, words)
+
+
+def _parsed(answer: bytes, sends: bool) -> dict[str, Any]:
+    try:
+        found = json.loads(answer)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise _unclear(sends, "Gmail's answer could not be read.", repr(answer[:200]))
+    return found
+
+
+def _error(body: bytes) -> dict[str, str]:
+    try:
+        error = json.loads(body)["error"]
+        first = (error.get("errors") or [{}])[0]
+        details = " ".join(str(one.get("reason", "")) for one in error.get("details", []))
+        return {
+            "reason": str(first.get("reason") or error.get("status", "")),
+            "message": str(error.get("message", "")),
+            "detail": details,
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        text = body[:200].decode(errors="replace")
+        return {"reason": "", "message": text, "detail": ""}
+
+
+def _wait(message: str, status: int) -> float:
+    """Seconds to keep away. Gmail names a moment in the text, and retrying early moves it out."""
+    named = RETRY_AFTER.search(message)
+    if named:
+        try:
+            until = datetime.fromisoformat(named.group(1).rstrip(".").replace("Z", "+00:00"))
+            return max(1.0, (until - datetime.now(UTC)).total_seconds() + 1)
+        except (ValueError, TypeError):
+            pass
+    return 3600 if "Mail sending" in message else 30
+
+
+def _listed(one: Mapping[str, Any]) -> ListedAddress:
+    # The primary has no verificationStatus, nor have some same-domain ones that work: only
+    # `pending` says no.
+    pending = one.get("verificationStatus") == "pending"
+    return ListedAddress(
+        email=str(one["sendAsEmail"]).lower(),
+        name=str(one.get("displayName", "")),
+        verification="pending" if pending else "accepted",
+        is_primary=bool(one.get("isPrimary")),
+        is_default=bool(one.get("isDefault")),
+    )
+
+
+def _receipt(answer: Mapping[str, Any]) -> Receipt:
+    if not answer.get("id"):
+        raise OutcomeUnknown("Gmail's answer names no message.", str(answer)[:200])
+    return Receipt(str(answer["id"]), str(answer.get("threadId", "")))
+
+
+def _headers(message: Mapping[str, Any]) -> dict[str, str]:
+    found = message.get("payload", {}).get("headers", [])
+    return {str(one["name"]).lower(): str(one["value"]) for one in found}
+
+
+def _sent_copy(message: Mapping[str, Any]) -> SentCopy:
+    headers = _headers(message)
+    return SentCopy(
+        message_id=str(message["id"]),
+        sender=headers.get("from", ""),
+        internet_message_id=headers.get("message-id", ""),
+        thread_id=str(message.get("threadId", "")),
+    )
+
+
+def address_of(header: str) -> str:
+    """The bare address in a From header."""
+    return parseaddr(header)[1].lower()

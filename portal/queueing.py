@@ -1,0 +1,117 @@
+"""The doorbell: RQ wakes a worker, and carries nothing else. The only module that knows RQ.
+
+No job holds a mail; the dispatch rows do. A ring may be lost, doubled or late without harm: the
+worker rings for itself every few seconds. RQ's Retry is never used.
+"""
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from flask import current_app
+from redis import Redis
+from redis.exceptions import RedisError
+from rq import Queue, Worker
+from rq.serializers import JSONSerializer
+
+from portal.config import Config
+
+QUEUES = ("dispatch",)
+DRAIN = "portal.delivery.drain"
+#: A drain hands over to a fresh process after this long, so that a deploy is never waited for.
+DRAIN_SECONDS = 300
+JOB_TIMEOUT = DRAIN_SECONDS + 180
+ALIVE_KEY = "sendwright:worker-alive"
+ALIVE_SECONDS = 90
+
+log = logging.getLogger(__name__)
+#: Set in a work-horse when its worker was asked to stop: finish the message in hand, take no more.
+stopping = threading.Event()
+
+
+def connection(timeout: float = 2) -> "Redis[Any]":
+    """The Redis that REDIS_URL names. Raises RedisError where none is named."""
+    config: Config = current_app.config["PORTAL"]
+    if not config.REDIS_URL:
+        raise RedisError("REDIS_URL is not set")
+    return Redis.from_url(config.REDIS_URL, socket_connect_timeout=timeout, socket_timeout=timeout)
+
+
+def ring() -> bool:
+    """Wake a worker, after the commit that gave it something to do. False when Redis is away."""
+    try:
+        _ring(connection())
+    except RedisError as problem:
+        log.warning("The doorbell did not ring: %s", type(problem).__name__)
+        return False
+    return True
+
+
+def health() -> str:
+    """ok, no_redis or no_worker: whether what waits is about to be taken up."""
+    try:
+        alive = connection(timeout=0.5).exists(ALIVE_KEY)
+    except RedisError:
+        return "no_redis"
+    return "ok" if alive else "no_worker"
+
+
+def _ring(redis: "Redis[Any]") -> None:
+    queue = Queue(QUEUES[0], connection=redis, serializer=JSONSerializer)
+    # A drain that has not started yet will see our row too: it was committed before the ring.
+    if len(queue) == 0:
+        queue.enqueue_call(DRAIN, timeout=JOB_TIMEOUT, result_ttl=0, failure_ttl=3600)
+
+
+class DrainWorker(Worker):
+    """RQ's forking worker, which rings for itself and stops its work-horse gently."""
+
+    before_fork: Callable[[], None] = staticmethod(lambda: None)
+
+    def run_maintenance_tasks(self) -> None:
+        """Called by RQ at the start and every maintenance_interval while idle: the sweeper's tick."""
+        super().run_maintenance_tasks()
+        self._say_alive()
+        _ring(self.connection)
+
+    def maintain_heartbeats(self, *args: Any, **kwargs: Any) -> None:
+        super().maintain_heartbeats(*args, **kwargs)
+        self._say_alive()
+
+    def handle_warm_shutdown_request(self) -> None:
+        super().handle_warm_shutdown_request()
+        if self.horse_pid:
+            os.kill(self.horse_pid, signal.SIGUSR1)
+
+    def setup_work_horse_signals(self) -> None:
+        super().setup_work_horse_signals()
+        signal.signal(signal.SIGUSR1, _stop)
+
+    def fork_work_horse(self, *args: Any, **kwargs: Any) -> None:
+        type(self).before_fork()
+        super().fork_work_horse(*args, **kwargs)
+
+    def _say_alive(self) -> None:
+        self.connection.set(ALIVE_KEY, "1", ex=ALIVE_SECONDS)
+
+
+def serve(config: Config, before_fork: Callable[[], None]) -> None:
+    """Work until SIGTERM or SIGINT. Needs an app context."""
+    DrainWorker.before_fork = staticmethod(before_fork)
+    worker = DrainWorker(
+        list(QUEUES),
+        connection=Redis.from_url(config.REDIS_URL, socket_connect_timeout=5),
+        serializer=JSONSerializer,
+        worker_ttl=15 + max(1, int(config.SWEEP_SECONDS)),
+        maintenance_interval=max(1, int(config.SWEEP_SECONDS)) - 1,
+        job_monitoring_interval=min(30, max(1, int(config.SWEEP_SECONDS))),
+    )
+    worker.work(logging_level="WARNING")
+
+
+def _stop(_signum: int, _frame: FrameType | None) -> None:
+    stopping.set()

@@ -1,0 +1,51 @@
+"""How the database is opened: SQLite in WAL mode with honest locking, PostgreSQL as it comes."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, has_request_context, request
+from sqlalchemy import Engine, event
+from sqlalchemy.engine import Connection, make_url
+
+from portal.extensions import db
+
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+
+def engine_options(url: str) -> dict[str, Any]:
+    """Pool settings for a database address."""
+    if make_url(url).get_backend_name() == "sqlite":
+        return {"connect_args": {"timeout": 30, "check_same_thread": False}, "pool_size": 24}
+    return {"pool_size": 24, "max_overflow": 8, "pool_pre_ping": True, "pool_recycle": 1800}
+
+
+def prepare(app: Flask) -> None:
+    """Bind the rules of the store to the app's engine. Makes the folder of a SQLite file."""
+    url = make_url(app.config["SQLALCHEMY_DATABASE_URI"])
+    if url.get_backend_name() != "sqlite":
+        return
+    if url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    with app.app_context():
+        event.listen(db.engine, "connect", _open_sqlite)
+        event.listen(db.engine, "begin", _begin_sqlite)
+
+
+def _open_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and writes later fails at once when somebody wrote in between,
+    # whatever the time-out. So whoever may write takes the write lock at the start, and holds it
+    # for milliseconds: nothing calls a provider with a transaction open.
+    reading = has_request_context() and request.method in SAFE_METHODS
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def dispose_after_fork(engine: Engine) -> None:
+    """A forked process must not talk through its parent's connections."""
+    engine.dispose(close=False)

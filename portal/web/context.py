@@ -1,0 +1,118 @@
+"""What every page knows: the company, the kinds of document, the banners, and how to write times."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_datetime, format_timedelta
+from flask import Flask, g, request, url_for
+from flask_login import current_user
+
+from portal import mailboxes
+from portal.columns import now
+from portal.dispatch import waiting_for
+from portal.documents.facts import money
+from portal.documents.kinds import KINDS
+from portal.people import Company
+from portal.people import company as the_company
+
+THEMES = ("auto", "light", "dark")
+
+
+@dataclass(frozen=True)
+class Banner:
+    """One thing somebody must do, shown on every page until it is done."""
+
+    level: str
+    text: str
+    href: str
+    action: str
+
+
+def register(app: Flask) -> None:
+    """Bind the context and the filters."""
+    app.context_processor(_common)
+    app.jinja_env.filters["clock"] = clock
+    app.jinja_env.filters["moment"] = moment
+    app.jinja_env.filters["ago"] = ago
+    app.jinja_env.filters["money"] = money_text
+
+
+def _common() -> dict[str, Any]:
+    signed_in = current_user.is_authenticated
+    return {
+        "company": company() if signed_in else None,
+        "KINDS": KINDS,
+        "attention": _banners() if signed_in else [],
+        "theme": theme(),
+    }
+
+
+def company() -> Company:
+    """The company, read once a request."""
+    if "company" not in g:
+        g.company = the_company()
+    found: Company = g.company
+    return found
+
+
+def theme() -> str:
+    chosen = request.cookies.get("theme", "auto")
+    return chosen if chosen in THEMES else "auto"
+
+
+def clock(value: datetime | None) -> str:
+    """10:42, or with its day when that is not today, in the company's time zone."""
+    if value is None:
+        return ""
+    zone = ZoneInfo(company().time_zone)
+    there, today = value.astimezone(zone), now().astimezone(zone).date()
+    pattern = "HH:mm" if there.date() == today else "d MMM, HH:mm"
+    return format_datetime(there, pattern, locale="en_AU")
+
+
+def moment(value: datetime | None) -> str:
+    """23 Nov 2026, 10:42:07, in the company's time zone."""
+    if value is None:
+        return ""
+    zone = ZoneInfo(company().time_zone)
+    return format_datetime(value.astimezone(zone), "d MMM y, HH:mm:ss", locale="en_AU")
+
+
+def ago(value: datetime | None) -> str:
+    """4 minutes ago."""
+    if value is None:
+        return "never"
+    return format_timedelta(value - now(), add_direction=True, locale="en_AU")
+
+
+def money_text(amount: Decimal, currency: str) -> str:
+    return money(amount, currency)
+
+
+def _banners() -> list[Banner]:
+    broken = [one for one in mailboxes.all_mailboxes() if not one.can_send]
+    return [_banner(one) for one in broken if _concerns(one)]
+
+
+def _concerns(box: mailboxes.Mailbox) -> bool:
+    if box.health == mailboxes.Health.DISCONNECTED and not waiting_for(box.id):
+        return False
+    mine = box.owner_id == current_user.id
+    return mine or (box.owner_id is None and current_user.is_manager) or bool(waiting_for(box.id))
+
+
+def _banner(box: mailboxes.Mailbox) -> Banner:
+    waiting = waiting_for(box.id)
+    safe = f" {waiting} {'message is' if waiting == 1 else 'messages are'} safe and waiting."
+    mine = box.owner_id == current_user.id
+    allowed = mine or (box.owner_id is None and current_user.is_manager)
+    where = "profile.show" if mine else "settings.show"
+    return Banner(
+        "bad",
+        box.why_not + (safe if waiting else ""),
+        url_for(where) if allowed else "",
+        "Put it right" if allowed else "",
+    )

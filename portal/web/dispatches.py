@@ -1,0 +1,5 @@
+"""Pages of dispatches."""
+
+from flask import Blueprint
+
+pages = Blueprint("dispatches", __name__)

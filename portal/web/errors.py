@@ -1,0 +1,46 @@
+"""What a person sees when something is wrong: one sentence, and the next step."""
+
+import logging
+import uuid
+
+from flask import Flask, request
+from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException
+
+from portal.extensions import db
+from portal.web.page import page
+
+KNOWN = {400, 401, 403, 404, 413, 429, 500, 503}
+
+log = logging.getLogger(__name__)
+
+
+def register(app: Flask) -> None:
+    """One page per kind of error; anything unforeseen gets a number to quote."""
+
+    @app.errorhandler(CSRFError)
+    def _csrf(problem: CSRFError) -> ResponseReturnValue:
+        return error_page(400, "This page was open too long. Go back, reload it and try again.")
+
+    @app.errorhandler(HTTPException)
+    def _http(problem: HTTPException) -> ResponseReturnValue:
+        status = problem.code or 500
+        if status < 400:
+            return problem.get_response()
+        return error_page(status, "")
+
+    @app.errorhandler(Exception)
+    def _unforeseen(problem: Exception) -> ResponseReturnValue:
+        number = uuid.uuid4().hex[:8]
+        log.error("error %s on %s", number, request.endpoint, exc_info=problem)
+        db.session.rollback()
+        return error_page(500, "", number)
+
+
+def error_page(status: int, sentence: str, number: str = "") -> ResponseReturnValue:
+    """The page of an error, or its fragment."""
+    shown = status if status in KNOWN else (400 if status < 500 else 500)
+    return page(
+        f"errors/{shown}.html", "fragment", status, status=status, sentence=sentence, number=number
+    )

@@ -1,0 +1,100 @@
+"""Who may open a page, and what a browser may do with it."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, abort, make_response, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from portal.config import Config
+from portal.extensions import login
+
+#: The only pages a stranger may open.
+OPEN = {
+    "session.new",
+    "session.create",
+    "static",
+    "static_pages.health",
+    "static_pages.company_css",
+}
+
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "font-src 'self'",
+        "connect-src 'self'",
+        "form-action 'self' {google}",
+        "frame-src 'self'",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "frame-ancestors 'self'",
+        "manifest-src 'self'",
+    )
+)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def register(app: Flask) -> None:
+    """Sign-in by default on every page, and the same headers on every answer."""
+    config: Config = app.config["PORTAL"]
+    google = urlsplit(config.GOOGLE_DISCOVERY_URL)
+    policy = POLICY.format(google=f"{google.scheme}://{google.netloc}")
+    login.unauthorized_handler(to_sign_in)
+
+    @app.before_request
+    def _signed_in() -> ResponseReturnValue | None:
+        if request.endpoint in OPEN or request.endpoint is None or current_user.is_authenticated:
+            return None
+        return to_sign_in()
+
+    @app.after_request
+    def _headers(response: Response) -> Response:
+        response.headers.setdefault("Content-Security-Policy", policy)
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "same-origin"
+        response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        if config.is_https:
+            response.headers["Strict-Transport-Security"] = "max-age=31536000"
+        response.vary.add("HX-Request")
+        if request.endpoint not in ("static", "static_pages.company_css"):
+            response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+
+def managers_only(view: Callable[P, R]) -> Callable[P, R]:
+    """For pages that decide for the whole company."""
+
+    @wraps(view)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        if not current_user.is_manager:
+            abort(403)
+        return view(*args, **kwargs)
+
+    return guarded
+
+
+def to_sign_in() -> ResponseReturnValue:
+    """To the sign-in page, the whole window when only a part of a page was asked for."""
+    wanted = request.full_path.rstrip("?") if request.method == "GET" else ""
+    target = url_for("session.new", next=wanted or None)
+    if request.headers.get("HX-Request") == "true":
+        response = make_response("", 401)
+        response.headers["HX-Redirect"] = url_for("session.new")
+        return response
+    return redirect(target, 303)
+
+
+def on_site(target: str) -> str:
+    """The address if it is a plain path of this site, else the home page."""
+    plain = target.startswith("/") and not target.startswith(("//", "/\\"))
+    if not plain or any(ord(char) < 33 or char == "\\" for char in target):
+        return url_for("home.index")
+    return target

@@ -1,0 +1,5 @@
+"""Pages of mailboxes."""
+
+from flask import Blueprint
+
+pages = Blueprint("mailboxes", __name__)

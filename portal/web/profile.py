@@ -1,0 +1,5 @@
+"""Pages of profile."""
+
+from flask import Blueprint
+
+pages = Blueprint("profile", __name__)

@@ -1,0 +1,53 @@
+"""The worker: serves the doorbell, and rings for itself so that nothing depends on it.
+
+Start as many as you like, on as many machines as share the database and Redis.
+"""
+
+import logging
+import os
+import sys
+
+# RQ forks a work-horse per drain. On macOS the Objective-C runtime stops a forked child unless told
+# otherwise before the process starts to use it.
+os.environ.setdefault("OBJC_DISABLE_INITIALIZE_FORK_SAFETY", "YES")
+
+from portal import create_app, delivery, mailboxes, queueing, stores  # noqa: E402
+from portal.config import Config, ConfigProblem  # noqa: E402
+from portal.extensions import db  # noqa: E402
+from portal.providers import gmail  # noqa: E402
+from portal.vault import CannotOpen  # noqa: E402
+
+
+def main() -> int:
+    """Work until told to stop. Returns the exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        config = Config.from_env()
+        app = create_app(config)
+    except ConfigProblem as problem:
+        print(f"The worker cannot start: {problem}", file=sys.stderr)
+        return 2
+    if not config.REDIS_URL:
+        print("The worker cannot start: REDIS_URL is not set.", file=sys.stderr)
+        return 2
+    with app.app_context():
+        try:
+            mailboxes.refuse_unreadable()
+        except CannotOpen as problem:
+            print(f"The worker cannot start: TOKEN_KEYS does not fit: {problem}.", file=sys.stderr)
+            return 2
+        queueing.serve(config, before_fork=_forget_shared)
+    return 0
+
+
+def _forget_shared() -> None:
+    """Nothing that the parent opened may be used on both sides of a fork."""
+    db.session.remove()
+    db.engine.dispose()
+    gmail.forget_connections()
+
+
+assert delivery.drain  # imported here once, so that a work-horse starts without importing
+
+if __name__ == "__main__":
+    sys.exit(main())

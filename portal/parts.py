@@ -3,12 +3,11 @@
 What can go wrong with one is said in the sentence of a StartProblem.
 """
 
-import contextlib
 import http.client
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -123,19 +122,12 @@ def prepare_database(launch: Launch) -> "list[SignIn]":
     from portal.seeds import seed_demo
 
     app = create_app(launch.config)
-    with app.app_context(), reports_into(launch.data / "log" / "database.log"):
-        upgrade(str(ROOT / "migrations"))
+    with app.app_context():
+        upgrade()
         sign_ins = seed_demo(db.session) if is_demo(launch.config) else []
         db.session.remove()
         db.engine.dispose()
     return sign_ins
-
-
-@contextlib.contextmanager
-def reports_into(log: Path) -> Iterator[None]:
-    """Alembic talks on stderr; the terminal shows only what concerns a newcomer."""
-    with log.open("w") as file, contextlib.redirect_stderr(file):
-        yield
 
 
 def is_demo(config: Config) -> bool:

@@ -162,8 +162,8 @@ def migrate(database: str) -> None:
     from portal.extensions import db
 
     app = make_app(config_of(DATABASE_URL=database))
-    with app.app_context(), open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
-        upgrade(str(ROOT / "migrations"))
+    with app.app_context():
+        upgrade()
         db.session.remove()
         db.engine.dispose()
 

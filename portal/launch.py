@@ -141,11 +141,12 @@ def start(launch: Launch, sockets: Path) -> None:
 
     say_ready("Redis", redis)
     if local:
-        parts.await_page(launch, "The local Google", google)
+        parts.await_page(launch, "The local Google", launch.config.GOOGLE_DISCOVERY_URL)
     say_ready("Local Google", google)
     say_ready("Database", parts.shown_database(launch.config.DATABASE_URL))
-    parts.await_page(launch, "The portal", parts.portal_address(launch.config))
-    say_ready("Portal", parts.portal_address(launch.config))
+    address = parts.portal_address(launch.config)
+    parts.await_page(launch, "The portal", f"{address}/healthz")
+    say_ready("Portal", address)
     parts.await_worker(launch)
     say_ready("Worker", "sends what is asked for")
     say_sign_ins(launch.config.PUBLIC_URL, sign_ins)

@@ -209,8 +209,8 @@ def answers_http(address: str) -> bool:
     parts = urlsplit(address)
     connection = http.client.HTTPConnection(parts.hostname or HOST, parts.port, timeout=5)
     try:
-        connection.request("GET", "/")
-        return connection.getresponse().status < 500
+        connection.request("GET", parts.path or "/")
+        return connection.getresponse().status == 200
     except OSError:
         return False
     finally:

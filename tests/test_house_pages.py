@@ -1,0 +1,321 @@
+"""The rules of the house that every page keeps, whoever wrote it: walked over all routes.
+
+A new route is walked the moment it exists; nobody has to remember it here.
+"""
+
+import itertools
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import html5lib
+import pytest
+from bs4 import BeautifulSoup
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import Engine, event, select
+from werkzeug.routing import IntegerConverter, Rule
+from werkzeug.test import TestResponse
+
+from portal.accounts import User
+from portal.dispatch import Dispatch, State, Wish, request
+from portal.documents import Document
+from portal.documents.kinds import KINDS
+from portal.extensions import db
+from portal.mailboxes import Address, Mailbox
+from portal.providers.gmail import FULL_SCOPES
+from portal.seeds import seed_demo
+
+#: What a stranger may open. Written down twice on purpose, here and in the guard.
+OPEN = {
+    "session.new",
+    "session.create",
+    "static",
+    "static_pages.health",
+    "static_pages.company_css",
+}
+UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
+HTMX = {"HX-Request": "true"}
+PEOPLE = ("olive@brightspark.example", "tom@brightspark.example", "nia@brightspark.example")
+WRITES = re.compile(
+    r"\s*(?:WITH\b.*)?(INSERT|UPDATE|DELETE|REPLACE|CREATE|DROP|ALTER)\b", re.I | re.S
+)
+#: One word for each thing; these are other people's words for ours.
+FOREIGN_WORDS = re.compile(r"\b(alias(es)?|identit(y|ies)|sync(ed|s|ing|hroni[sz]\w+)?)\b", re.I)
+POLICY = {
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "connect-src 'self'",
+    "base-uri 'none'",
+}
+
+
+@pytest.fixture
+def company(app: Flask) -> Flask:
+    """The demo company with a connected mailbox and a dispatch in each state."""
+    with app.app_context():
+        seed_demo(db.session)
+        connect_a_mailbox()
+        documents = itertools.cycle(db.session.scalars(select(Document).order_by(Document.id)))
+        olive = db.session.scalars(select(User).order_by(User.id)).first()
+        assert olive
+        for state, document in zip(State, documents, strict=False):
+            send(document, olive, state)
+        db.session.remove()
+    return app
+
+
+def connect_a_mailbox() -> None:
+    box = Mailbox(
+        account_sub="1",
+        email="office@brightspark.example",
+        scopes=" ".join(FULL_SCOPES),
+        is_company_default=True,
+    )
+    db.session.add(box)
+    db.session.flush()
+    for email, verification in (
+        ("office", "accepted"),
+        ("tom", "accepted"),
+        ("accounts", "pending"),
+    ):
+        db.session.add(
+            Address(
+                mailbox_id=box.id,
+                email=f"{email}@brightspark.example",
+                verification=verification,
+                is_primary=email == "office",
+            )
+        )
+    db.session.commit()
+
+
+def send(document: Document, user: User, state: State) -> None:
+    number = len(db.session.scalars(select(Dispatch).filter_by(document_id=document.id)).all()) + 1
+    wish = Wish(number, ("mary.lee@homes.example",), (), f"About {document.number}", "Hello")
+    dispatch = request(document, user, wish)
+    dispatch.state = state
+    dispatch.needs_person = state == State.UNKNOWN
+    db.session.commit()
+
+
+def signed_in(app: Flask, email: str) -> FlaskClient:
+    client = app.test_client()
+    with app.app_context():
+        user = db.session.scalar(select(User).filter_by(email=email))
+        assert user, f"{email} is no demo person"
+        session_id = user.get_id()
+        db.session.remove()
+    with client.session_transaction() as session:
+        session["_user_id"], session["_fresh"] = session_id, True
+    return client
+
+
+@contextmanager
+def statements_that_write() -> Iterator[list[str]]:
+    """Every statement that changes something, on any connection."""
+    seen: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if WRITES.match(statement):
+            seen.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+def rules(app: Flask, methods: set[str]) -> list[tuple[Rule, str]]:
+    found = [
+        (rule, method)
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) & methods
+    ]
+    return sorted(found, key=lambda pair: (pair[0].rule, pair[1]))
+
+
+def addresses(app: Flask, rule: Rule) -> list[str]:
+    """Addresses that fill a rule's gaps with things that exist, as far as one can guess."""
+    choices = [[(name, value) for value in values_for(rule, name)] for name in rule.arguments]
+    with app.test_request_context():
+        adapter = app.create_url_adapter(None) or app.url_map.bind("localhost")
+        return [
+            adapter.build(rule.endpoint, dict(chosen), method=method_of(rule))
+            for chosen in itertools.product(*choices)
+        ]
+
+
+def values_for(rule: Rule, name: str) -> list[Any]:
+    if isinstance(rule._converters[name], IntegerConverter):
+        return [1, 2, 3, 4, 5, 6, 7, 99999]
+    if name == "filename":
+        return ["app.css", "nothing.css"]
+    return [*KINDS, "nothing"]
+
+
+def method_of(rule: Rule) -> str:
+    return next(iter((rule.methods or set()) - {"HEAD", "OPTIONS"}))
+
+
+def leads_to_sign_in(answer: TestResponse) -> bool:
+    return answer.status_code == 303 and answer.location.startswith("/sign-in")
+
+
+# Signing in
+
+
+@pytest.mark.sqlite_only
+def test_a_stranger_gets_nothing_but_the_sign_in_page(company: Flask) -> None:
+    company.config["WTF_CSRF_ENABLED"] = False  # so that the sign-in, not the token, refuses
+    stranger = company.test_client()
+    with statements_that_write() as written:
+        for rule, method in rules(company, UNSAFE | {"GET"}):
+            if rule.endpoint in OPEN:
+                continue
+            for address in addresses(company, rule)[:2]:
+                whole = stranger.open(address, method=method)
+                assert leads_to_sign_in(whole), f"{method} {address} lets a stranger in"
+                part = stranger.open(address, method=method, headers=HTMX)
+                assert part.status_code == 401, f"{method} {address} answers a stranger's htmx"
+                assert part.headers["HX-Redirect"].startswith("/sign-in")
+                assert not part.data
+    assert not written
+
+
+@pytest.mark.sqlite_only
+def test_what_is_open_to_a_stranger_still_exists(company: Flask) -> None:
+    assert {rule.endpoint for rule, _ in rules(company, UNSAFE | {"GET"})} >= OPEN
+
+
+# The token against forged requests
+
+
+@pytest.mark.sqlite_only
+def test_nothing_is_done_without_a_token(company: Flask) -> None:
+    forms = rules(company, UNSAFE)
+    assert len(forms) > 2
+    for email in PEOPLE[:2]:
+        person = signed_in(company, email)
+        with statements_that_write() as written:
+            for rule, method in forms:
+                for address in addresses(company, rule)[:2]:
+                    for form in ({}, {"csrf_token": "guessed"}):
+                        answer = person.open(address, method=method, data=form)
+                        assert answer.status_code == 400, f"{method} {address} needs no token"
+        assert not written
+
+
+@pytest.mark.sqlite_only
+def test_with_its_token_the_same_request_is_heard(company: Flask) -> None:
+    person = signed_in(company, PEOPLE[0])
+    token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', person.get("/").text)
+    assert token
+    for sent in ({"data": {"csrf_token": token[1]}}, {"headers": {"X-CSRFToken": token[1]}}):
+        assert person.post("/preferences/theme", **sent).status_code == 303  # type: ignore[arg-type]
+
+
+# Reading
+
+
+def test_reading_changes_nothing_and_never_fails(company: Flask) -> None:
+    for client in (company.test_client(), *(signed_in(company, email) for email in PEOPLE)):
+        for rule, _ in rules(company, {"GET"}):
+            for address in addresses(company, rule):
+                for headers in ({}, HTMX):
+                    with statements_that_write() as written:
+                        answer = client.get(address, headers=headers)
+                        answer.close()
+                    assert answer.status_code < 500, f"GET {address}: {answer.status}"
+                    assert not written, f"GET {address} writes: {written}"
+
+
+@pytest.mark.sqlite_only
+def test_every_page_can_be_reached_by_the_office_manager(company: Flask) -> None:
+    """Else the rules above would have been walked past it."""
+    olive = signed_in(company, PEOPLE[0])
+    unreached = [
+        rule.rule
+        for rule, _ in rules(company, {"GET"})
+        if not any(olive.get(address).status_code < 400 for address in addresses(company, rule))
+        and rule.rule not in NEEDS_MORE
+    ]
+    assert not unreached
+
+
+#: Pages that need what only a running Google or an upload can bring; each has a test of its own.
+NEEDS_MORE = {"/company/logo"}
+
+
+def pages(company: Flask, email: str) -> Iterator[tuple[str, TestResponse]]:
+    """Every whole page a person can open."""
+    client = signed_in(company, email)
+    walked = [rule for rule, _ in rules(company, {"GET"}) if rule.endpoint != "static"]
+    for rule in walked:
+        for address in addresses(company, rule):
+            answer = client.get(address)
+            if answer.mimetype == "text/html" and answer.status_code != 303:
+                yield address, answer
+            answer.close()
+
+
+@pytest.mark.sqlite_only
+def test_every_page_is_sound(company: Flask) -> None:
+    for email in PEOPLE[:2]:
+        for address, answer in pages(company, email):
+            assert problems(answer) == [], f"{address} as {email}"
+
+
+def problems(answer: TestResponse) -> list[str]:
+    """What is wrong with a page, in a few words each."""
+    soup = BeautifulSoup(answer.text, "html.parser")
+    checks = {
+        "invalid HTML": not invalid_html(answer.text),
+        "no title": bool(soup.title and soup.title.text.strip()),
+        "not one main heading": len(soup.find_all("h1")) == 1,
+        "no language": bool(soup.html and soup.html.get("lang")),
+        "a form without an address": all(form.get("action") for form in soup.find_all("form")),
+        "a form without its token": all(has_token(form) for form in soup.find_all("form")),
+        "script or style inline": not inline(soup),
+        "a weak content policy": set(policy(answer)) >= POLICY,
+        "unsafe content policy": "unsafe" not in answer.headers["Content-Security-Policy"],
+        "kept by caches": "no-store" in answer.headers["Cache-Control"],
+        "a part may be cached as the page": "HX-Request" in answer.headers["Vary"],
+        f"a foreign word: {foreign(soup)}": not foreign(soup),
+    }
+    return [what for what, fine in checks.items() if not fine]
+
+
+def invalid_html(text: str) -> list[Any]:
+    parser = html5lib.HTMLParser(strict=False)
+    parser.parse(text)
+    return list(parser.errors)
+
+
+def has_token(form: Any) -> bool:
+    if form.get("method", "get").lower() == "get":
+        return True
+    return form.find("input", attrs={"name": "csrf_token"}) is not None
+
+
+def inline(soup: BeautifulSoup) -> bool:
+    loose = [one for one in soup.find_all("script") if not one.get("src")]
+    handlers = [
+        name
+        for tag in soup.find_all(True)
+        for name in tag.attrs
+        if name == "style" or name.startswith(("on", "hx-on"))
+    ]
+    return bool(loose or soup.find_all("style") or handlers)
+
+
+def policy(answer: TestResponse) -> list[str]:
+    return [part.strip() for part in answer.headers["Content-Security-Policy"].split(";")]
+
+
+def foreign(soup: BeautifulSoup) -> str:
+    found = FOREIGN_WORDS.search(soup.get_text(" "))
+    return found[0] if found else ""

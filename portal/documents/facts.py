@@ -169,6 +169,12 @@ def money(amount: Decimal, currency: str, locale: str = LOCALE) -> str:
     return format_currency(round_money(amount, currency), currency, locale=locale)
 
 
+def unit_price(price: Decimal, currency: str, locale: str = LOCALE) -> str:
+    """As money, but with its fractions of a cent: quantity times price must come out right."""
+    _require_decimal("price", price)
+    return format_currency(price, currency, locale=locale, decimal_quantization=False)
+
+
 def plain_number(number: Decimal, locale: str = LOCALE) -> str:
     """A quantity or a rate without the zeros nobody typed: 2, 1.5, 1,000."""
     return format_decimal(number, format="#,##0.######", locale=locale)

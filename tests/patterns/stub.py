@@ -33,6 +33,7 @@ ENDPOINTS = {
     "session.new": "/sign-in",
     "session.destroy": "/sign-out",
     "preferences.theme": "/theme",
+    "static_pages.logo": "/logo",
 }
 PEOPLE_PAGES = ("/patterns", "/login", "/errors/404", "/errors/500", "/drafts")
 ERRORS = (400, 401, 403, 404, 413, 429, 500, 503)
@@ -115,12 +116,18 @@ def make_app() -> Flask:
     app.context_processor(_facts)
     app.after_request(_headers)
     app.add_url_rule("/patterns", "patterns", _patterns)
-    app.add_url_rule("/company.css", "css", lambda: (":root{}", {"Content-Type": "text/css"}))
+    app.add_url_rule(
+        "/company.css",
+        "static_pages.company_css",
+        lambda: (":root{}", {"Content-Type": "text/css"}),
+    )
     app.add_url_rule("/drafts", "drafts", _drafts, methods=["GET", "POST"])
     app.add_url_rule("/ticks", "ticks", lambda: _drafts("ticks"))
     app.add_url_rule("/login", "login", _login)
     app.add_url_rule(
-        "/errors/<int:code>", "error", lambda code: render_template(f"errors/{code}.html")
+        "/errors/<int:code>",
+        "error",
+        lambda code: render_template(f"errors/{code}.html", number="3f9a01bc"),
     )
     return app
 
@@ -129,7 +136,7 @@ def _facts() -> dict[str, Any]:
     signed_in = not request.path.startswith("/login")
     return {
         "current_user": OLIVE if signed_in else SimpleNamespace(is_authenticated=False),
-        "company": COMPANY,
+        "company": COMPANY if signed_in else None,
         "attention": ATTENTION if request.path == "/patterns" else [],
         "KINDS": KINDS,
         "theme": request.args.get("theme", "auto"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from portal.sandbox import (
@@ -69,10 +69,8 @@ def _http_error(error: HTTPException) -> Response | HTTPException:
 
 
 def _protect(answer: Response) -> Response:
-    target = answer.headers.pop("X-Form-Target", None)
     if answer.mimetype == "text/html" and "Content-Security-Policy" not in answer.headers:
-        policy = f"{POLICY} {target}" if target else POLICY
-        answer.headers["Content-Security-Policy"] = policy
+        answer.headers["Content-Security-Policy"] = f"{POLICY} {g.get('form_target', '')}".strip()
         answer.headers["Referrer-Policy"] = "same-origin"
     answer.headers["X-Content-Type-Options"] = "nosniff"
     return answer

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import datetime
 from email import message_from_bytes
 from email.message import Message
 from email.mime.base import MIMEBase
+from email.mime.image import MIMEImage
 from email.mime.message import MIMEMessage
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
@@ -17,6 +19,9 @@ from portal.sandbox.mailbox import new_message_id
 from portal.sandbox.mime import Head, split
 
 LONGEST_ENCLOSED = 20_000
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="
+)
 SENDER = "Mail Delivery Subsystem <mailer-daemon@googlemail.com>"
 
 
@@ -29,8 +34,7 @@ def delivery_failure(
     diagnostic: str,
     at: datetime,
 ) -> bytes:
-    report = MIMEMultipart("report", policy=SMTP)
-    report.set_param("report-type", "delivery-status")
+    report = Message(policy=SMTP)
     delayed = status.startswith("4")
     message_id = head.raw("Message-ID") or ""
     for name, value in (
@@ -47,6 +51,8 @@ def delivery_failure(
         ("Date", format_datetime(at)),
     ):
         report[name] = value
+    report["MIME-Version"] = "1.0"
+    report.add_header("Content-Type", "multipart/report", **{"report-type": "delivery-status"})
     report.attach(_words(recipient, diagnostic, delayed=delayed))
     report.attach(_status(message_id, recipient, status, diagnostic, at, delayed=delayed))
     report.attach(_enclosed(original))
@@ -63,6 +69,7 @@ def _words(recipient: str, diagnostic: str, *, delayed: bool) -> MIMEMultipart:
     alternatives.attach(MIMEText(page, "html", "utf-8"))
     related = MIMEMultipart("related")
     related.attach(alternatives)
+    related.attach(MIMEImage(PIXEL, "png", name="icon.png"))
     return related
 
 

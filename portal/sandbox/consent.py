@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
-from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, g, make_response, redirect, render_template, request, url_for
 from werkzeug.datastructures import MultiDict
 
 from portal.sandbox import accounts, grants
@@ -204,11 +204,10 @@ def _page(template: str, ask: Ask, **values: object) -> Response:
         other_url=_address_of("consent.authorize", again),
         **values,
     )
-    answer = make_response(html)
-    # Browsers hold the redirect after a form to this rule too.
+    # Browsers hold the redirect after a form to the page's policy too.
     back = urlsplit(ask.values["redirect_uri"])
-    answer.headers["X-Form-Target"] = f"{back.scheme}://{back.netloc}"
-    return answer
+    g.form_target = f"{back.scheme}://{back.netloc}"
+    return make_response(html)
 
 
 def _address_of(endpoint: str, values: dict[str, str]) -> str:

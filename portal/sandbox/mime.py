@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import html
 import re
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ _FOLD = re.compile(r"\r?\n(?=[ \t])")
 _BLANK = re.compile(rb"\r?\n\r?\n")
 _TAGS = re.compile(r"<(style|script|head)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 _PLAUSIBLE = re.compile(r"^[^\s@<>,;:\"()\[\]]+@[^\s@<>,;:\"()\[\]]+$|^\"[^\"]+\"@[^\s@<>,]+$")
+_STANDARD_ALPHABET = bytes.maketrans(b"-_", b"+/")
 SNIPPET_LENGTH = 200
 # The text of a mail stands before its attachments: no need to decode a PDF for a snippet.
 SNIPPET_SOURCE = 32_768
@@ -97,10 +99,8 @@ def named(name: str, email: str) -> str:
 
 def from_base64url(text: str) -> bytes:
     """Google takes both alphabets, with and without padding."""
-    compact = "".join(text.split()).translate(str.maketrans("+/", "-_")).rstrip("=")
-    if not re.fullmatch(r"[A-Za-z0-9_-]*", compact) or len(compact) % 4 == 1:
-        raise ValueError("not base64url")
-    return base64.urlsafe_b64decode(compact + "=" * (-len(compact) % 4))
+    compact = text.encode("ascii").translate(_STANDARD_ALPHABET, b"\r\n\t ").rstrip(b"=")
+    return binascii.a2b_base64(compact + b"=" * (-len(compact) % 4), strict_mode=True)
 
 
 def to_base64url(data: bytes) -> str:

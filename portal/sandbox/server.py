@@ -50,6 +50,11 @@ class Handler(WSGIRequestHandler):
         else:
             self._answer(*answer)
 
+    def handle_expect_100(self) -> bool:
+        allowed = super().handle_expect_100()
+        self.wfile.flush()
+        return allowed
+
     def _read_body(self) -> bytes | None:
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
             return bytes(self.make_environ()["wsgi.input"].read())

@@ -165,7 +165,7 @@ def test_kinds_are_told_apart_by_their_slug_and_number() -> None:
 @given(st.from_regex(r"#[0-9a-f]{6}", fullmatch=True), st.sampled_from(["#ffffff", colour.NIGHT]))
 def test_any_accent_can_be_read_where_it_is_used(accent: str, background: str) -> None:
     assert colour.contrast(colour.readable(accent, background), background) >= colour.READABLE
-    assert colour.contrast(colour.on(accent), accent) >= 4
+    assert colour.contrast(colour.on(accent), accent) >= colour.READABLE
 
 
 def test_a_colour_that_is_none_falls_back_to_ours() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 WHITE = "#ffffff"
+BLACK = "#000000"
 INK = "#16202a"
 NIGHT = "#12181f"
 DEFAULT = "#0b5c7a"
@@ -24,8 +25,9 @@ def contrast(one: str, other: str) -> float:
 
 
 def on(background: str) -> str:
-    """Ink or white, whichever reads better on this background."""
-    return max((WHITE, INK), key=lambda colour: contrast(colour, background))
+    """White or ink, whichever reads better here; black where neither reads well enough."""
+    best = max((WHITE, INK), key=lambda colour: contrast(colour, background))
+    return best if contrast(best, background) >= READABLE else BLACK
 
 
 def readable(colour: str, background: str = WHITE, ratio: float = READABLE) -> str:

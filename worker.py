@@ -11,11 +11,11 @@ import sys
 # otherwise before the process starts to use it.
 os.environ.setdefault("OBJC_DISABLE_INITIALIZE_FORK_SAFETY", "YES")
 
-from portal import create_app, delivery, mailboxes, queueing, stores  # noqa: E402
-from portal.config import Config, ConfigProblem  # noqa: E402
-from portal.extensions import db  # noqa: E402
-from portal.providers import gmail  # noqa: E402
-from portal.vault import CannotOpen  # noqa: E402
+from portal import create_app, delivery, mailboxes, queueing
+from portal.config import Config, ConfigProblem
+from portal.extensions import db
+from portal.providers import gmail
+from portal.vault import CannotOpen
 
 
 def main() -> int:
@@ -40,14 +40,16 @@ def main() -> int:
     return 0
 
 
+#: Imported here once, so that a work-horse finds its job without importing anything.
+JOB = delivery.drain
+
+
 def _forget_shared() -> None:
     """Nothing that the parent opened may be used on both sides of a fork."""
     db.session.remove()
     db.engine.dispose()
     gmail.forget_connections()
 
-
-assert delivery.drain  # imported here once, so that a work-horse starts without importing
 
 if __name__ == "__main__":
     sys.exit(main())

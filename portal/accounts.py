@@ -12,6 +12,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from portal.extensions import Base, db, login
 from portal.senders import Person
 
+SHORTEST_PASSWORD = 10
+
 _hasher = PasswordHasher()
 # Checked when nobody has the address, so that an unknown address takes as long as a wrong password.
 _NOBODY = _hasher.hash(secrets.token_hex(16))
@@ -24,7 +26,7 @@ class Role(StrEnum):
     STAFF = "staff"
 
 
-class User(UserMixin, Base):
+class User(UserMixin, Base):  # type: ignore[misc]
     """A person of the company who signs in. Their e-mail is also their User send-from address."""
 
     __tablename__ = "users"
@@ -78,6 +80,20 @@ def sign_in(email: str, password: str) -> User | None:
     return user if user and user.active else None
 
 
+class CannotChange(Exception):
+    """A password that was not changed; the message says why."""
+
+
+def change_password(user: User, old: str, new: str) -> None:
+    """Give a person a new password, ending their other sessions. Raises CannotChange. Commits."""
+    if sign_in(user.email, old) is None:
+        raise CannotChange("That is not your present password.")
+    if len(new) < SHORTEST_PASSWORD:
+        raise CannotChange(f"Choose at least {SHORTEST_PASSWORD} characters.")
+    user.password_hash, user.session_key = hashed(new), secrets.token_hex(16)
+    db.session.commit()
+
+
 @login.user_loader  # type: ignore[untyped-decorator]
 def _load(session_id: str) -> User | None:
     user_id, _, key = session_id.partition(":")
@@ -89,3 +105,8 @@ def _load(session_id: str) -> User | None:
 
 def active_people() -> list[User]:
     return list(db.session.scalars(select(User).where(User.active).order_by(User.name)))
+
+
+def managers() -> list[User]:
+    """The people who decide for the whole company."""
+    return [one for one in active_people() if one.is_manager]

@@ -13,7 +13,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 ROOT = Path(__file__).resolve().parent.parent
 GOOGLE_DISCOVERY = "https://accounts.google.com/.well-known/openid-configuration"
@@ -103,6 +103,13 @@ class Config(BaseModel):
             raise ValueError("must be a whole web address such as https://portal.example.com")
         return value.rstrip("/")
 
+    @model_validator(mode="after")
+    def _lease_outlives_calls(self) -> Self:
+        # A claim that runs out while the provider is still answering could be taken twice.
+        if self.LEASE_SECONDS < 5 * self.PROVIDER_TIMEOUT:
+            raise ValueError("LEASE_SECONDS must be at least five times PROVIDER_TIMEOUT")
+        return self
+
     @property
     def is_local_google(self) -> bool:
         """Whether the provider is the local Google rather than Google itself."""
@@ -161,10 +168,11 @@ def _refuse_misspelt(given: Mapping[str, str]) -> None:
 def _in_plain_words(problem: ValidationError) -> str:
     lines = []
     for error in problem.errors():
-        name = str(error["loc"][0]) if error["loc"] else "a setting"
-        if error["type"] == "missing":
-            lines.append(f"{name} is not set.")
+        said = error["msg"].removeprefix("Value error, ")
+        if not error["loc"]:
+            lines.append(f"{said}.")
+        elif error["type"] == "missing":
+            lines.append(f"{error['loc'][0]} is not set.")
         else:
-            said = error["msg"].removeprefix("Value error, ")
-            lines.append(f"{name} {said[0].lower()}{said[1:]}.")
+            lines.append(f"{error['loc'][0]} {said[0].lower()}{said[1:]}.")
     return " ".join(lines)

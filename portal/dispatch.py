@@ -29,6 +29,7 @@ from portal.extensions import Base, db
 from portal.mailboxes import Mailbox
 from portal.people import clean_address
 from portal.senders import Choice, Trouble, find, trouble_with
+from portal.stores import rows_changed
 
 
 class State(StrEnum):
@@ -280,18 +281,12 @@ def settle(dispatch: Dispatch, user: User, *, left: bool) -> bool:
     """A person decides what the provider's evidence could not tell. Commits."""
     if not dispatch.needs_person:
         return False
-    state = State.ACCEPTED if left else State.REFUSED
-    note = "" if left else "A person found that it did not leave."
-    moved = move(
-        dispatch.id,
-        (State.UNKNOWN,),
-        state,
-        state_note=note,
-        needs_person=False,
-        settle_after=None,
-        proof=Proof.NOT_GRANTED,
-        accepted_at=now() if left else None,
-    )
+    if left:
+        moved = accept(dispatch.id, (State.UNKNOWN,), proof=Proof.NOT_GRANTED)
+    else:
+        note = "A person found that it did not leave."
+        values = {"state_note": note, "needs_person": False, "settle_after": None}
+        moved = move(dispatch.id, (State.UNKNOWN,), State.REFUSED, **values)
     if moved:
         found = "did leave" if left else "did not leave"
         tell(dispatch.id, f"Settled by hand: it {found}.", user.name)
@@ -355,7 +350,24 @@ def move(
         .values(state=state, **values)
         .execution_options(synchronize_session=False)
     )
-    return done.rowcount == 1
+    return rows_changed(done) == 1
+
+
+def accept(dispatch_id: int, allowed: tuple[State, ...], *conditions: Any, **values: Any) -> bool:
+    """Settle a dispatch as accepted, on a receipt, on evidence, or by hand."""
+    settled = {
+        "accepted_at": now(),
+        "lease_until": None,
+        "settle_after": None,
+        "needs_person": False,
+        "state_note": "",
+    }
+    return move(dispatch_id, allowed, State.ACCEPTED, *conditions, **settled | values)
+
+
+def load(dispatch_id: int) -> Dispatch:
+    """The dispatch as the database has it now, whatever this process remembers."""
+    return db.session.get_one(Dispatch, dispatch_id, populate_existing=True)
 
 
 def tell(dispatch_id: int, text: str, actor: str = "") -> None:

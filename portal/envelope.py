@@ -65,7 +65,7 @@ def seal(
     html: str,
     attachments: list[Attachment],
 ) -> Envelope:
-    """Build the frozen message (RFC 5322 with CRLF). Raises ValueError on line breaks in headers."""
+    """Build the frozen message (RFC 5322, CRLF). Raises ValueError on a line break in a header."""
     message = EmailMessage(policy=SMTP)
     message["From"] = sender.header()
     message["To"] = [one.header() for one in to]

@@ -22,6 +22,7 @@ from portal.extensions import Base, db
 from portal.providers import google
 from portal.providers.gmail import FULL_SCOPES, SCOPE, Gmail, ListedAddress
 from portal.senders import SendFrom
+from portal.stores import rows_changed
 
 #: Ask for a new access token this long before the old one ends.
 EARLY = timedelta(seconds=90)
@@ -99,6 +100,12 @@ class Mailbox(Base):
         return SCOPE + "metadata" in self.granted
 
     @property
+    def sign_in_lasted_a_week(self) -> bool:
+        """Seven days is how long Google lets a sign-in live while the project is in Testing."""
+        lived = (self.checked_at or self.connected_at) - self.connected_at
+        return timedelta(days=6, hours=12) < lived < timedelta(days=7, hours=12)
+
+    @property
     def why_not(self) -> str:
         """Why it cannot send, as one sentence; empty when it can."""
         sentences = {
@@ -118,7 +125,7 @@ class Mailbox(Base):
 class Address(Base):
     """A send-from address of a mailbox.
 
-    verification: wanted (somebody is adding it), pending, accepted, lost (Gmail no longer lists it).
+    verification: wanted (somebody is adding it), pending, accepted, lost (no longer listed).
     """
 
     __tablename__ = "addresses"
@@ -158,6 +165,12 @@ def mailbox_of(user: User) -> Mailbox | None:
     """A person's own mailbox, if they connected one."""
     query = select(Mailbox).where(Mailbox.owner_id == user.id)
     return db.session.scalars(query.order_by(Mailbox.id)).first()
+
+
+def may_manage(box: Mailbox, user: User) -> bool:
+    """Whether a person may reconnect, disconnect and add addresses: its owner alone, or for a
+    company mailbox the managers."""
+    return user.is_manager if box.owner_id is None else box.owner_id == user.id
 
 
 def send_from_addresses() -> list[SendFrom]:
@@ -361,7 +374,7 @@ def _take_refresh_lease(box_id: int) -> bool:
         .values(refresh_holder=uuid.uuid4().hex, refresh_until=db_now(REFRESH_LEASE))
     )
     db.session.commit()
-    return bool(taken.rowcount)
+    return rows_changed(taken) == 1
 
 
 def _refresh(box_id: int) -> str:

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 stopping = threading.Event()
 
 
-def connection(timeout: float = 2) -> "Redis[Any]":
+def connection(timeout: float = 2) -> Redis:
     """The Redis that REDIS_URL names. Raises RedisError where none is named."""
     config: Config = current_app.config["PORTAL"]
     if not config.REDIS_URL:
@@ -60,7 +60,7 @@ def health() -> str:
     return "ok" if alive else "no_worker"
 
 
-def _ring(redis: "Redis[Any]") -> None:
+def _ring(redis: Redis) -> None:
     queue = Queue(QUEUES[0], connection=redis, serializer=JSONSerializer)
     # A drain that has not started yet will see our row too: it was committed before the ring.
     if len(queue) == 0:
@@ -73,8 +73,8 @@ class DrainWorker(Worker):
     before_fork: Callable[[], None] = staticmethod(lambda: None)
 
     def run_maintenance_tasks(self) -> None:
-        """Called by RQ at the start and every maintenance_interval while idle: the sweeper's tick."""
-        super().run_maintenance_tasks()
+        """The sweeper's tick: RQ calls it at the start, and regularly while idle."""
+        super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
         self._say_alive()
         _ring(self.connection)
 
@@ -83,12 +83,12 @@ class DrainWorker(Worker):
         self._say_alive()
 
     def handle_warm_shutdown_request(self) -> None:
-        super().handle_warm_shutdown_request()
+        super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
         if self.horse_pid:
             os.kill(self.horse_pid, signal.SIGUSR1)
 
     def setup_work_horse_signals(self) -> None:
-        super().setup_work_horse_signals()
+        super().setup_work_horse_signals()  # type: ignore[no-untyped-call]
         signal.signal(signal.SIGUSR1, _stop)
 
     def fork_work_horse(self, *args: Any, **kwargs: Any) -> None:

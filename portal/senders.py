@@ -1,8 +1,8 @@
 """Who a document's e-mail comes from: the sender policy's one decision, pure.
 
 choose() looks at the rules, the person and the send-from addresses it is given, and always answers
-with the address, the mailbox that will carry it, and a sentence that says why. It never puts another
-address in the place of one that is not ready: it answers with the same address and the problem.
+with the address, the mailbox that will carry it, and a sentence that says why. It never puts
+another address in the place of one that is not ready: it answers with that address and the problem.
 """
 
 from collections.abc import Sequence
@@ -120,7 +120,7 @@ def choose(
 def find(
     email: str, addresses: Sequence[SendFrom], person_id: int | None = None
 ) -> SendFrom | None:
-    """The best mailbox for an address: verified and working first, the owner's own, the company's."""
+    """The best mailbox for an address: verified, working, the person's own, the company's."""
     same = [
         one
         for one in addresses
@@ -130,12 +130,12 @@ def find(
 
 
 def trouble_with(email: str, found: SendFrom | None) -> tuple[Trouble | None, str]:
-    """What keeps an address from sending, with the sentence a person reads; (None, "") if nothing."""
+    """What keeps an address from sending, with the sentence to show; (None, "") if nothing."""
     if found is None:
         return Trouble.NOT_LINKED, f"No connected mailbox may send as {email} yet."
     if found.verification == "pending":
         return Trouble.PENDING, (
-            f"{email} is waiting to be confirmed: the code or link in Gmail's mail to it was not used."
+            f"{email} is not confirmed yet: the code or link in Gmail's mail to it was not used."
         )
     if found.verification == "lost":
         return Trouble.LOST, (

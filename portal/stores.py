@@ -2,15 +2,17 @@
 
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from flask import Flask, has_request_context, request
-from sqlalchemy import Engine, event
+from sqlalchemy import CursorResult, Result, event
 from sqlalchemy.engine import Connection, make_url
 
 from portal.extensions import db
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+#: Google's answer can only come as a GET, and has to be stored; its state protects it.
+WRITING_GETS = frozenset({"connections.callback"})
 
 
 def engine_options(url: str) -> dict[str, Any]:
@@ -42,10 +44,15 @@ def _begin_sqlite(connection: Connection) -> None:
     # A transaction that reads first and writes later fails at once when somebody wrote in between,
     # whatever the time-out. So whoever may write takes the write lock at the start, and holds it
     # for milliseconds: nothing calls a provider with a transaction open.
-    reading = has_request_context() and request.method in SAFE_METHODS
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+    connection.exec_driver_sql("BEGIN" if _only_reads() else "BEGIN IMMEDIATE")
 
 
-def dispose_after_fork(engine: Engine) -> None:
-    """A forked process must not talk through its parent's connections."""
-    engine.dispose(close=False)
+def _only_reads() -> bool:
+    if not has_request_context() or request.endpoint in WRITING_GETS:
+        return False
+    return request.method in SAFE_METHODS
+
+
+def rows_changed(result: Result[Any]) -> int:
+    """How many rows an UPDATE or DELETE changed: the whole of a conditional claim."""
+    return cast("CursorResult[Any]", result).rowcount

@@ -44,6 +44,34 @@ SIGN_IN_SCOPES = ("openid", "email", "profile")
 FULL_SCOPES = (*SIGN_IN_SCOPES, SCOPE + "compose", SCOPE + "settings.basic", SCOPE + "metadata")
 SEND_ONLY_SCOPES = (*SIGN_IN_SCOPES, SCOPE + "send")
 
+
+@dataclass(frozen=True)
+class Permission:
+    """One box on Google's page: what Google writes beside it, and what fails without it."""
+
+    asked: str
+    without: str
+
+
+PERMISSIONS = {
+    SCOPE + "compose": Permission(
+        "Manage drafts and send emails",
+        "the portal cannot send from this mailbox",
+    ),
+    SCOPE + "settings.basic": Permission(
+        "See, edit, create or change your email settings and filters in Gmail",
+        "the portal cannot see which send-from addresses are verified",
+    ),
+    SCOPE + "metadata": Permission(
+        "View your email message metadata such as labels and headers, but not the email body",
+        "the portal cannot read back which address a message really left from",
+    ),
+    SCOPE + "send": Permission(
+        "Send email on your behalf",
+        "the portal cannot send from this mailbox",
+    ),
+}
+
 #: Never a byte of the request left: certainly not accepted.
 NOT_REACHED = (NewConnectionError, ConnectTimeoutError, NameResolutionError, SSLError)
 LIMIT_REASONS = {
@@ -126,7 +154,10 @@ class Gmail:
         """The id of the draft that bears our dispatch header, if one was left behind."""
         found = self._call("GET", "/drafts", {"maxResults": SENT_WINDOW})
         for one in found.get("drafts", []):
-            draft = self._call("GET", f"/drafts/{quote(one['id'])}", {"format": "metadata"})
+            try:
+                draft = self._call("GET", f"/drafts/{quote(one['id'])}", {"format": "metadata"})
+            except Gone:  # its owner has just thrown it away
+                continue
             if _headers(draft.get("message", {})).get(DISPATCH_HEADER.lower()) == token:
                 return str(one["id"])
         return None

@@ -1,10 +1,11 @@
 """Signing in with Google, through Authlib: consent, refresh and revocation.
 
 All addresses come from the discovery document that GOOGLE_DISCOVERY_URL names. Error bodies of the
-token endpoint: Google's OAuth 2.0 guides ("web-server", "token expiration"); `error_subtype` is read
-from the raw answer, since Authlib keeps only `error` and `error_description`.
+token endpoint: Google's OAuth 2.0 guides ("web-server", "token expiration"); `error_subtype` is
+read from the raw answer, since Authlib keeps only `error` and `error_description`.
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import requests
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.flask_client import OAuth
-from flask import Flask, Response, current_app
+from flask import Flask, Response, current_app, session
 from joserfc.errors import JoseError
 
 from portal.config import Config
@@ -87,8 +88,14 @@ def begin(redirect_uri: str, scopes: Sequence[str], login_hint: str = "") -> tup
         asked = client.create_authorization_url(redirect_uri, scope=" ".join(scopes), **wishes)
     except (requests.RequestException, ValueError) as problem:
         raise SignInProblem("unreachable", UNREACHABLE) from problem
+    url = asked.pop("url")  # the session is a cookie: nothing is kept there that is not needed
     client.save_authorize_data(redirect_uri=redirect_uri, **asked)
-    return current_app.redirect(asked["url"]), str(asked["state"])  # type: ignore[return-value]
+    return current_app.redirect(url), str(asked["state"])  # type: ignore[return-value]
+
+
+def forget(state: str) -> None:
+    """Drop what begin() left in the session: nobody is expected back with this state."""
+    _client().framework.clear_state_data(session, state)
 
 
 def finish() -> tuple[Account, Grant]:
@@ -178,7 +185,7 @@ def _sign_in_problem(error: str) -> SignInProblem:
     if error in DEAD_CLIENT:
         return SignInProblem(
             "client",
-            "Google does not know this portal: its GOOGLE_CLIENT_ID or GOOGLE_CLIENT_SECRET is wrong.",
+            "Google does not know this portal: GOOGLE_CLIENT_ID or GOOGLE_CLIENT_SECRET is wrong.",
         )
     if error == "invalid_grant":
         return SignInProblem("code", "Google's answer had expired or was used before. Start again.")
@@ -189,10 +196,8 @@ def _refresh_problem(problem: OAuthError, raw: list[requests.Response]) -> Provi
     error, subtype = problem.error or "", ""
     status = raw[-1].status_code if raw else 0
     if raw:
-        try:
+        with contextlib.suppress(ValueError, AttributeError):
             subtype = str(raw[-1].json().get("error_subtype", ""))
-        except (ValueError, AttributeError):
-            pass
     words = " ".join(filter(None, [str(status), error, subtype, problem.description or ""]))
     if status >= 500 or status == 429:
         return TryLater(UNREACHABLE, words)

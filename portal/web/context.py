@@ -1,4 +1,4 @@
-"""What every page knows: the company, the kinds of document, the banners, and how to write times."""
+"""What every page knows: the company, the kinds of document, the banners, how to write times."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,6 +34,7 @@ class Banner:
 def register(app: Flask) -> None:
     """Bind the context and the filters."""
     app.context_processor(_common)
+    app.jinja_env.globals["ui"] = app.jinja_env.get_template("macros.html").module
     app.jinja_env.filters["clock"] = clock
     app.jinja_env.filters["moment"] = moment
     app.jinja_env.filters["ago"] = ago

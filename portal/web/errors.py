@@ -41,6 +41,4 @@ def register(app: Flask) -> None:
 def error_page(status: int, sentence: str, number: str = "") -> ResponseReturnValue:
     """The page of an error, or its fragment."""
     shown = status if status in KNOWN else (400 if status < 500 else 500)
-    return page(
-        f"errors/{shown}.html", "fragment", status, status=status, sentence=sentence, number=number
-    )
+    return page(f"errors/{shown}.html", "fragment", status, sentence=sentence, number=number)

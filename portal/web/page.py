@@ -8,7 +8,7 @@ from jinja2_fragments.flask import render_block
 
 
 def wants_fragment() -> bool:
-    """Whether htmx asked for a part of a page (a boosted link or a restored page wants it whole)."""
+    """Whether htmx asked for a part of a page (not for a boosted link or a restored page)."""
     asked = request.headers.get("HX-Request") == "true"
     whole = request.headers.get("HX-Boosted") or request.headers.get("HX-History-Restore-Request")
     return asked and not whole

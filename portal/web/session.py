@@ -17,7 +17,7 @@ pages = Blueprint("session", __name__)
 WRONG = "That address and password do not belong together. Check both and try again."
 
 
-class SignInForm(FlaskForm):
+class SignInForm(FlaskForm):  # type: ignore[misc]
     """What the sign-in page asks for."""
 
     next = HiddenField()

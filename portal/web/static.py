@@ -1,4 +1,4 @@
-"""Small things every page asks for: the company's colours and logo, and whether the portal lives."""
+"""Small things every page asks for: the company's colours and logo, and the portal's health."""
 
 import re
 

@@ -1,0 +1,140 @@
+"""Evidence: what the provider itself shows of a dispatch, in its drafts and its sent copies.
+
+reconcile() settles an unclear outcome; read_proof() reads the From that the sent copy really bears.
+Neither sends anything.
+"""
+
+import logging
+from typing import Any
+
+from flask import current_app
+
+from portal import mailboxes
+from portal.columns import db_now
+from portal.dispatch import Dispatch, Proof, State, accept, load, move, tell
+from portal.envelope import NeedsPermission, NeedsSignIn, ProviderAnswer, SentCopy
+from portal.extensions import db
+from portal.providers.gmail import Gmail, address_of
+
+#: After this many look-ups without evidence a person is asked.
+SETTLE_TRIES = 5
+PROOF_TRIES = 5
+
+log = logging.getLogger(__name__)
+
+
+def reconcile(dispatch_id: int) -> None:
+    """Settle an unknown from the draft and the sent copy. Sends nothing."""
+    dispatch = load(dispatch_id)
+    if dispatch.state != State.UNKNOWN or dispatch.mailbox is None or dispatch.draft_id is None:
+        return
+    draft_id, token, tries = dispatch.draft_id, dispatch.token, dispatch.settle_tries
+    provider = mailboxes.provider_for(dispatch.mailbox)
+    mailbox_id = dispatch.mailbox.id
+    if not _put_off(dispatch_id, tries):
+        return
+    try:
+        verdict = _look(provider, draft_id, token)
+    except (NeedsSignIn, NeedsPermission) as problem:
+        mailboxes.mark_broken(mailbox_id, problem)
+        return
+    except ProviderAnswer as problem:
+        log.info("dispatch %s could not be looked up: %s", dispatch_id, problem.words)
+        return
+    if isinstance(verdict, SentCopy):
+        _found_sent(dispatch_id, verdict)
+    elif verdict == "draft":
+        _found_unsent(dispatch_id)
+    elif tries + 1 >= SETTLE_TRIES or verdict == "blind":
+        _ask_person(dispatch_id)
+
+
+def _look(provider: Gmail, draft_id: str, token: str) -> SentCopy | str:
+    if provider.has_draft(draft_id):
+        return "draft"
+    if not provider.can_read_sent:
+        return "blind"
+    return provider.find_sent(token) or "nowhere"
+
+
+def _put_off(dispatch_id: int, tries: int) -> bool:
+    """Count this look-up and set the next one; False when somebody else has just done so."""
+    grace = max(1.0, current_app.config["PORTAL"].SETTLE_GRACE)
+    mine = move(
+        dispatch_id,
+        (State.UNKNOWN,),
+        State.UNKNOWN,
+        Dispatch.settle_tries == tries,
+        settle_tries=tries + 1,
+        settle_after=db_now(grace * (tries + 1)),
+    )
+    db.session.commit()
+    return mine
+
+
+def _found_sent(dispatch_id: int, copy: SentCopy) -> None:
+    if accept(dispatch_id, (State.UNKNOWN,), provider_message_id=copy.message_id):
+        tell(dispatch_id, "Settled: the copy in Gmail's Sent shows that it left.")
+        _store_proof(dispatch_id, copy)
+    db.session.commit()
+
+
+def _found_unsent(dispatch_id: int) -> None:
+    values = {"settle_after": None, "state_note": "", "handed_over_at": None}
+    if move(dispatch_id, (State.UNKNOWN,), State.QUEUED, **values):
+        tell(dispatch_id, "Settled: the draft is still in Gmail, so it had not left. Queued again.")
+    db.session.commit()
+
+
+def _ask_person(dispatch_id: int) -> None:
+    values = {"needs_person": True, "settle_after": None}
+    if move(dispatch_id, (State.UNKNOWN,), State.UNKNOWN, **values):
+        tell(dispatch_id, "Gmail shows neither the draft nor a sent copy. A person must decide.")
+    db.session.commit()
+
+
+# -- the proof of From -----
+
+
+def read_proof(dispatch_id: int) -> None:
+    """Read the From that the sent copy really bears. A stranger's From stops the address."""
+    dispatch = load(dispatch_id)
+    box, message_id = dispatch.mailbox, dispatch.provider_message_id
+    if dispatch.state != State.ACCEPTED or dispatch.proof != Proof.UNREAD:
+        return
+    if box is None or message_id is None or not box.can_read_sent:
+        _proof_values(dispatch_id, proof=Proof.NOT_GRANTED)
+        return
+    provider, tries = mailboxes.provider_for(box), dispatch.proof_tries
+    db.session.commit()
+    try:
+        copy = provider.sent_copy(message_id)
+    except ProviderAnswer as problem:
+        last = tries + 1 >= PROOF_TRIES
+        later = Proof.NOT_GRANTED if last else Proof.UNREAD
+        log.info("the sent copy of dispatch %s could not be read: %s", dispatch_id, problem.words)
+        values = {"proof": later, "proof_tries": tries + 1, "settle_after": db_now(15)}
+        _proof_values(dispatch_id, **values)
+        return
+    _store_proof(dispatch_id, copy)
+    db.session.commit()
+
+
+def _store_proof(dispatch_id: int, copy: SentCopy) -> None:
+    dispatch = load(dispatch_id)
+    same = address_of(copy.sender) == dispatch.from_email.lower()
+    values = {
+        "proof": Proof.MATCHES if same else Proof.DIFFERS,
+        "proof_from": copy.sender,
+        "proof_message_id": copy.internet_message_id,
+        "settle_after": None,
+    }
+    move(dispatch_id, (State.ACCEPTED,), State.ACCEPTED, **values)
+    if not same and dispatch.mailbox_id is not None:
+        tell(dispatch_id, f"Alarm: it left from {copy.sender}, not from {dispatch.from_email}.")
+        mailboxes.mark_lost(dispatch.mailbox_id, dispatch.from_email)
+
+
+def _proof_values(dispatch_id: int, **values: Any) -> None:
+    move(dispatch_id, (State.ACCEPTED,), State.ACCEPTED, **values)
+    db.session.commit()

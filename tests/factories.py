@@ -1,0 +1,142 @@
+"""The cast of the tests, their papers and their mailboxes. Each needs an app context."""
+
+import datetime as dt
+from decimal import Decimal
+from typing import Any
+
+import requests
+
+from portal import dispatch, mailboxes
+from portal.accounts import Role, User, add_user
+from portal.dispatch import Dispatch, Wish
+from portal.documents import Document, Draft, keep, next_number
+from portal.documents.facts import LineFacts
+from portal.extensions import db
+from portal.mailboxes import Mailbox
+from portal.people import Company, Contact
+from portal.providers.gmail import FULL_SCOPES
+from portal.providers.google import Account, Grant
+
+PASSWORD = "a password of the cast"
+OFFICE = "office@brightspark.example"
+ACCOUNTS = "accounts@brightspark.example"
+MARY = "mary.lee@homes.example"
+
+
+def bright_spark() -> Company:
+    """The company, made once."""
+    found = db.session.query(Company).first()
+    if found is None:
+        found = Company(name="Bright Spark Plumbing", accent="#0b5c7a")
+        db.session.add(found)
+        db.session.commit()
+    return found
+
+
+def person(first: str, name: str, role: Role = Role.STAFF) -> User:
+    bright_spark()
+    email = f"{first}@brightspark.example"
+    found = db.session.query(User).filter_by(email=email).first()
+    if found is None:
+        found = add_user(email, name, role, PASSWORD)
+        db.session.commit()
+    return found
+
+
+def olive() -> User:
+    """The office manager."""
+    return person("olive", "Olive Park", Role.MANAGER)
+
+
+def tom() -> User:
+    """A tradesperson whose address is verified in the company's mailbox."""
+    return person("tom", "Tom Baker")
+
+
+def nia() -> User:
+    """A tradesperson whose address nobody verified."""
+    return person("nia", "Nia Cole")
+
+
+def mary(email: str = MARY) -> Contact:
+    """A customer."""
+    bright_spark()
+    contact = Contact(name="Mary Lee", email=email, address="12 Hill St\nNewtown NSW 2042")
+    db.session.add(contact)
+    db.session.commit()
+    return contact
+
+
+def copper() -> Contact:
+    """A supplier."""
+    bright_spark()
+    contact = Contact(name="Copper & Co", email="orders@copperco.example", role="supplier")
+    db.session.add(contact)
+    db.session.commit()
+    return contact
+
+
+def document(
+    kind: str = "invoice",
+    *,
+    contact: Contact | None = None,
+    author: User | None = None,
+    lines: tuple[LineFacts, ...] | None = None,
+    number: str | None = None,
+) -> Document:
+    """A document of $1,240.00 for Mary, unless told otherwise."""
+    contact = contact or mary()
+    author = author or tom()
+    default = (
+        LineFacts("Gas hot-water unit", Decimal(1), "", Decimal("827.27"), Decimal(10)),
+        LineFacts("Fit new unit", Decimal("2.5"), "h", Decimal(120), Decimal(10)),
+    )
+    draft = Draft(
+        kind=kind,
+        number=number or next_number(kind),
+        title="Hot-water service replacement",
+        contact_id=contact.id,
+        site="12 Hill St\nNewtown NSW 2042",
+        reference="",
+        issued=dt.date(2026, 11, 23),
+        due=dt.date(2026, 12, 7),
+        notes="",
+        lines=default if lines is None else lines,
+    )
+    made = keep(draft, author)
+    db.session.commit()
+    return made
+
+
+def wish(number: int = 1, to: str = MARY, **chosen: Any) -> Wish:
+    """What somebody fills in on the send page."""
+    words = {"subject": "Invoice INV-0042", "body": "Hello Mary,\n\nyour invoice is attached."}
+    return Wish(sending_number=number, to=(to,), cc=(), **(words | chosen))
+
+
+def asked(document_: Document | None = None, user: User | None = None, **chosen: Any) -> Dispatch:
+    """A dispatch somebody has just asked for."""
+    return dispatch.request(document_ or document(), user or tom(), wish(**chosen))
+
+
+def connected(
+    google: str,
+    email: str = OFFICE,
+    *,
+    owner: User | None = None,
+    scopes: tuple[str, ...] = FULL_SCOPES,
+) -> Mailbox:
+    """A mailbox connected to the local Google at this address, its send-from addresses read."""
+    answer = requests.post(
+        f"{google}/_sandbox/tokens", json={"email": email, "scopes": " ".join(scopes)}, timeout=5
+    )
+    answer.raise_for_status()
+    minted = answer.json()
+    grant = Grant(
+        minted["access_token"], minted["refresh_token"], minted["expires_in"], frozenset(scopes)
+    )
+    account = Account(minted["sub"], email, "Bright Spark Plumbing", "brightspark.example")
+    box = mailboxes.connect(account, grant, owner=owner)
+    if box.can_list_addresses:
+        mailboxes.refresh_addresses(box)
+    return box

@@ -1,0 +1,487 @@
+"""A dispatch leaves once, from the address it was promised, whatever goes wrong on the way.
+
+The judge is always the local Google's own list of the messages it accepted.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+from flask import Flask
+from sqlalchemy import select
+
+from portal import delivery, dispatch, mailboxes, policy
+from portal.dispatch import Attempt, Dispatch, Proof, State
+from portal.envelope import DISPATCH_HEADER
+from portal.extensions import db
+from portal.mailboxes import Health, Mailbox
+from portal.providers.gmail import SEND_ONLY_SCOPES
+from portal.senders import Mode
+from tests import factories, servers
+from tests.factories import ACCOUNTS, OFFICE
+
+if TYPE_CHECKING:
+    from portal.sandbox.server import SandboxServer
+
+
+class Google:
+    """The local Google, as a test speaks of it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def accepted(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = requests.get(f"{self.url}/_sandbox/accepted", timeout=5).json()
+        return found
+
+    def fault(self, method: str, kind: str, **more: Any) -> None:
+        self.steer("faults", method=method, kind=kind, **more)
+
+    def address(self, email: str, status: str) -> None:
+        self.steer("aliases", account=OFFICE, email=email, status=status)
+
+    def drafts(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = requests.get(f"{self.url}/_sandbox/state", timeout=5).json()[
+            "drafts"
+        ]
+        return found
+
+    def steer(self, noun: str, **body: Any) -> None:
+        answer = requests.post(f"{self.url}/_sandbox/{noun}", json=body, timeout=5)
+        assert answer.ok, answer.text
+
+
+@pytest.fixture
+def google(local_google: "SandboxServer") -> Google:
+    return Google(local_google.url)
+
+
+@pytest.fixture
+def app(database: str, redis_url: str, google: Google) -> Iterator[Flask]:
+    """The portal on one of the stores, pointed at the local Google, inside an app context."""
+    config = servers.config_of(
+        DATABASE_URL=database,
+        REDIS_URL=redis_url,
+        PROVIDER_TIMEOUT="2",
+        LEASE_SECONDS="10",
+        SETTLE_GRACE="0",
+        **servers.pointed_at(google.url),
+    )
+    made = servers.make_app(config)
+    with made.app_context():
+        yield made
+        db.session.remove()
+        db.engine.dispose()
+
+
+@pytest.fixture
+def office(app: Flask, google: Google) -> Mailbox:
+    """The company's mailbox: it may send as tom@, and as quotes@ once that is confirmed."""
+    return factories.connected(google.url)
+
+
+def work(rounds: int = 1) -> None:
+    for _ in range(rounds):
+        delivery.drain()
+        db.session.expire_all()
+
+
+def test_a_document_leaves_once_and_its_from_is_proved(office: Mailbox, google: Google) -> None:
+    asked = factories.asked()
+    assert asked.state == State.QUEUED
+    work()
+    [message] = google.accepted()
+    assert message["from"] == "Bright Spark Plumbing <office@brightspark.example>"
+    assert message["headers"][DISPATCH_HEADER] == asked.token
+    assert asked.state == State.ACCEPTED
+    assert asked.proof == Proof.MATCHES
+    assert asked.proof_message_id == message["message_id"]
+    assert [one.outcome for one in asked.attempts] == ["accepted"]
+    assert google.drafts() == []
+
+
+def test_asking_twice_is_one_dispatch(office: Mailbox, google: Google) -> None:
+    invoice = factories.document()
+    first = factories.asked(invoice)
+    second = factories.asked(invoice)
+    assert first.id == second.id
+    work(2)
+    assert len(google.accepted()) == 1
+
+
+def test_a_deliberate_second_sending_is_another_dispatch(office: Mailbox, google: Google) -> None:
+    invoice = factories.document()
+    factories.asked(invoice)
+    assert dispatch.next_number(invoice) == 2
+    factories.asked(invoice, number=2)
+    work()
+    assert len(google.accepted()) == 2
+
+
+def test_mail_leaves_in_the_order_of_asking(office: Mailbox, google: Google) -> None:
+    asked = [factories.asked().token for _ in range(5)]
+    work()
+    assert [one["headers"][DISPATCH_HEADER] for one in google.accepted()] == asked
+
+
+def test_two_workers_at_once_send_once(app: Flask, office: Mailbox, google: Google) -> None:
+    import threading
+
+    for _ in range(6):
+        factories.asked()
+    db.session.commit()
+    start = threading.Barrier(3)
+
+    def worker() -> None:
+        with app.app_context():
+            start.wait()
+            delivery.drain()
+
+    threads = [threading.Thread(target=worker) for _ in range(3)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join(30)
+    tokens = [one["headers"][DISPATCH_HEADER] for one in google.accepted()]
+    assert len(tokens) == len(set(tokens)) == 6
+
+
+@pytest.mark.parametrize("kind", ["swallow", "500-after", "cut-after", "half-answer", "garbage"])
+def test_an_answer_that_never_came_is_settled_from_sent(
+    kind: str, office: Mailbox, google: Google
+) -> None:
+    google.fault("drafts.send", kind)
+    asked = factories.asked()
+    work(2)
+    assert asked.state == State.ACCEPTED, asked.state_note
+    assert asked.proof == Proof.MATCHES
+    assert len(google.accepted()) == 1
+    assert [one.outcome for one in asked.attempts] == ["unknown"]
+
+
+@pytest.mark.parametrize("kind", ["swallow-before", "500-before", "503-before", "cut-before"])
+def test_what_did_not_leave_is_sent_from_the_same_draft(
+    kind: str, office: Mailbox, google: Google
+) -> None:
+    google.fault("drafts.send", kind)
+    asked = factories.asked()
+    work()
+    assert asked.state in (State.ACCEPTED, State.UNKNOWN)
+    work(2)
+    assert asked.state == State.ACCEPTED
+    [message] = google.accepted()
+    assert message["draft_id"] == asked.draft_id
+    assert [one.outcome for one in asked.attempts] == ["unknown", "accepted"]
+
+
+@pytest.mark.parametrize("kind", ["swallow", "500-after", "cut-before", "500-before"])
+def test_a_lost_draft_is_found_again_rather_than_made_twice(
+    kind: str, office: Mailbox, google: Google
+) -> None:
+    google.fault("drafts.create", kind)
+    asked = factories.asked()
+    work()
+    _unpause()
+    work()
+    assert asked.state == State.ACCEPTED
+    assert len(google.accepted()) == 1
+    assert google.drafts() == []
+
+
+@pytest.mark.parametrize("kind", ["429", "rate-limit-403", "concurrent", "daily-limit"])
+def test_a_limit_is_obeyed_and_the_mail_waits(kind: str, office: Mailbox, google: Google) -> None:
+    google.fault("drafts.send", kind)
+    asked = factories.asked()
+    work()
+    assert asked.state == State.QUEUED
+    paused = db.session.get_one(Mailbox, office.id, populate_existing=True)
+    assert paused.paused_until is not None
+    db.session.commit()
+    assert google.accepted() == []
+    _unpause()
+    work()
+    assert asked.state == State.ACCEPTED
+    assert len(google.accepted()) == 1
+
+
+def test_a_refusal_is_final_and_says_why(office: Mailbox, google: Google) -> None:
+    google.fault("drafts.send", "refuse", message="Invalid To header", reason="invalidArgument")
+    asked = factories.asked()
+    work(2)
+    assert asked.state == State.REFUSED
+    assert "Invalid To header" in asked.state_note
+    assert google.accepted() == []
+
+
+def test_a_revoked_sign_in_puts_the_mailbox_mail_on_hold(office: Mailbox, google: Google) -> None:
+    waiting = [factories.asked() for _ in range(3)]
+    google.steer("revoke", email=OFFICE)
+    work()
+    box = db.session.get_one(Mailbox, office.id, populate_existing=True)
+    assert box.health == Health.NEEDS_SIGN_IN
+    assert {one.state for one in waiting} == {State.HELD}
+    assert "sign in to Google again" in waiting[0].state_note
+    db.session.commit()
+    factories.connected(google.url)
+    work()
+    assert {one.state for one in waiting} == {State.ACCEPTED}
+    assert len(google.accepted()) == 3
+
+
+def test_an_access_token_that_ran_out_is_renewed_unseen(office: Mailbox, google: Google) -> None:
+    google.steer("clock", advance=4000)
+    asked = factories.asked()
+    work()
+    assert asked.state == State.ACCEPTED
+    assert [one.outcome for one in asked.attempts] == ["accepted"]
+
+
+def test_an_unverified_user_address_holds_and_leaves_by_itself_once_verified(
+    office: Mailbox, google: Google
+) -> None:
+    policy.set_rule("", Mode.USER)
+    asked = factories.asked(user=factories.nia())
+    assert asked.state == State.HELD
+    assert "nia@brightspark.example" in asked.state_note
+    work(2)
+    assert google.accepted() == []
+    google.address("nia@brightspark.example", "accepted")
+    _forget_last_check()
+    work(2)
+    assert asked.state == State.ACCEPTED
+    [message] = google.accepted()
+    assert message["from"] == "Nia Cole at Bright Spark Plumbing <nia@brightspark.example>"
+
+
+def test_an_address_lost_since_the_click_holds_instead_of_being_replaced(
+    office: Mailbox, google: Google
+) -> None:
+    policy.set_rule("", Mode.USER)
+    asked = factories.asked()
+    assert asked.state == State.QUEUED
+    requests.delete(
+        f"{google.url}/_sandbox/aliases",
+        json={"account": OFFICE, "email": "tom@brightspark.example"},
+        timeout=5,
+    ).raise_for_status()
+    _forget_last_check()
+    work(2)
+    assert asked.state == State.HELD
+    assert google.accepted() == []
+
+
+def test_a_from_that_google_replaced_raises_the_alarm_and_stops_the_address(
+    office: Mailbox, google: Google
+) -> None:
+    policy.set_rule("", Mode.USER)
+    first, second = factories.asked(), factories.asked()
+    requests.delete(  # taken away behind the back of a check that was just made
+        f"{google.url}/_sandbox/aliases",
+        json={"account": OFFICE, "email": "tom@brightspark.example"},
+        timeout=5,
+    ).raise_for_status()
+    work(2)
+    assert first.proof == Proof.DIFFERS
+    assert OFFICE in first.proof_from
+    assert second.state == State.HELD
+    assert len(google.accepted()) == 1
+
+
+def test_the_address_never_changes_with_the_policy_after_the_click(
+    office: Mailbox, google: Google
+) -> None:
+    asked = factories.asked()
+    policy.set_rule("", Mode.USER)
+    work()
+    [message] = google.accepted()
+    assert message["from"].endswith("<office@brightspark.example>")
+    assert asked.proof == Proof.MATCHES
+
+
+def test_the_bytes_are_those_of_the_click(office: Mailbox, google: Google) -> None:
+    invoice = factories.document()
+    asked = factories.asked(invoice)
+    frozen = asked.mime
+    invoice.title = "Something else entirely"
+    db.session.commit()
+    work()
+    assert asked.mime == frozen
+    assert b"Something else" not in asked.mime
+
+
+def test_with_send_only_permission_an_unclear_sending_goes_to_a_person(
+    app: Flask, google: Google
+) -> None:
+    factories.connected(google.url, scopes=SEND_ONLY_SCOPES)
+    google.fault("messages.send", "swallow")
+    asked = factories.asked()
+    work(2)
+    assert asked.state == State.UNKNOWN
+    assert asked.needs_person
+    assert len(google.accepted()) == 1
+    assert dispatch.settle(asked, factories.olive(), left=True)
+    db.session.expire_all()
+    assert asked.state == State.ACCEPTED
+    assert "Olive Park" in [one.actor for one in asked.events]
+
+
+def test_with_send_only_permission_nothing_is_claimed_as_proved(
+    app: Flask, google: Google
+) -> None:
+    factories.connected(google.url, scopes=SEND_ONLY_SCOPES)
+    asked = factories.asked()
+    work()
+    assert asked.state == State.ACCEPTED
+    assert asked.proof == Proof.NOT_GRANTED
+
+
+def test_a_draft_thrown_away_by_hand_goes_to_a_person(office: Mailbox, google: Google) -> None:
+    google.fault("drafts.send", "cut-before")
+    asked = factories.asked()
+    delivery.send(asked.id)
+    db.session.expire_all()
+    assert asked.state == State.UNKNOWN
+    requests.delete(f"{google.url}/_sandbox/drafts/{asked.draft_id}", timeout=5).raise_for_status()
+    db.session.commit()
+    for _ in range(6):
+        _settle_now()
+        work()
+    assert asked.state == State.UNKNOWN
+    assert asked.needs_person
+    assert google.accepted() == []
+
+
+def test_a_draft_edited_by_hand_leaves_as_it_was_frozen(office: Mailbox, google: Google) -> None:
+    google.fault("drafts.send", "cut-before")
+    asked = factories.asked()
+    delivery.send(asked.id)
+    db.session.expire_all()
+    box = db.session.get_one(Mailbox, office.id)
+    assert asked.draft_id is not None
+    db.session.commit()
+    mailboxes.provider_for(box).restore_draft(
+        asked.draft_id, b"To: mary.lee@homes.example\r\nSubject: Tampered\r\n\r\nPay me instead.\r\n"
+    )
+    work(2)
+    [message] = google.accepted()
+    assert message["headers"]["Subject"] == "Invoice INV-0042"
+
+
+def test_a_worker_that_ended_before_the_call_loses_nothing(
+    office: Mailbox, google: Google
+) -> None:
+    asked = factories.asked()
+    _abandon(asked, handed_over=False)
+    work()
+    assert asked.state == State.ACCEPTED
+    assert len(google.accepted()) == 1
+    assert [one.outcome for one in asked.attempts] == ["worker ended", "accepted"]
+
+
+def test_a_late_process_whose_lease_ran_out_sends_nothing(office: Mailbox, google: Google) -> None:
+    from portal import attempts
+
+    asked = factories.asked()
+    claim = attempts._claim(asked.id)
+    assert claim is not None
+    _expire_lease(asked)
+    with pytest.raises(attempts.LostClaim):
+        attempts._hand_over(claim)
+    assert google.accepted() == []
+
+
+def test_no_transaction_is_open_while_google_is_asked(
+    office: Mailbox, google: Google, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from portal.providers.gmail import Gmail
+
+    asked = factories.asked()
+    seen: list[bool] = []
+    real = Gmail._once
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        answer = real(*args, **kwargs)
+        seen.append(db.session().in_transaction())
+        return answer
+
+    monkeypatch.setattr(Gmail, "_once", watched)
+    delivery.send(asked.id)
+    assert seen and not any(seen)
+
+
+def test_a_cancelled_dispatch_never_leaves(office: Mailbox, google: Google) -> None:
+    asked = factories.asked()
+    assert dispatch.cancel(asked, factories.tom())
+    work()
+    db.session.expire_all()
+    assert asked.state == State.CANCELLED
+    assert google.accepted() == []
+
+
+def test_it_is_too_late_to_cancel_what_has_left(office: Mailbox, google: Google) -> None:
+    asked = factories.asked()
+    work()
+    assert not dispatch.cancel(asked, factories.tom())
+    db.session.expire_all()
+    assert asked.state == State.ACCEPTED
+
+
+def test_with_redis_away_the_dispatch_is_accepted_and_waits(
+    app: Flask, google: Google, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from portal import queueing
+
+    factories.connected(google.url)
+    gone = app.config["PORTAL"].model_copy(update={"REDIS_URL": "redis://127.0.0.1:1/0"})
+    monkeypatch.setitem(app.config, "PORTAL", gone)
+    asked = factories.asked()
+    assert asked.state == State.QUEUED
+    assert queueing.health() == "no_redis"
+    work()
+    assert asked.state == State.ACCEPTED
+
+
+def _unpause() -> None:
+    for box in mailboxes.all_mailboxes():
+        box.paused_until = None
+    db.session.commit()
+
+
+def _forget_last_check() -> None:
+    for box in mailboxes.all_mailboxes():
+        box.addresses_checked_at = None
+    db.session.commit()
+
+
+def _settle_now() -> None:
+    from portal.columns import now
+
+    for one in db.session.scalars(select(Dispatch).where(Dispatch.settle_after.is_not(None))):
+        one.settle_after = now()
+    db.session.commit()
+    time.sleep(0.01)
+
+
+def _expire_lease(asked: Dispatch) -> None:
+    from datetime import timedelta
+
+    from portal.columns import now
+
+    db.session.expire_all()
+    asked.lease_until = now() - timedelta(seconds=5)
+    db.session.commit()
+
+
+def _abandon(asked: Dispatch, *, handed_over: bool) -> None:
+    from portal.columns import now
+
+    db.session.expire_all()
+    asked.state, asked.attempt = State.SUBMITTING, 1
+    asked.handed_over_at = now() if handed_over else None
+    db.session.add(Attempt(dispatch_id=asked.id, number=1, worker="gone"))
+    db.session.commit()
+    _expire_lease(asked)
+
+

@@ -123,8 +123,11 @@ def test_two_taps_are_one_deed(page: Page, patterns: str) -> None:
     page.goto(f"{patterns}/drafts")
     page.route("**/slow", lambda route: None)
     page.evaluate("document.forms.draft.action = '/slow'")
-    page.get_by_role("button", name="Save").dblclick(no_wait_after=True)
-    page.wait_for_timeout(200)
+    page.evaluate(
+        "() => { const tap = () => document.querySelector('#draft [type=submit]').click();"
+        " tap(); setTimeout(tap, 150); }"
+    )
+    page.wait_for_timeout(500)
     assert len(posts) == 1
 
 

@@ -151,10 +151,10 @@ def test_a_slip_gets_one_clear_sentence(template: str, sentence: str) -> None:
     ],
 )
 def test_a_hostile_template_is_refused_at_once(template: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(WordingProblem):
         rendered(template)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 0.5
 
 
 def test_a_text_that_grows_without_end_is_refused() -> None:

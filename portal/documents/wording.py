@@ -58,7 +58,7 @@ _NO_PERSON = re.compile(r"[&/\d]|\b(pty|ltd|co|inc|llc|the|and|group|services)\b
 _LINK = re.compile(r"https?://[^\s<>\"]+", re.IGNORECASE)
 _HOST = re.compile(r"\w")
 _TAG = re.compile(r"\{%-?\s*(\w+)")
-_RANGE = re.compile(r"\{[{%][^}]*\.\.[^}]*\}")
+_COSTLY = re.compile(r"\{[{%][^}]*(\.\.|\[)")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -174,8 +174,8 @@ def _refuse_floods(template: str) -> None:
     """What takes long to read or to compare, although no honest wording needs it."""
     if template.count("{{") + template.count("{%") > MAX_BRACES:
         raise WordingProblem(f"More than {MAX_BRACES} placeholders are too many.")
-    if _RANGE.search(template):
-        raise WordingProblem("Ranges such as (1..9) cannot be used here.")
+    if _COSTLY.search(template):
+        raise WordingProblem("Ranges such as (1..9) and square brackets cannot be used here.")
 
 
 def _refuse_tags(template: str) -> None:

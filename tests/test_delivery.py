@@ -33,7 +33,9 @@ class Google:
         self.url = url
 
     def accepted(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = requests.get(f"{self.url}/_sandbox/accepted", timeout=5).json()
+        found: list[dict[str, Any]] = requests.get(
+            f"{self.url}/_sandbox/accepted", timeout=5
+        ).json()
         return found
 
     def fault(self, method: str, kind: str, **more: Any) -> None:
@@ -327,9 +329,7 @@ def test_with_send_only_permission_an_unclear_sending_goes_to_a_person(
     assert "Olive Park" in [one.actor for one in asked.events]
 
 
-def test_with_send_only_permission_nothing_is_claimed_as_proved(
-    app: Flask, google: Google
-) -> None:
+def test_with_send_only_permission_nothing_is_claimed_as_proved(app: Flask, google: Google) -> None:
     factories.connected(google.url, scopes=SEND_ONLY_SCOPES)
     asked = factories.asked()
     work()
@@ -362,16 +362,15 @@ def test_a_draft_edited_by_hand_leaves_as_it_was_frozen(office: Mailbox, google:
     assert asked.draft_id is not None
     db.session.commit()
     mailboxes.provider_for(box).restore_draft(
-        asked.draft_id, b"To: mary.lee@homes.example\r\nSubject: Tampered\r\n\r\nPay me instead.\r\n"
+        asked.draft_id,
+        b"To: mary.lee@homes.example\r\nSubject: Tampered\r\n\r\nPay me instead.\r\n",
     )
     work(2)
     [message] = google.accepted()
     assert message["headers"]["Subject"] == "Invoice INV-0042"
 
 
-def test_a_worker_that_ended_before_the_call_loses_nothing(
-    office: Mailbox, google: Google
-) -> None:
+def test_a_worker_that_ended_before_the_call_loses_nothing(office: Mailbox, google: Google) -> None:
     asked = factories.asked()
     _abandon(asked, handed_over=False)
     work()
@@ -483,5 +482,3 @@ def _abandon(asked: Dispatch, *, handed_over: bool) -> None:
     db.session.add(Attempt(dispatch_id=asked.id, number=1, worker="gone"))
     db.session.commit()
     _expire_lease(asked)
-
-

@@ -28,6 +28,7 @@ FLOORS: list[set[str]] = [
     {"portal"},
     {"web", "cli", "seeds"},
     {"delivery"},
+    {"attempts", "evidence"},
     {"dispatch", "checks"},
     {"accounts", "people", "mailboxes", "policy", "documents"},
     {"senders", "providers", "queueing"},

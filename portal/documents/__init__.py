@@ -10,10 +10,10 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.accounts import User
 from portal.columns import Exact, UtcDateTime, now
-from portal.documents.facts import DocumentFacts, LineFacts
+from portal.documents.facts import CompanyFacts, DocumentFacts, LineFacts, PartyFacts
 from portal.documents.kinds import KINDS, Kind
 from portal.extensions import Base, db
-from portal.people import Contact, company, lines_of
+from portal.people import Company, Contact, company, lines_of
 
 #: Together they must stay below what Gmail takes (25 MB before encoding), the PDF included.
 LARGEST_FILE = 10 * 1024 * 1024
@@ -66,8 +66,8 @@ class Document(Base):
             issued=self.issued,
             due=self.due,
             currency=self.currency,
-            party=self.contact.facts(),
-            company=company().facts(),
+            party=party_facts(self.contact),
+            company=company_facts(company()),
             site_lines=lines_of(self.site),
             lines=tuple(line.facts() for line in self.lines),
             notes=self.notes,
@@ -182,6 +182,44 @@ def listed(kind: str, words: str = "", before: int | None = None, size: int = 50
     found = list(db.session.scalars(query.order_by(Document.id.desc()).limit(size + 1)).unique())
     more = len(found) > size
     return Page(found[:size], found[size - 1].id if more else None)
+
+
+def recent(author: User | None = None, limit: int = 8) -> list[Document]:
+    """What was written or changed last, by anybody or by one person."""
+    query = select(Document).order_by(Document.changed_at.desc(), Document.id.desc()).limit(limit)
+    if author is not None:
+        query = query.where(Document.created_by_id == author.id)
+    return list(db.session.scalars(query).unique())
+
+
+def company_facts(one: Company) -> CompanyFacts:
+    """The letterhead."""
+    return CompanyFacts(
+        name=one.name,
+        legal_name=one.legal_name,
+        tax_label=one.tax_label,
+        tax_number=one.tax_number,
+        address_lines=lines_of(one.address),
+        phone=one.phone,
+        email=one.email,
+        website=one.website,
+        bank_lines=lines_of(one.bank),
+        accent=one.accent,
+        logo=one.logo if one.has_logo else None,
+        logo_mime=one.logo_type,
+        footer=one.footer,
+    )
+
+
+def party_facts(one: Contact) -> PartyFacts:
+    """Whom a document is for."""
+    return PartyFacts(
+        name=one.name,
+        attention=one.attention,
+        address_lines=lines_of(one.address),
+        email=one.email,
+        phone=one.phone,
+    )
 
 
 def _line(position: int, one: LineFacts) -> Line:

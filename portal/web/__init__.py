@@ -3,6 +3,9 @@
 from flask import Flask
 
 from portal.web import (
+    addresses,
+    company,
+    connections,
     contacts,
     context,
     dispatches,
@@ -11,10 +14,12 @@ from portal.web import (
     guard,
     home,
     mailboxes,
+    policy,
     profile,
     session,
     settings,
     static,
+    wording,
 )
 
 BLUEPRINTS = (
@@ -24,7 +29,12 @@ BLUEPRINTS = (
     dispatches.pages,
     contacts.pages,
     mailboxes.pages,
+    connections.pages,
+    addresses.pages,
     settings.pages,
+    policy.pages,
+    company.pages,
+    wording.pages,
     profile.pages,
     static.pages,
     static.preferences,
@@ -36,5 +46,6 @@ def register(app: Flask) -> None:
     guard.register(app)
     context.register(app)
     errors.register(app)
+    static.register(app)
     for pages in BLUEPRINTS:
         app.register_blueprint(pages)

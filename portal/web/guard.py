@@ -33,7 +33,7 @@ POLICY = "; ".join(
         "frame-src 'self'",
         "object-src 'none'",
         "base-uri 'none'",
-        "frame-ancestors 'self'",
+        "frame-ancestors 'none'",
         "manifest-src 'self'",
     )
 )

@@ -1,8 +1,12 @@
 """Small things every page asks for: the company's colours and logo, and the portal's health."""
 
+import hashlib
 import re
+from functools import cache
+from pathlib import Path
+from typing import Any
 
-from flask import Blueprint, Response, abort, request
+from flask import Blueprint, Flask, Response, abort, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import text
 
@@ -16,6 +20,34 @@ pages = Blueprint("static_pages", __name__)
 preferences = Blueprint("preferences", __name__)
 
 COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+
+
+def register(app: Flask) -> None:
+    """Name every static file by its content, so that a browser keeps it until it changes."""
+    folder = Path(str(app.static_folder))
+
+    @app.url_defaults
+    def _version(endpoint: str, values: dict[str, Any]) -> None:
+        path = folder / str(values.get("filename", ""))
+        if endpoint == "static" and not _is_vendored(values["filename"]) and path.is_file():
+            values["v"] = _fingerprint(path, path.stat().st_mtime_ns)
+
+    @app.after_request
+    def _keep(response: Response) -> Response:
+        fixed = "v" in request.args or _is_vendored(request.path.removeprefix("/static/"))
+        if request.endpoint == "static" and fixed and response.status_code == 200:
+            response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return response
+
+
+def _is_vendored(filename: str) -> bool:
+    """Its folder bears its version, and the style sheet names it without a fingerprint."""
+    return filename.startswith("vendor/")
+
+
+@cache
+def _fingerprint(path: Path, _changed: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
 @pages.get("/company.css")

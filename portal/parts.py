@@ -146,7 +146,7 @@ def granian_options(config: Config) -> list[str]:
     return [
         *("--interface", "wsgi", "--host", HOST, "--port", str(config.PORT)),
         *("--workers", "2", "--blocking-threads", "1", "--no-ws"),
-        *("--respawn-failed-workers", "--workers-kill-timeout", "5"),
+        *("--respawn-failed-workers", "--workers-kill-timeout", "3"),
         *("--working-dir", str(ROOT), "portal.wsgi:app"),
     ]
 

@@ -19,7 +19,7 @@ import pytest
 
 from portal import children, parts
 from portal.keys import complete_keys
-from tests.servers import ROOT
+from tests.servers import ROOT, Postgres
 
 SERVICES = ("Redis", "Local Google", "Database", "Portal", "Worker")
 #: Seconds of computing that two cores get done well within the promised five.
@@ -149,6 +149,17 @@ def test_the_second_start_is_quick_and_finds_everything_again(start: Starter) ->
     assert second.cpu_seconds() < QUICK
     assert (second.data / "keys.env").read_text() == keys
     assert "olive@brightspark.example" in second.said()
+
+
+def test_it_runs_on_postgresql_as_well(start: Starter, postgres: Postgres) -> None:
+    with postgres.database("launched") as address:
+        run = start(DATABASE_URL=address)
+        wait_for(run.started)
+        assert "Database      postgresql" in run.said()
+        assert "olive@brightspark.example" in run.said()
+        run.process.send_signal(signal.SIGTERM)
+        assert run.exit_code() == 0
+    assert not (run.data / "sendwright.sqlite3").exists()
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells the children")

@@ -11,7 +11,7 @@ FIND_PYTHON = for range in "(3,11) <= v < (3,14)" "v >= (3,11)" "True"; do \
 	&& echo "$$name" && exit; done; done
 PYTHON := $(or $(PYTHON),$(shell $(FIND_PYTHON)))
 
-.PHONY: help run test lint types format lock environment dev-environment clean
+.PHONY: help run test lint types format faults bench lock environment dev-environment clean
 
 help: ## Say what each command does
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -34,6 +34,12 @@ types: dev-environment ## Check the types of the code
 format: dev-environment ## Put the code into the house style
 	@$(BIN)/python -m ruff check --quiet --fix .
 	@$(BIN)/python -m ruff format --quiet .
+
+faults: dev-environment ## Kill the worker again and again, and flush Redis, while it sends
+	@$(BIN)/python -m pytest tests/faults
+
+bench: dev-environment ## Measure what can be measured on this machine
+	@$(BIN)/python -m tests.bench.pdf
 
 lock: ## Lock requirements*.in again, newest versions that fit, with hashes
 	@tools/lock

@@ -100,6 +100,11 @@ class Mailbox(Base):
         return SCOPE + "metadata" in self.granted
 
     @property
+    def is_paused(self) -> bool:
+        """Whether Gmail asked to be left alone for now."""
+        return self.paused_until is not None and self.paused_until > now()
+
+    @property
     def sign_in_lasted_a_week(self) -> bool:
         """Seven days is how long Google lets a sign-in live while the project is in Testing."""
         lived = (self.checked_at or self.connected_at) - self.connected_at

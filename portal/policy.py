@@ -68,27 +68,45 @@ def follow_company(kind: str) -> None:
 
 def choose_for(kind: str, user: User) -> Choice:
     """Who this person's document of this kind comes from, now."""
-    return _choose(kind, user, rules())
+    return _Scene(rules()).choose(kind, user)
 
 
 def sample(kind: str, mode: Mode, address: str, user: User) -> Choice:
     """What choose_for() would answer if this rule were stored."""
-    others = [one for one in rules() if (one.kind or EVERY_KIND) != kind]
-    return _choose(kind, user, [Rule(mode, kind or None, address.lower()), *others])
+    return _as_if(kind, mode, address).choose(kind, user)
 
 
 def readiness(kind: str, mode: Mode, address: str = "") -> list[Readiness]:
     """For every person who can sign in: would their documents leave under this rule?"""
-    return [Readiness(user, sample(kind, mode, address, user)) for user in active_people()]
+    scene = _as_if(kind, mode, address)
+    return [Readiness(user, scene.choose(kind, user)) for user in active_people()]
 
 
-def _choose(kind: str, user: User, stored: list[Rule]) -> Choice:
-    label = KINDS[kind].plural.lower() if kind else "every document"
-    return senders.choose(
-        kind=kind,
-        kind_label=label,
-        person=user.person,
-        company=company().name,
-        rules=stored,
-        addresses=send_from_addresses(),
-    )
+def readiness_now(kind: str = EVERY_KIND) -> list[Readiness]:
+    """The same for the rules as they are."""
+    scene = _Scene(rules())
+    return [Readiness(user, scene.choose(kind, user)) for user in active_people()]
+
+
+def _as_if(kind: str, mode: Mode, address: str) -> "_Scene":
+    others = [one for one in rules() if (one.kind or EVERY_KIND) != kind]
+    return _Scene([Rule(mode, kind or None, address.lower()), *others])
+
+
+class _Scene:
+    """Everything the decision looks at, read once for as many people as are asked about."""
+
+    def __init__(self, stored: list[Rule]) -> None:
+        self._rules = stored
+        self._company = company().name
+        self._addresses = send_from_addresses()
+
+    def choose(self, kind: str, user: User) -> Choice:
+        return senders.choose(
+            kind=kind,
+            kind_label=KINDS[kind].plural.lower() if kind else "every document",
+            person=user.person,
+            company=self._company,
+            rules=self._rules,
+            addresses=self._addresses,
+        )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Text, select
+from sqlalchemy import Text, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.documents import Document, wording
@@ -36,13 +36,24 @@ def templates(kind: str) -> Words:
     stored = db.session.scalar(select(MailWording).where(MailWording.kind == kind))
     if stored is not None:
         return Words(stored.subject, stored.body)
+    return shipped(kind)
+
+
+def shipped(kind: str) -> Words:
+    """The wording a kind starts with."""
     return Words(wording.default_subject(kind), wording.default_body(kind))
 
 
 def keep_templates(kind: str, words: Words) -> None:
-    """Store the office's wording. Raises wording.WordingProblem, storing nothing. Commits."""
+    """Store the office's wording. Raises wording.WordingProblem, storing nothing. Commits.
+
+    The shipped words are not stored, so that a kind which follows them goes on following them.
+    """
     for template in (words.subject, words.body):
         wording.check(template)
+    if words == shipped(kind):
+        db.session.execute(delete(MailWording).where(MailWording.kind == kind))
+        return db.session.commit()
     stored = db.session.scalar(select(MailWording).where(MailWording.kind == kind))
     if stored is None:
         stored = MailWording(kind=kind)

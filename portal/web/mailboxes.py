@@ -1,5 +1,96 @@
-"""Pages of mailboxes."""
+"""Mailboxes: what connecting one means, taking it back, and which of several is the default."""
 
-from flask import Blueprint
+from urllib.parse import urlsplit
+
+from flask import Blueprint, abort, flash, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from portal import dispatch, mailboxes
+from portal.accounts import User
+from portal.extensions import db
+from portal.mailboxes import Mailbox
+from portal.providers.gmail import PERMISSIONS
+from portal.web.connections import callback_address, config
+from portal.web.guard import managers_only
+from portal.web.journey import Purpose
+from portal.web.page import page, see_other
 
 pages = Blueprint("mailboxes", __name__)
+
+
+@pages.get("/mailboxes/new")
+def new() -> ResponseReturnValue:
+    """What Google will show, and what each level of permission is good for."""
+    default = Purpose.COMPANY if current_user.is_manager else Purpose.OWN
+    purpose = request.args.get("purpose", default)
+    if purpose not in (Purpose.COMPANY, Purpose.OWN):
+        abort(404)
+    if purpose == Purpose.COMPANY and not current_user.is_manager:
+        abort(403)
+    return page(
+        "mailboxes/new.html",
+        purpose=purpose,
+        permissions=PERMISSIONS,
+        configured=bool(config().GOOGLE_CLIENT_ID),
+        local=config().is_local_google,
+        callback=callback_address(),
+        elsewhere=_elsewhere(),
+    )
+
+
+def _elsewhere() -> str:
+    """The portal's own address, when this page was opened under another: Google would bring the
+    person back to where they are not signed in."""
+    public = config().PUBLIC_URL
+    return public if urlsplit(public).netloc != request.host else ""
+
+
+@pages.get("/mailboxes/<int:mailbox_id>/disconnection")
+def disconnection(mailbox_id: int) -> ResponseReturnValue:
+    """What disconnecting means, before it is done."""
+    box = managed(mailbox_id)
+    return page("mailboxes/disconnection.html", box=box, waiting=dispatch.waiting_for(box.id))
+
+
+@pages.post("/mailboxes/<int:mailbox_id>/disconnection")
+def disconnect(mailbox_id: int) -> ResponseReturnValue:
+    """Forget the mailbox's permission, and hand it back to Google."""
+    box = managed(mailbox_id)
+    confirmed = mailboxes.disconnect(box)
+    dispatch.hold_mailbox(box.id, box.why_not)
+    db.session.commit()
+    flash(f"Disconnected: {box.email}.", "info")
+    if not confirmed:
+        flash(
+            "Google did not confirm it. The portal has forgotten the permission all the same; "
+            "to be sure, remove it at myaccount.google.com under Security, third-party access.",
+            "warn",
+        )
+    return see_other(home_of(box))
+
+
+@pages.post("/mailboxes/<int:mailbox_id>/default")
+@managers_only
+def make_default(mailbox_id: int) -> ResponseReturnValue:
+    """Let this company mailbox be the one that Default means."""
+    box = managed(mailbox_id)
+    if box.owner_id is not None:
+        abort(404)
+    mailboxes.make_default(box)
+    flash(f"The default mailbox is now {box.email}.", "good")
+    return see_other(url_for("settings.show"))
+
+
+def managed(mailbox_id: int) -> Mailbox:
+    """A mailbox this person may change, or the page that says no."""
+    box = db.session.get(Mailbox, mailbox_id) or abort(404)
+    user: User = current_user
+    if not mailboxes.may_manage(box, user):
+        abort(403)
+    return box
+
+
+def home_of(box: Mailbox) -> str:
+    """The page that shows a mailbox to who manages it."""
+    return url_for("settings.show" if box.owner_id is None else "profile.show")

@@ -1,0 +1,173 @@
+"""The sender policy's pages: who mail comes from, for the company and for each kind of document."""
+
+from dataclasses import dataclass
+
+from flask import Blueprint, abort, flash, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from werkzeug.datastructures import MultiDict
+
+from portal import mailboxes, policy
+from portal.documents.kinds import KINDS, Kind
+from portal.people import BadAddress, clean_address
+from portal.policy import EVERY_KIND, Readiness
+from portal.senders import Choice, Mode, Rule, SendFrom
+from portal.web.guard import managers_only
+from portal.web.page import page, see_other
+
+pages = Blueprint("policy", __name__)
+
+#: What a kind may choose besides the three modes.
+FOLLOW = "company"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is chosen on the form: a mode, and for a specified address a listed or a typed one."""
+
+    mode: str
+    listed: str = ""
+    typed: str = ""
+    problem: str = ""
+
+    @property
+    def address(self) -> str:
+        return self.listed or self.typed.strip()
+
+
+@dataclass(frozen=True)
+class Card:
+    """One mode on the page: what a From line would be, and who is not ready for it."""
+
+    choice: Choice
+    people: list[Readiness]
+
+    @property
+    def not_ready(self) -> list[Readiness]:
+        return [one for one in self.people if not one.choice.ready]
+
+
+@pages.get("/settings/send-from")
+@pages.get("/settings/send-from/<kind>")
+@managers_only
+def edit(kind: str = EVERY_KIND) -> ResponseReturnValue:
+    """The choice, with live samples; what is chosen in the address is only shown, never stored."""
+    asked = request.args.get("mode", "")
+    wish = _read(request.args) if asked in _modes(kind) else _stored(kind)
+    return _page(kind, wish)
+
+
+@pages.post("/settings/send-from")
+@pages.post("/settings/send-from/<kind>")
+@managers_only
+def update(kind: str = EVERY_KIND) -> ResponseReturnValue:
+    """Store the choice. An address nobody verified may be chosen: its mail waits."""
+    if request.form.get("mode") not in _modes(kind):
+        abort(400)
+    wish = _checked(_read(request.form))
+    if wish.problem:
+        return _page(kind, wish, 422)
+    if wish.mode == FOLLOW:
+        policy.follow_company(kind)
+    else:
+        chosen = wish.address if wish.mode == Mode.SPECIFIED else ""
+        policy.set_rule(kind, Mode(wish.mode), chosen)
+    _tell(kind)
+    return see_other(url_for(".edit", kind=kind or None))
+
+
+def _modes(kind: str) -> list[str]:
+    """The values this page may be sent."""
+    if kind == EVERY_KIND:
+        return list(Mode)
+    if kind not in KINDS:
+        abort(404)
+    return [FOLLOW, *Mode]
+
+
+def _read(source: MultiDict[str, str]) -> Wish:
+    return Wish(source.get("mode", ""), source.get("listed", ""), source.get("typed", ""))
+
+
+def _stored(kind: str) -> Wish:
+    rule = policy.rule(kind)
+    if rule is None:
+        return Wish(FOLLOW if kind else Mode.DEFAULT)
+    return _as_chosen(rule)
+
+
+def _as_chosen(rule: Rule) -> Wish:
+    known = rule.address in {one.email for one in _known()}
+    return Wish(rule.mode, rule.address if known else "", "" if known else rule.address)
+
+
+def _checked(wish: Wish) -> Wish:
+    if wish.mode != Mode.SPECIFIED:
+        return wish
+    if not wish.address:
+        return Wish(wish.mode, problem="Choose an address from the list, or write one.")
+    try:
+        return Wish(wish.mode, wish.listed, clean_address(wish.address).lower())
+    except BadAddress as problem:
+        return Wish(wish.mode, wish.listed, wish.typed, str(problem))
+
+
+def _tell(kind: str) -> None:
+    what = KINDS[kind].plural if kind else "Every document"
+    comes = "come" if kind else "comes"
+    choice = policy.choose_for(kind, current_user)
+    people = [one for one in policy.readiness_now(kind) if not one.choice.ready]
+    if choice.ready or choice.mode is Mode.USER:
+        flash(f"Saved. {what} now {comes} {_from(choice)}.", "good")
+    else:
+        flash(f"Saved, but not ready: {choice.problem}", "warn")
+    if people:
+        flash(
+            "Mail that is not ready waits here and goes out by itself once its address is "
+            "verified. It never leaves from another address.",
+            "info",
+        )
+
+
+def _from(choice: Choice) -> str:
+    if choice.mode is Mode.USER:
+        return "from whoever presses Send"
+    return f"from {choice.sender.email}" if choice.sender else "from the company mailbox"
+
+
+def _page(kind: str, wish: Wish, status: int = 200) -> ResponseReturnValue:
+    _modes(kind)  # an unknown kind is no page
+    known = _known()
+    return page(
+        "settings/send_from.html",
+        "choices",
+        status,
+        kind=_kind(kind),
+        wish=wish,
+        known=known,
+        cards={mode: _card(kind, mode, wish.address) for mode in Mode},
+        company_choice=policy.choose_for(EVERY_KIND, current_user) if kind else None,
+        kinds=[(one, policy.rule(slug)) for slug, one in KINDS.items()],
+        boxes=mailboxes.company_mailboxes(),
+    )
+
+
+def _kind(kind: str) -> Kind | None:
+    return KINDS[kind] if kind else None
+
+
+def _card(kind: str, mode: Mode, address: str) -> Card:
+    chosen = address if mode is Mode.SPECIFIED else ""
+    people = policy.readiness(kind, mode, chosen) if mode is Mode.USER else []
+    return Card(policy.sample(kind, mode, chosen, current_user), people)
+
+
+def _known() -> list[SendFrom]:
+    """Addresses to choose from, each once, the verified ones first."""
+    order = {"accepted": 0, "pending": 1, "wanted": 2, "lost": 3}
+    found = sorted(mailboxes.send_from_addresses(), key=lambda one: order[one.verification])
+    once: dict[str, SendFrom] = {}
+    for one in found:
+        if one.owner_id is None or one.is_primary:
+            once.setdefault(one.email, one)
+    return list(once.values())

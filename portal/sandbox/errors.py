@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any
 
-from flask import Response, jsonify
+from flask import Response
 
 REALM = 'Bearer realm="https://accounts.google.com/"'
 CANONICAL = {
@@ -20,6 +21,11 @@ CANONICAL = {
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
+
+
+def google_json(answer: dict[str, Any]) -> Response:
+    text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
+    return Response(text, content_type="application/json; charset=UTF-8")
 
 
 class GoogleError(Exception):
@@ -49,7 +55,7 @@ class GoogleError(Exception):
         return {"error": error}
 
     def response(self) -> Response:
-        answer = jsonify(self.body())
+        answer = google_json(self.body())
         answer.status_code = self.code
         answer.headers.update(self.headers)
         return answer
@@ -66,7 +72,7 @@ class OAuthError(Exception):
             self.body["error_subtype"] = subtype
 
     def response(self) -> Response:
-        answer = jsonify(self.body)
+        answer = google_json(self.body)
         answer.status_code = self.code
         if self.code == 401:
             answer.headers["WWW-Authenticate"] = REALM

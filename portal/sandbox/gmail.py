@@ -15,6 +15,7 @@ from portal.sandbox.errors import (
     GoogleError,
     bad_credentials,
     forbidden,
+    google_json,
     invalid,
     no_credentials,
     scope_missing,
@@ -141,8 +142,7 @@ def _allow(name: str, caller: Caller) -> None:
 def rendered(answer: Json | None) -> Response:
     if answer is None:
         return Response(status=204)
-    text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
-    return Response(text, content_type="application/json; charset=UTF-8")
+    return google_json(answer)
 
 
 def json_body(allowed: frozenset[str]) -> Json:

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
-from flask import Blueprint, Response, jsonify, request, url_for
+from flask import Blueprint, Response, request, url_for
 
 from portal.sandbox import accounts, grants, identity
-from portal.sandbox.errors import GoogleError, OAuthError
+from portal.sandbox.errors import GoogleError, OAuthError, google_json
 from portal.sandbox.gmail import bearer_token
 from portal.sandbox.google import current
 from portal.sandbox.grants import Grant
@@ -39,7 +39,7 @@ def _perform(name: str, act: Callable[[], Answer]) -> Response:
     firing = google.faults.take(name, _account_concerned())
     if firing:
         firing.before()
-    answer = jsonify(act())
+    answer = google_json(act())
     if firing:
         firing.after_deed()
         if firing.fault.kind == "garbage":

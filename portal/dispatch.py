@@ -153,9 +153,9 @@ class Dispatch(Base):
     proof_from: Mapped[str] = mapped_column(default="")
     proof_message_id: Mapped[str] = mapped_column(default="")
 
-    document: Mapped[Document] = relationship(lazy="joined")
-    mailbox: Mapped[Mailbox | None] = relationship(lazy="joined")
-    requested_by: Mapped[User] = relationship(lazy="joined")
+    document: Mapped[Document] = relationship()
+    mailbox: Mapped[Mailbox | None] = relationship()
+    requested_by: Mapped[User] = relationship()
     attempts: Mapped[list["Attempt"]] = relationship(order_by="Attempt.id", viewonly=True)
     events: Mapped[list["Event"]] = relationship(order_by="Event.id", viewonly=True)
 
@@ -412,6 +412,15 @@ def waiting_for(mailbox_id: int) -> int:
         Dispatch.mailbox_id == mailbox_id, Dispatch.state.in_(states)
     )
     return db.session.scalar(query) or 0
+
+
+def tally(since: datetime, user: User | None = None) -> dict[State, int]:
+    """How many sendings were asked for since a moment, by where they stand now; tests aside."""
+    query = select(Dispatch.state, func.count()).group_by(Dispatch.state)
+    query = query.where(Dispatch.requested_at >= since, Dispatch.purpose == Purpose.DOCUMENT)
+    if user is not None:
+        query = query.where(Dispatch.requested_by_id == user.id)
+    return {State(state): count for state, count in db.session.execute(query)}
 
 
 # -- freezing ------------------------------------------------------------------------------------

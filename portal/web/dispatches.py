@@ -1,5 +1,133 @@
-"""Pages of dispatches."""
+"""Pages of dispatches: what became of one sending, told as it happens, with its frozen evidence."""
 
-from flask import Blueprint
+import re
+from dataclasses import dataclass
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from urllib.parse import quote
+
+from flask import Blueprint, Response, abort, current_app, flash, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from portal import dispatch, queueing
+from portal.columns import now
+from portal.dispatch import Dispatch, State
+from portal.extensions import db
+from portal.senders import Trouble
+from portal.web.documents import pdf_answer
+from portal.web.page import page, see_other
 
 pages = Blueprint("dispatches", __name__)
+
+_UNQUOTED = re.compile(r"[^\w\s.-]")
+
+
+@dataclass(frozen=True)
+class Way:
+    """Where a person puts a hold right."""
+
+    href: str
+    label: str
+
+
+@pages.get("/dispatches/<int:dispatch_id>")
+def show(dispatch_id: int) -> ResponseReturnValue:
+    """One sending. Its card asks for itself again while something may still happen."""
+    one = _dispatch(dispatch_id)
+    return page(
+        "dispatches/show.html",
+        "card",
+        one=one,
+        every=_every(one),
+        queue=queueing.health() if one.state == State.QUEUED else "",
+        pause=_pause(one),
+        way=_way(one),
+        where_sent=_where_sent(one),
+    )
+
+
+@pages.get("/dispatches/<int:dispatch_id>/message.eml")
+def message(dispatch_id: int) -> ResponseReturnValue:
+    """The very bytes that were frozen when somebody pressed Send."""
+    one = _dispatch(dispatch_id)
+    answer = Response(one.mime, mimetype="message/rfc822")
+    name = f"{one.document.number}-{one.sending_number}.eml"
+    answer.headers.set("Content-Disposition", "attachment", filename=name)
+    return answer
+
+
+@pages.get("/dispatches/<int:dispatch_id>/paper.pdf")
+def paper(dispatch_id: int) -> ResponseReturnValue:
+    """The PDF that went along, taken out of the frozen message."""
+    one = _dispatch(dispatch_id)
+    frozen = message_from_bytes(one.mime, policy=default)
+    assert isinstance(frozen, EmailMessage)
+    papers = (part for part in frozen.iter_attachments() if part.get_filename("").endswith(".pdf"))
+    drawn = next(papers, None) or abort(404)
+    return pdf_answer(drawn.get_content(), drawn.get_filename("paper.pdf"))
+
+
+@pages.post("/dispatches/<int:dispatch_id>/cancellation")
+def cancel(dispatch_id: int) -> ResponseReturnValue:
+    """Take back what has not started."""
+    if not dispatch.cancel(_dispatch(dispatch_id), current_user):
+        flash("Too late to cancel: it is on its way, or done.", "warn")
+    return see_other(url_for("dispatches.show", dispatch_id=dispatch_id))
+
+
+@pages.post("/dispatches/<int:dispatch_id>/settlement")
+def settle(dispatch_id: int) -> ResponseReturnValue:
+    """A person says what Gmail's evidence could not."""
+    one = _dispatch(dispatch_id)
+    answer = request.form.get("left", "")
+    if answer not in ("yes", "no"):
+        flash("Choose whether it left or did not leave.", "bad")
+    elif not dispatch.settle(one, current_user, left=answer == "yes"):
+        flash("It is settled already.", "info")
+    return see_other(url_for("dispatches.show", dispatch_id=dispatch_id))
+
+
+def _dispatch(dispatch_id: int) -> Dispatch:
+    return db.session.get(Dispatch, dispatch_id) or abort(404)
+
+
+def _every(one: Dispatch) -> str:
+    """How often the card looks again: eagerly at first; not at all once nothing can change."""
+    if not (one.moving or one.state == State.HELD):
+        return ""
+    age = (now() - one.state_since).total_seconds()
+    if one.state == State.HELD or age > 120:
+        return "5s"
+    return "1s" if age < 15 else "2s"
+
+
+def _pause(one: Dispatch) -> str:
+    """Why its mailbox rests just now; empty when it does not."""
+    box = one.mailbox
+    resting = box and box.paused_until and box.paused_until > now()
+    return box.pause_note if box and resting and one.state == State.QUEUED else ""
+
+
+def _way(one: Dispatch) -> Way | None:
+    """What this person can do about a hold; None where it is for somebody else to do."""
+    if one.state != State.HELD:
+        return None
+    own = one.mailbox is not None and one.mailbox.owner_id == current_user.id
+    mine = one.from_email.casefold() == current_user.email.casefold()
+    if own or (mine and one.hold_code != Trouble.MAILBOX):
+        return Way(url_for("profile.show"), "Set up my address")
+    if current_user.is_manager:
+        return Way(url_for("settings.show"), "Open System settings")
+    return None
+
+
+def _where_sent(one: Dispatch) -> str:
+    """The place in Gmail where a person can look for it, by its subject."""
+    if one.mailbox is None:
+        return ""
+    subject = _UNQUOTED.sub(" ", one.subject)
+    words = quote(f'in:sent subject:"{subject}"')
+    web = current_app.config["PORTAL"].GMAIL_WEB_URL
+    return f"{web}/mail/u/{quote(one.mailbox.email)}/#search/{words}"

@@ -1,5 +1,254 @@
-"""Pages of documents."""
+"""Pages of documents: their lists, the form they are written on, and the paper itself."""
 
-from flask import Blueprint
+import datetime as dt
+from dataclasses import dataclass
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_date
+from flask import Blueprint, Response, abort, flash, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from flask_wtf import FlaskForm
+from sqlalchemy.exc import IntegrityError
+from wtforms import MultipleFileField
+
+from portal import dispatch
+from portal.columns import now
+from portal.dispatch import Dispatch
+from portal.documents import Document, NumberTaken, company_facts, keep, listed, next_number
+from portal.documents.facts import LOCALE, plain_number
+from portal.documents.files import megabytes
+from portal.documents.kinds import KINDS, Kind
+from portal.documents.pdf import DrawingProblem, draw
+from portal.extensions import db
+from portal.web import lines
+from portal.web.context import company
+from portal.web.errors import error_page
+from portal.web.page import page, see_other
+from portal.web.paperform import (
+    PaperForm,
+    blank_form,
+    rearranged_form,
+    stored_form,
+    typed_form,
+)
 
 pages = Blueprint("documents", __name__)
+
+#: A PDF is shown by the browser's own viewer, inside our page and nowhere else.
+PDF_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
+LONGEST_STORY = 40
+
+
+pages.add_app_template_filter(megabytes)
+
+
+@pages.app_template_filter()
+def plain(number: Decimal) -> str:
+    """10 rather than 10.00."""
+    return plain_number(number)
+
+
+@pages.app_template_filter()
+def day(date: dt.date) -> str:
+    """7 Dec, and its year where that is another."""
+    pattern = "d MMM" if date.year == today().year else "d MMM y"
+    return format_date(date, pattern, locale=LOCALE)
+
+
+@pages.app_template_filter()
+def lower_first(words: str) -> str:
+    """A label inside a sentence: "accepted by Gmail"."""
+    return words[:1].lower() + words[1:]
+
+
+class FilesForm(FlaskForm):  # type: ignore[misc]
+    """Choosing photos and papers to attach."""
+
+    files = MultipleFileField("Add photos or files")
+
+
+@pages.get("/documents/<kind>")
+def index(kind: str) -> ResponseReturnValue:
+    """The documents of a kind, newest first."""
+    facts = kind_or_404(kind)
+    words = request.args.get("q", "")
+    found = listed(kind, words, request.args.get("before", type=int))
+    latest = dispatch.latest_by_document([one.id for one in found.documents])
+    return page(
+        "documents/index.html", "found", kind=facts, words=words, found=found, latest=latest
+    )
+
+
+@pages.get("/documents/<kind>/new")
+def new(kind: str) -> ResponseReturnValue:
+    """An empty form, its number already chosen."""
+    facts = kind_or_404(kind)
+    contact = request.args.get("contact", type=int)
+    return _form_page(facts, blank_form(facts, next_number(kind), today(), contact))
+
+
+@pages.post("/documents/<kind>")
+def create(kind: str) -> ResponseReturnValue:
+    """Keep a new document."""
+    return _write(kind_or_404(kind), None)
+
+
+@pages.get("/documents/<int:document_id>/edit")
+def edit(document_id: int) -> ResponseReturnValue:
+    """The form as the document stands."""
+    document = document_or_404(document_id)
+    return _form_page(document.kind_facts, stored_form(document), document)
+
+
+@pages.post("/documents/<int:document_id>")
+def update(document_id: int) -> ResponseReturnValue:
+    """Keep the document as it is now written."""
+    document = document_or_404(document_id)
+    return _write(document.kind_facts, document)
+
+
+@pages.post("/documents/<kind>/totals")
+def totals(kind: str) -> ResponseReturnValue:
+    """What the lines on the form come to. Asked for while somebody types; stores nothing."""
+    facts = kind_or_404(kind)
+    us = company()
+    rows = lines.rows_in(request.form)
+    added = lines.added_up(rows, facts, company_facts(us), us.currency)
+    nets = {row.number: added.nets.get(row.number, "") for row in rows}
+    return page("documents/totals.html", "answer", added=added, nets=nets)
+
+
+@pages.get("/documents/<int:document_id>")
+def show(document_id: int) -> ResponseReturnValue:
+    """The paper, its facts and what became of it."""
+    return show_page(document_or_404(document_id), FilesForm())
+
+
+@pages.get("/documents/<int:document_id>/paper.pdf")
+def paper(document_id: int) -> ResponseReturnValue:
+    """The document as it would be sent now."""
+    document = document_or_404(document_id)
+    try:
+        drawn = draw(document.facts())
+    except DrawingProblem as problem:
+        return error_page(400, str(problem))
+    return pdf_answer(drawn, f"{document.number}.pdf")
+
+
+def show_page(document: Document, files: FilesForm, status: int = 200) -> ResponseReturnValue:
+    sendings = dispatch.of_document(document)
+    real = [one for one in sendings if not one.is_test]
+    return page(
+        "documents/show.html",
+        None,
+        status,
+        document=document,
+        facts=document.facts(),
+        sendings=sendings,
+        latest=real[0] if real else None,
+        story=_story(document, sendings),
+        files=files,
+    )
+
+
+def pdf_answer(drawn: bytes, name: str) -> Response:
+    """A PDF to look at, or with ?download to keep."""
+    answer = Response(drawn, mimetype="application/pdf")
+    how = "attachment" if "download" in request.args else "inline"
+    answer.headers.set("Content-Disposition", how, filename=name)
+    answer.headers["Content-Security-Policy"] = PDF_POLICY
+    return answer
+
+
+def kind_or_404(slug: str) -> Kind:
+    return KINDS.get(slug) or abort(404)
+
+
+def document_or_404(document_id: int) -> Document:
+    return db.session.get(Document, document_id) or abort(404)
+
+
+def today() -> dt.date:
+    """The day it is where the company is."""
+    return now().astimezone(ZoneInfo(company().time_zone)).date()
+
+
+@dataclass(frozen=True)
+class Told:
+    """One line of a document's story."""
+
+    at: dt.datetime
+    text: str
+    actor: str = ""
+
+
+def _story(document: Document, sendings: list[Dispatch]) -> list[Told]:
+    """What happened to the document and its mails, newest first."""
+    author = document.created_by.name if document.created_by else ""
+    told = [Told(document.created_at, "Written.", author)]
+    if document.version > 1:
+        told.append(Told(document.changed_at, "Changed."))
+    told += [Told(event.at, event.text, event.actor) for one in sendings for event in one.events]
+    return sorted(told, key=lambda one: one.at, reverse=True)[:LONGEST_STORY]
+
+
+def _write(kind: Kind, document: Document | None) -> ResponseReturnValue:
+    if "add" in request.form or "drop" in request.form:
+        return _form_page(kind, rearranged_form(kind), document)
+    form = typed_form(kind)
+    meanwhile = document is not None and form.version.data != str(document.version)
+    fine = form.validate() and not meanwhile
+    kept = _kept(kind, form, document) if fine else None
+    if kept is None:
+        return _form_page(kind, form, document, status=422, meanwhile=meanwhile)
+    flash(f"{kept.number} is saved.", "good")
+    return see_other(url_for("documents.show", document_id=kept.id))
+
+
+def _kept(kind: Kind, form: PaperForm, document: Document | None) -> Document | None:
+    """The document as it is stored now; None where it was not, and the form says why."""
+    try:
+        kept = keep(form.draft(kind.slug), current_user, document)
+        db.session.commit()
+    except NumberTaken as problem:
+        db.session.rollback()
+        form.number.errors = [str(problem)]
+    except IntegrityError:  # somebody took the number between our look and our write
+        db.session.rollback()
+        form.number.errors = [f"{form.number.data} was taken a moment ago. Choose another."]
+    else:
+        return kept
+    return None
+
+
+def _form_page(
+    kind: Kind,
+    form: PaperForm,
+    document: Document | None = None,
+    status: int = 200,
+    meanwhile: bool = False,
+) -> ResponseReturnValue:
+    if not form.lines.entries:
+        form.lines.append_entry(lines.fresh(kind))
+    if document is not None:
+        form.version.process(None, document.version)
+        form.version.raw_data = None
+    return page(
+        "documents/form.html",
+        None,
+        status,
+        kind=kind,
+        form=form,
+        document=document,
+        meanwhile=meanwhile,
+        added=_added(form, kind),
+        pattern=lines.pattern(kind),
+    )
+
+
+def _added(form: PaperForm, kind: Kind) -> lines.Sum:
+    """The sums under the lines as the page first shows them."""
+    us = company()
+    return lines.added_up(lines.rows_of(form.lines), kind, company_facts(us), us.currency)

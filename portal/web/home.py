@@ -1,5 +1,52 @@
-"""Pages of home."""
+"""The home page: what needs somebody, what is done, and what to begin."""
+
+from datetime import datetime, time
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from portal import dispatch, mailboxes
+from portal.columns import now
+from portal.dispatch import Dispatch, State
+from portal.documents import recent
+from portal.web.context import company
+from portal.web.page import page
 
 pages = Blueprint("home", __name__)
+
+#: The kinds a day begins with; the others are one press further.
+STARTS = ("invoice", "quote", "job")
+
+
+@pages.get("/")
+def index() -> ResponseReturnValue:
+    """A manager sees the whole company's mail, everybody else their own."""
+    mine = None if current_user.is_manager else current_user
+    documents = recent(mine)
+    tally = dispatch.tally(_midnight(), mine)
+    return page(
+        "home/index.html",
+        None,
+        needing=_needing(),
+        today=sum(tally.values()),
+        accepted=tally.get(State.ACCEPTED, 0),
+        documents=documents,
+        latest=dispatch.latest_by_document([one.id for one in documents]),
+        connected=bool(mailboxes.company_mailboxes()),
+        starts=STARTS,
+    )
+
+
+def _needing() -> list[Dispatch]:
+    found = dispatch.needing_attention(200)
+    if not current_user.is_manager:
+        found = [one for one in found if one.requested_by_id == current_user.id]
+    return found[:20]
+
+
+def _midnight() -> datetime:
+    """When today began where the company is."""
+    zone = ZoneInfo(company().time_zone)
+    return datetime.combine(now().astimezone(zone).date(), time(), zone)

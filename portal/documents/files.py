@@ -1,0 +1,169 @@
+"""Files: photos and papers that travel with a document. What they are is read from their bytes.
+
+A name says nothing: what is attached is judged by its content, and a photo straight from a phone is
+made smaller and loses the place where it was taken.
+"""
+
+import io
+import re
+import zipfile
+from pathlib import PurePath
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from portal.columns import now
+from portal.documents import LARGEST_FILE, LARGEST_FILES, Document, DocumentFile
+from portal.extensions import db
+
+PICTURES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+OFFICE = {
+    "word/": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "xl/": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+ENDINGS = {
+    "application/pdf": (".pdf",),
+    "image/jpeg": (".jpg", ".jpeg"),
+    "image/png": (".png",),
+    "image/webp": (".webp",),
+    "image/heic": (".heic", ".heif"),
+    "text/plain": (".txt", ".csv", ".md", ".log"),
+    OFFICE["word/"]: (".docx",),
+    OFFICE["xl/"]: (".xlsx",),
+}
+TAKEN = "a PDF, a photo (JPEG, PNG, WebP, HEIC), plain text, or a Word or Excel file"
+LONGEST_NAME = 100
+MOST_FILES = 20
+#: A photo is shrunk to this many pixels on its longer side; more helps nobody in a mail.
+PHOTO_PIXELS = 2400
+_HEIC = re.compile(rb"....ftyp(heic|heix|heim|heis|hevc|mif1|msf1)", re.S)
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069<>:"/\\|?*]')
+
+
+class BadFile(ValueError):
+    """A file that cannot travel along; the message says why. Nothing was stored."""
+
+
+def attach(document: Document, given: list[tuple[str, bytes]]) -> list[DocumentFile]:
+    """Add files, all or none. Raises BadFile. Commits."""
+    made = [_file(name, content) for name, content in given]
+    if len(document.files) + len(made) > MOST_FILES:
+        raise BadFile(f"A document carries at most {MOST_FILES} files.")
+    size = sum(one.size for one in (*document.files, *made))
+    if size > LARGEST_FILES:
+        raise BadFile(
+            f"Together the files would come to {megabytes(size)};"
+            f" a mail carries {megabytes(LARGEST_FILES)}."
+        )
+    document.files.extend(made)
+    _changed(document)
+    return made
+
+
+def remove(document: Document, file: DocumentFile) -> None:
+    """Take a file off again. Mails that were sent keep theirs. Commits."""
+    document.files.remove(file)
+    _changed(document)
+
+
+def megabytes(size: int) -> str:
+    """340 kB, 1.2 MB, 20 MB."""
+    if size < 1_000_000:
+        return f"{max(1, round(size / 1024))} kB"
+    return f"{size / 2**20:.1f}".removesuffix(".0") + " MB"
+
+
+def content_type(content: bytes) -> str:
+    """What the bytes are, or nothing for what is not taken."""
+    if content.startswith(b"%PDF-"):
+        return "application/pdf"
+    if _HEIC.match(content):
+        return "image/heic"
+    if content.startswith(b"PK\x03\x04"):
+        return _office(content)
+    return _picture(content) or _text(content)
+
+
+def _file(name: str, content: bytes) -> DocumentFile:
+    shown = _clean_name(name)
+    if not content:
+        raise BadFile(f"“{shown}” is empty.")
+    kind = content_type(content)
+    if not kind:
+        raise BadFile(f"“{shown}” cannot be attached: it is not {TAKEN}.")
+    if kind == "image/jpeg":
+        content = _smaller(content, shown)
+    if len(content) > LARGEST_FILE:
+        raise BadFile(
+            f"“{shown}” has {megabytes(len(content))}; the most is {megabytes(LARGEST_FILE)}."
+        )
+    return DocumentFile(
+        filename=_with_ending(shown, kind), content_type=kind, size=len(content), content=content
+    )
+
+
+def _clean_name(name: str) -> str:
+    bare = _UNSAFE.sub("", PurePath(name.replace("\\", "/")).name).strip(" .")
+    path = PurePath(bare or "file")
+    return path.stem[: LONGEST_NAME - len(path.suffix)] + path.suffix[:LONGEST_NAME]
+
+
+def _with_ending(name: str, kind: str) -> str:
+    """The name, ending as its content demands, so that it opens in the right program."""
+    endings = ENDINGS[kind]
+    return name if name.lower().endswith(endings) else name + endings[0]
+
+
+def _office(content: bytes) -> str:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as packed:
+            names = packed.namelist()
+    except zipfile.BadZipFile:
+        return ""
+    if "[Content_Types].xml" not in names or any("vbaproject" in one.lower() for one in names):
+        return ""
+    return next((kind for folder, kind in OFFICE.items() if _holds(names, folder)), "")
+
+
+def _holds(names: list[str], folder: str) -> bool:
+    return any(one.startswith(folder) for one in names)
+
+
+def _picture(content: bytes) -> str:
+    try:
+        with Image.open(io.BytesIO(content), formats=tuple(PICTURES)) as opened:
+            opened.verify()
+            return PICTURES[opened.format or ""]
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, KeyError):
+        return ""
+    except Image.DecompressionBombError:
+        return ""
+
+
+def _text(content: bytes) -> str:
+    """Words alone: what a browser might run is not plain, whatever it is called."""
+    try:
+        words = content.decode("utf-8")
+    except UnicodeDecodeError:
+        return ""
+    odd = any(ord(char) < 32 and char not in "\t\n\r\f" for char in words)
+    markup = words.lstrip("\ufeff \t\r\n").startswith("<")
+    return "" if odd or markup else "text/plain"
+
+
+def _smaller(content: bytes, name: str) -> bytes:
+    """A photo upright, without its place and time, and no larger than a mail needs."""
+    try:
+        with Image.open(io.BytesIO(content), formats=("JPEG",)) as opened:
+            photo = ImageOps.exif_transpose(opened).convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        raise BadFile(f"“{name}” is a photo that cannot be read. Take it again.") from None
+    photo.thumbnail((PHOTO_PIXELS, PHOTO_PIXELS))
+    smaller = io.BytesIO()
+    photo.save(smaller, "JPEG", quality=85, optimize=True)
+    return smaller.getvalue()
+
+
+def _changed(document: Document) -> None:
+    document.version += 1
+    document.changed_at = now()
+    db.session.commit()

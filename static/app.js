@@ -76,14 +76,27 @@
   }
   const changed = (element) => element.dispatchEvent(new Event("input", { bubbles: true }));
 
+  /* Placeholders: <button data-insert="text"> puts it where the cursor was in the same form. */
+  let written;
+  on("focusin", (event) => { if (event.target.matches("textarea, input[type=text]")) written = event.target; });
+  function insert(button) {
+    const form = button.closest("form");
+    const field = written?.form === form ? written : form?.querySelector("textarea");
+    if (!field) return;
+    field.setRangeText(button.dataset.insert, field.selectionStart, field.selectionEnd, "end");
+    field.focus();
+    changed(field);
+  }
+
   on("click", (event) => {
-    const control = event.target.closest("[data-copy], [data-dialog], [data-add], [data-drop], [data-close], [data-print]");
+    const control = event.target.closest("[data-copy], [data-dialog], [data-add], [data-drop], [data-close], [data-insert], [data-print]");
     if (!control) return;
     if ("copy" in control.dataset) copy(control);
     else if ("dialog" in control.dataset) open(control, event);
     else if ("add" in control.dataset) addLine(control, event);
     else if ("drop" in control.dataset) dropLine(control, event);
     else if ("close" in control.dataset) control.closest("dialog")?.close();
+    else if ("insert" in control.dataset) insert(control);
     else if ("print" in control.dataset) window.print();
   });
 

@@ -52,8 +52,7 @@ class Look:
 def new(mailbox_id: int) -> ResponseReturnValue:
     """Which address?"""
     wished = {"email": request.args.get("email", "")}
-    form = AddressForm(formdata=None, data=wished)
-    return page("mailboxes/address_new.html", box=managed(mailbox_id), form=form)
+    return _new_page(managed(mailbox_id), AddressForm(formdata=None, data=wished))
 
 
 @pages.post("/mailboxes/<int:mailbox_id>/addresses")
@@ -61,12 +60,12 @@ def create(mailbox_id: int) -> ResponseReturnValue:
     """Remember the address, so that the pages can watch for it."""
     box, form = managed(mailbox_id), AddressForm()
     if not form.validate():
-        return page("mailboxes/address_new.html", status=422, box=box, form=form)
+        return _new_page(box, form, 422)
     try:
         email = clean_address(form.email.data or "").lower()
     except BadAddress as problem:
         form.email.errors = [str(problem)]
-        return page("mailboxes/address_new.html", status=422, box=box, form=form)
+        return _new_page(box, form, 422)
     wanted = mailboxes.want_address(box, email)
     return see_other(url_for(".show", mailbox_id=box.id, address_id=wanted.id))
 
@@ -75,7 +74,8 @@ def create(mailbox_id: int) -> ResponseReturnValue:
 def show(mailbox_id: int, address_id: int) -> ResponseReturnValue:
     """The walk-through of one address."""
     box = managed(mailbox_id)
-    return _page(box, _address(box, address_id), Look(overdue=False))
+    address = _address(box, address_id)
+    return _page(box, address, _look(address))
 
 
 @pages.post("/mailboxes/<int:mailbox_id>/address-checks")
@@ -106,6 +106,10 @@ def gmail_settings_of(box: Mailbox) -> str:
     return f"{config().GMAIL_WEB_URL}/mail/u/{quote(box.email, safe='@')}/#settings/accounts"
 
 
+def _new_page(box: Mailbox, form: AddressForm, status: int = 200) -> ResponseReturnValue:
+    return page("mailboxes/address_new.html", None, status, box=box, form=form, home=home_of(box))
+
+
 def _ask_google(box: Mailbox) -> tuple[ProviderAnswer | None, set[str]]:
     try:
         fresh = {one.email for one in mailboxes.refresh_addresses(box)}
@@ -118,7 +122,12 @@ def _ask_google(box: Mailbox) -> tuple[ProviderAnswer | None, set[str]]:
     return None, fresh
 
 
-def _look(address: Address, tries: int, problem: ProviderAnswer | None, fresh: bool) -> Look:
+def _look(
+    address: Address,
+    tries: int = 0,
+    problem: ProviderAnswer | None = None,
+    fresh: bool = False,
+) -> Look:
     dead = isinstance(problem, NeedsSignIn | NeedsPermission)
     done = dead or address.verification == "accepted"
     seconds = next((pace for most, pace in PACE if tries < most), 0)

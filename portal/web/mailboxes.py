@@ -31,6 +31,7 @@ def new() -> ResponseReturnValue:
     return page(
         "mailboxes/new.html",
         purpose=purpose,
+        home=url_for("settings.show" if purpose == Purpose.COMPANY else "profile.show"),
         permissions=PERMISSIONS,
         configured=bool(config().GOOGLE_CLIENT_ID),
         local=config().is_local_google,
@@ -50,7 +51,8 @@ def _elsewhere() -> str:
 def disconnection(mailbox_id: int) -> ResponseReturnValue:
     """What disconnecting means, before it is done."""
     box = managed(mailbox_id)
-    return page("mailboxes/disconnection.html", box=box, waiting=dispatch.waiting_for(box.id))
+    waiting = dispatch.waiting_for(box.id)
+    return page("mailboxes/disconnection.html", box=box, waiting=waiting, home=home_of(box))
 
 
 @pages.post("/mailboxes/<int:mailbox_id>/disconnection")

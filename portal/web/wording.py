@@ -108,7 +108,7 @@ def _page(kind: str, form: WordingForm, status: int = 200) -> ResponseReturnValu
         placeholders=PLACEHOLDERS,
         preview=_preview(kind, form.words),
         as_shipped=form.words == mail.shipped(kind),
-        stored=mail.templates(kind),
+        unsaved="shipped" in request.args and form.words != mail.templates(kind),
     )
 
 

@@ -147,7 +147,7 @@ def _page(kind: str, wish: Wish, status: int = 200) -> ResponseReturnValue:
         known=known,
         cards={mode: _card(kind, mode, wish.address) for mode in Mode},
         company_choice=policy.choose_for(EVERY_KIND, current_user) if kind else None,
-        kinds=[(one, policy.rule(slug)) for slug, one in KINDS.items()],
+        rules=[(one, policy.rule(slug)) for slug, one in KINDS.items()],
         boxes=mailboxes.company_mailboxes(),
     )
 

@@ -21,6 +21,7 @@ blueprint = Blueprint("pages", __name__)
 PAGE_LENGTH = 50
 NEWEST = 2**62
 FOLDERS = {"inbox": "INBOX", "sent": "SENT", "drafts": "DRAFT"}
+ENCLOSED = {"message/rfc822": "enclosed message", "message/delivery-status": "delivery report"}
 HTML_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -100,10 +101,9 @@ def original(email: str, id: str) -> Response:
 
 @blueprint.get("/mail/u/<email>/message/<id>/attachment/<part>")
 def attachment(email: str, id: str, part: str) -> Response:
-    pieces = dict(mime.walk(_parsed(_message(email, id)[1])))
-    if part not in pieces:
+    piece = dict(mime.walk(_parsed(_message(email, id)[1]))).get(part.strip("-"))
+    if piece is None:
         abort(404)
-    piece = pieces[part]
     answer = Response(mime.content(piece), content_type=piece.get_content_type())
     name = mime.decoded(piece.get_filename() or "attachment")
     answer.headers.set("Content-Disposition", "attachment", filename=name)
@@ -181,12 +181,11 @@ def _parsed(found: Message) -> MimeMessage:
     return message_from_bytes(mailbox.raw(current().store, found))
 
 
-def _attachments(mail: MimeMessage) -> list[tuple[str, str, str, int]]:
+def _attachments(mail: MimeMessage) -> list[tuple[str, str, int]]:
     listed = []
     for part_id, piece in mime.walk(mail):
-        enclosed = piece.get_content_maintype() == "message"
-        name = mime.decoded(piece.get_filename() or "") or (enclosed and "enclosed message")
+        kind = piece.get_content_type()
+        name = mime.decoded(piece.get_filename() or "") or ENCLOSED.get(kind)
         if name:
-            kind, length = piece.get_content_type(), len(mime.content(piece))
-            listed.append((part_id, str(name), kind, length))
+            listed.append((part_id, name, len(mime.content(piece))))
     return listed

@@ -45,14 +45,13 @@ def test_attachments_arrive_whole(gmail: Gmail, steering: Steering) -> None:
 def test_everybody_named_gets_one_copy_and_sees_no_blind_copies(
     gmail: Gmail, steering: Steering
 ) -> None:
-    gmail.send(
-        letter(Cc="Mary <MARY.LEE@homes.example>", Bcc="max@elsewhere.example, olive@brightspark.example")
-    )  # fmt: skip
+    blind = "max@elsewhere.example, olive@brightspark.example"
+    gmail.send(letter(Cc="Mary <MARY.LEE@homes.example>", Bcc=blind))
     assert len(inbox(steering, MARY)) == 1
     for email in (MARY, "max@elsewhere.example", "olive@brightspark.example"):
         assert inbox(steering, email)[0]["Bcc"] is None
     (accepted,) = steering.accepted()
-    assert accepted["bcc"] == "max@elsewhere.example, olive@brightspark.example"
+    assert accepted["bcc"] == blind
 
 
 def test_mail_to_oneself_is_one_message_in_both_places(gmail: Gmail) -> None:

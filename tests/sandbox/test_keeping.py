@@ -102,7 +102,7 @@ def test_a_connection_serves_many_calls(gmail: Gmail) -> None:
     for _ in range(3):
         gmail.send(letter())
     pools = gmail.session.get_adapter(gmail.origin).poolmanager.pools  # type: ignore[attr-defined]
-    (pool,) = [pools[key] for key in pools.keys()]
+    (pool,) = map(pools.get, pools.keys())
     assert (pool.num_connections, pool.num_requests) == (1, 3)
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime
+from sqlalchemy import BigInteger, DateTime, Float, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
@@ -58,22 +58,23 @@ class db_now(FunctionElement[datetime]):  # noqa: N801  (reads as SQL)
     """The database's clock, plus some seconds: the one clock that leases are measured by."""
 
     type = UtcDateTime()
-    inherit_cache = False
+    inherit_cache = True
 
     def __init__(self, plus_seconds: float = 0) -> None:
-        super().__init__()
-        self.plus_seconds = float(plus_seconds)
+        super().__init__(literal(float(plus_seconds), Float()))
 
 
 @compiles(db_now, "sqlite")
 def _sqlite_now(element: db_now, compiler: Any, **kw: Any) -> str:
     # The text has the shape in which SQLAlchemy stores moments, so that the two compare.
-    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', '{element.plus_seconds:+.3f} seconds')"
+    seconds = compiler.process(element.clauses, **kw)
+    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', printf('%+.3f seconds', {seconds}))"
 
 
 @compiles(db_now, "postgresql")
 def _postgresql_now(element: db_now, compiler: Any, **kw: Any) -> str:
-    return f"(clock_timestamp() + interval '{element.plus_seconds:.3f} seconds')"
+    seconds = compiler.process(element.clauses, **kw)
+    return f"(clock_timestamp() + make_interval(secs => {seconds}))"
 
 
 def now() -> datetime:

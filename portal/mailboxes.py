@@ -68,9 +68,9 @@ class Mailbox(Base):
     drain_holder: Mapped[str | None]
     drain_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
-    owner: Mapped[User | None] = relationship(lazy="joined")
+    owner: Mapped[User | None] = relationship()
     addresses: Mapped[list["Address"]] = relationship(
-        back_populates="mailbox", lazy="selectin", order_by="Address.id"
+        back_populates="mailbox", order_by="Address.id"
     )
 
     @property

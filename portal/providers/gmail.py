@@ -107,6 +107,7 @@ class Gmail:
         self._api_url = api_url
         self._scopes = scopes
         self._token = token
+        self._bearer = ""
         self._timeout = urllib3.Timeout(connect=min(timeout, 10), read=timeout)
 
     # -- what this mailbox allows ----------------------------------------------------------------
@@ -234,7 +235,9 @@ class Gmail:
     def _once(
         self, method: str, url: str, body: bytes | None, kind: str, sends: bool, *, renew: bool
     ) -> tuple[int, bytes]:
-        headers = {"Authorization": f"Bearer {self._token(renew)}"}
+        if renew or not self._bearer:
+            self._bearer = self._token(renew)
+        headers = {"Authorization": f"Bearer {self._bearer}"}
         if kind:
             headers["Content-Type"] = kind
         try:

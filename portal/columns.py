@@ -54,7 +54,7 @@ class Exact(TypeDecorator[Decimal]):
         return (Decimal(value)).scaleb(-self.places)
 
 
-class db_now(FunctionElement[datetime]):  # noqa: N801  (reads as SQL)
+class db_now(FunctionElement[datetime]):
     """The database's clock, plus some seconds: the one clock that leases are measured by."""
 
     type = UtcDateTime()

@@ -104,6 +104,7 @@
   on("submit", (event) => {
     const form = event.target;
     if (event.defaultPrevented || form.method === "dialog" || form.method === "get") return;
+    if (event.submitter?.formTarget) return; // it fills a frame; nothing is done yet
     if (form.dataset.busy) return event.preventDefault();
     form.dataset.busy = "yes";
     event.submitter?.setAttribute("aria-busy", "true");
@@ -189,6 +190,28 @@
     form.keeping = setTimeout(() => keep(form), 500);
   });
 
+  /* A preview follows what is typed: <button data-preview="field" formtarget="frame">. A new frame is
+     filled out of sight and then put in the place of the old one, so that nothing flickers and the
+     Back button still leads back. */
+  function preview(button) {
+    const old = document.getElementsByName(button.formTarget)[0];
+    if (!old) return;
+    const fresh = old.cloneNode();
+    fresh.removeAttribute("src");
+    fresh.hidden = true;
+    old.removeAttribute("name");
+    old.after(fresh);
+    fresh.addEventListener("load", () => { old.remove(); fresh.hidden = false; }, { once: true });
+    button.form.requestSubmit(button);
+  }
+  on("input", (event) => {
+    const form = event.target.form;
+    const button = form && document.querySelector(`[data-preview="${event.target.name}"][form="${form.id}"]`);
+    if (!button) return;
+    clearTimeout(button.waiting);
+    button.waiting = setTimeout(preview, 700, button);
+  });
+
   /* The summary of what is wrong is read first. */
   const attended = new WeakSet();
   function attend() {
@@ -198,7 +221,10 @@
     summary.focus();
   }
   on("htmx:after:swap", attend);
-  const begin = () => { offer(); attend(); };
+  const reveal = () => document.querySelectorAll(".tabs [aria-current]").forEach((tab) => {
+    tab.parentElement.scrollLeft = tab.offsetLeft - tab.parentElement.offsetLeft - 32;
+  });
+  const begin = () => { offer(); attend(); reveal(); };
   if (document.readyState === "loading") on("DOMContentLoaded", begin);
   else begin();
 })();

@@ -61,7 +61,7 @@ class CompanyForm(FlaskForm):  # type: ignore[misc]
         needed="Write the company's name.",
     )
     legal_name = _line("Registered name", "Printed small, where the law asks for it.")
-    tax_label = _line("Name of your tax number", "ABN, GST number, VAT number …", most=30)
+    tax_label = _line("Kind of tax number (ABN, VAT …)", most=30)
     tax_number = _line("Tax number", most=40)
     address = _lines("Address", "One line for each line on the paper.")
     phone = _line("Phone", most=40)

@@ -48,8 +48,16 @@ def create_sandbox(settings: SandboxSettings | None = None) -> Flask:
     app.register_error_handler(OAuthError, OAuthError.response)
     app.register_error_handler(ConnectionCut, _cut)
     app.register_error_handler(HTTPException, _http_error)
+    app.before_request(_refuse_other_sites)
     app.after_request(_protect)
     return app
+
+
+def _refuse_other_sites() -> Response | None:
+    """It has no login, so a page of another site must not press its buttons."""
+    if request.method != "GET" and request.headers.get("Sec-Fetch-Site") == "cross-site":
+        return Response("This has to come from a page of this machine.\n", 403)
+    return None
 
 
 def _cut(cut: ConnectionCut) -> Response:

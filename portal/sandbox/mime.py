@@ -144,7 +144,7 @@ def text_of(part: MimeMessage) -> str:
     charset = part.get_content_charset() or "utf-8"
     try:
         return content(part).decode(charset, "replace")
-    except LookupError:
+    except (LookupError, ValueError):
         return content(part).decode("utf-8", "replace")
 
 

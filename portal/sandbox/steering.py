@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, current_app, jsonify, request
 
 from portal.sandbox import accounts, addresses, grants, mailbox, mime, sending
 from portal.sandbox.accounts import Account
@@ -45,6 +46,18 @@ def told(act: Callable[[Json], Any]) -> Callable[..., Response]:
     return view
 
 
+@blueprint.get("/")
+def index() -> Response:
+    """What can be steered and asked."""
+    listed = {}
+    for rule in current_app.url_map.iter_rules():
+        if rule.endpoint.startswith(f"{blueprint.name}."):
+            view = current_app.view_functions[rule.endpoint]
+            verb = next(iter((rule.methods or set()) - {"HEAD", "OPTIONS"}))
+            listed[f"{verb} {rule.rule}"] = inspect.getdoc(view) or ""
+    return jsonify(listed)
+
+
 @blueprint.get("/accepted")
 def accepted() -> Response:
     """Every mail accepted, oldest first; `after` names the last one already known."""
@@ -63,6 +76,7 @@ def accepted() -> Response:
 @blueprint.delete("/accepted")
 @told
 def forget_accepted(given: Json) -> Json:
+    """Forgets what was accepted; the mail itself stays."""
     return {"forgotten": current().store.run("DELETE FROM accepted")}
 
 
@@ -76,6 +90,7 @@ def reset(given: Json) -> Json:
 
 @blueprint.get("/faults")
 def list_faults() -> Response:
+    """The faults set, every kind with its meaning, and what struck which call."""
     google = current()
     meanings = {name: {"acts": kind.acts, "meaning": kind.meaning} for name, kind in KINDS.items()}
     listed = google.faults.listed()
@@ -85,12 +100,15 @@ def list_faults() -> Response:
 @blueprint.post("/faults")
 @told
 def add_fault(given: Json) -> Json:
+    """`kind`, `method` (a pattern), `times` (null: always), `after`, `probability` with `seed`,
+    `delay`, `hang`, `account`; for `refuse` also `code`, `reason`, `message`."""
     return current().faults.add(given).listed()
 
 
 @blueprint.delete("/faults")
 @told
 def clear_faults(given: Json) -> Json:
+    """Everything works again."""
     current().faults.clear()
     return {"faults": []}
 
@@ -98,6 +116,7 @@ def clear_faults(given: Json) -> Json:
 @blueprint.post("/clock")
 @told
 def clock(given: Json) -> Json:
+    """Winds the clock forward by `advance` seconds: tokens expire, limits free themselves."""
     current().clock.advance(float(given["advance"]))
     return {"offset": current().clock.offset, "now": current().clock.now()}
 
@@ -105,6 +124,7 @@ def clock(given: Json) -> Json:
 @blueprint.post("/settings")
 @told
 def settings(given: Json) -> Json:
+    """Limits (0: none), and whether the app is verified, internal or in testing."""
     current().settings.steer(given)
     return current().settings.steerable()
 
@@ -112,7 +132,7 @@ def settings(given: Json) -> Json:
 @blueprint.post("/accounts")
 @told
 def add_account(given: Json) -> Json:
-    """Adds an account, or changes whether an existing one has Gmail."""
+    """Adds an account (`email`, `name`, `workspace`, `aliases`), or turns its `gmail` off or on."""
     store = current().store
     with store.transaction():
         account = accounts.by_email(store, given["email"])
@@ -155,6 +175,7 @@ def mint(given: Json) -> Json:
 @blueprint.post("/revoke")
 @told
 def revoke(given: Json) -> Json:
+    """Takes back all that `email` granted, as its owner or a new password would."""
     account, subtype = _account(given), str(given.get("error_subtype") or "")
     return {"revoked": grants.revoke_account(current().store, account.id, subtype)}
 
@@ -162,7 +183,7 @@ def revoke(given: Json) -> Json:
 @blueprint.post("/aliases")
 @told
 def put_address(given: Json) -> Json:
-    """Gives an account's send-from address a status, adding it where it is missing."""
+    """Gives a send-from address (`account`, `email`) a `status`: accepted, pending or blank."""
     store, account = current().store, _account(given, "account")
     status = STATUSES[given.get("status", "accepted")]
     before = addresses.find(store, account.id, given["email"])
@@ -180,6 +201,7 @@ def put_address(given: Json) -> Json:
 @blueprint.delete("/aliases")
 @told
 def delete_address(given: Json) -> Json:
+    """Takes a send-from address (`account`, `email`) away, as its owner would."""
     store, account = current().store, _account(given, "account")
     address = addresses.find(store, account.id, given["email"])
     if address is None:
@@ -205,6 +227,7 @@ def delete_draft(given: Json) -> Json:
 @blueprint.post("/history")
 @told
 def forget_history(given: Json) -> Json:
+    """Makes every history id so far too old for `account`."""
     account = _account(given, "account")
     mailbox.forget_history(current().store, account.id)
     return {"history_id": mailbox.history_id(current().store, account.id)}
@@ -213,7 +236,7 @@ def forget_history(given: Json) -> Json:
 @blueprint.post("/undeliverable")
 @told
 def undeliverable(given: Json) -> Json:
-    """What becomes of mail to this address from now on: a 5.x.x comes back, a 4.x.x is late."""
+    """Mail to `email` fails from now on with `status`: a 5.x.x comes back, a 4.x.x is late."""
     status = str(given.get("status", "5.1.1"))
     diagnostic = str(given.get("diagnostic") or f"550 {status} The address was refused.")
     current().store.run(
@@ -233,6 +256,7 @@ def deliver(given: Json) -> Json:
 
 @blueprint.get("/state")
 def state() -> Response:
+    """Accounts with their addresses, live tokens, drafts, calls counted by method, settings."""
     google = current()
     store = google.store
     drafts = store.rows(

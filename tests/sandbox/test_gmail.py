@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 import requests
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from portal.sandbox.server import SandboxServer
 from portal.sandbox.settings import MAX_MESSAGE_BYTES
 from tests.sandbox.visitor import (
     FULL,
@@ -327,6 +330,39 @@ def test_only_the_own_mailbox_can_be_called_by_me_or_its_address(gmail: Gmail) -
         "GET", f"/messages/{other}?format=minimal"
     )
     refused(answer, 404, "notFound")
+
+
+FIELDS = ("From", "To", "Cc", "Subject", "Content-Type", "Content-Disposition", "References")
+ODD = (
+    *("=?utf-8?b?!!!?=", "=?nope?q?=FF?=", "multipart/mixed; boundary=b", "message/rfc822"),
+    *("text/html; charset=a\x00b", "attachment; filename*=utf-8''%ff", "mary.lee@homes.example"),
+    *("ghost@homes.example", "a@b,,;:", "<", "\r\n folded", "\xff\xfe", "\x00"),
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    fields=st.lists(st.tuples(st.sampled_from(FIELDS), st.lists(st.sampled_from(ODD)))),
+    body=st.one_of(st.binary(max_size=40), st.just(b"--b\r\n\r\nx\r\n--b--")),
+)
+def test_no_mail_however_odd_upsets_anything(
+    server: SandboxServer, fields: list[tuple[str, list[str]]], body: bytes
+) -> None:
+    server.google.reset(mail_only=True)
+    steering = Steering(server.url)
+    reader = steering.gmail(scopes="https://mail.google.com/")
+    head = "".join(f"{name}: {''.join(values)}\r\n" for name, values in fields)
+    created = reader.post(
+        "/drafts", message={"raw": encoded(head.encode("latin-1") + b"\r\n" + body)}
+    )
+    for format in ("full", "raw", "metadata"):
+        reader.get(f"/messages/{created['message']['id']}", format=format)
+    answer = reader.call("POST", "/drafts/send", json={"id": created["id"]})
+    assert answer.status_code in (200, 400), answer.text
+    steering.ask("accepted?raw=1")
+    for place in ("drafts", "sent", f"message/{answer.json().get('id', created['message']['id'])}"):
+        page = requests.get(f"{server.url}/mail/u/{OFFICE}/{place}", timeout=5)
+        assert page.status_code == 200, place
 
 
 # Who may ask

@@ -98,6 +98,19 @@ def test_it_starts_as_a_program_and_ends_when_told(tmp_path: Path) -> None:
         assert process.wait(timeout=5) == 0
 
 
+def test_steering_explains_itself(steering: Steering) -> None:
+    index = steering.ask("")
+    assert "POST /_sandbox/faults" in index and "GET /_sandbox/accepted" in index
+    assert all(index.values())
+    assert steering.ask("faults")["kinds"]["swallow"]["acts"] is True
+
+
+def test_a_page_of_another_site_can_press_no_button(steering: Steering) -> None:
+    headers = {"Sec-Fetch-Site": "cross-site"}
+    answer = requests.post(f"{steering.origin}/_sandbox/reset", headers=headers, timeout=5)
+    assert answer.status_code == 403
+
+
 def test_a_connection_serves_many_calls(gmail: Gmail) -> None:
     for _ in range(3):
         gmail.send(letter())

@@ -173,7 +173,7 @@ def _page(box: Mailbox, address: Address, look: Look) -> ResponseReturnValue:
         look = Look(look.tries, 0, look.overdue, look.problem, look.fresh)
     return page(
         "mailboxes/address.html",
-        "watch",
+        "walk",
         box=box,
         address=address,
         look=look,

@@ -21,6 +21,7 @@ from werkzeug.test import TestResponse
 from portal.accounts import User
 from portal.dispatch import Dispatch, State, Wish, request
 from portal.documents import Document
+from portal.documents.files import attach
 from portal.documents.kinds import KINDS
 from portal.extensions import db
 from portal.mailboxes import Address, Mailbox
@@ -35,6 +36,7 @@ OPEN = {
     "static_pages.health",
     "static_pages.company_css",
 }
+MAIL_PREVIEW = "sendings.mail_now"
 UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 HTMX = {"HX-Request": "true"}
 PEOPLE = ("olive@brightspark.example", "tom@brightspark.example", "nia@brightspark.example")
@@ -61,6 +63,7 @@ def company(app: Flask) -> Flask:
         documents = itertools.cycle(db.session.scalars(select(Document).order_by(Document.id)))
         olive = db.session.scalars(select(User).order_by(User.id)).first()
         assert olive
+        attach(next(documents), [("site.txt", b"The tap is behind the wall.")])
         for state, document in zip(State, documents, strict=False):
             send(document, olive, state)
         db.session.remove()
@@ -151,7 +154,7 @@ def addresses(app: Flask, rule: Rule) -> list[str]:
 
 def values_for(rule: Rule, name: str) -> list[Any]:
     if isinstance(rule._converters[name], IntegerConverter):
-        return [1, 2, 3, 4, 5, 6, 7, 99999]
+        return [1, 2, 3, 4, 5, 6, 7, 8, 99999] if len(rule.arguments) == 1 else [1, 2, 99999]
     if name == "filename":
         return ["app.css", "nothing.css"]
     return [*KINDS, "nothing"]
@@ -221,8 +224,9 @@ def test_with_its_token_the_same_request_is_heard(company: Flask) -> None:
 # Reading
 
 
-def test_reading_changes_nothing_and_never_fails(company: Flask) -> None:
-    for client in (company.test_client(), *(signed_in(company, email) for email in PEOPLE)):
+def test_reading_changes_nothing_and_never_fails(company: Flask, store: str) -> None:
+    people = PEOPLE if store == "sqlite" else PEOPLE[:1]
+    for client in (company.test_client(), *(signed_in(company, email) for email in people)):
         for rule, _ in rules(company, {"GET"}):
             for address in addresses(company, rule):
                 for headers in ({}, HTMX):
@@ -246,14 +250,18 @@ def test_every_page_can_be_reached_by_the_office_manager(company: Flask) -> None
     assert not unreached
 
 
-#: Pages that need what only a running Google or an upload can bring; each has a test of its own.
-NEEDS_MORE = {"/company/logo"}
+#: Pages that need what only Google or an upload can bring; each has a test of its own.
+NEEDS_MORE = {"/company/logo", "/google/callback"}
+
+
+#: Answers that are no pages of the portal: files, and a customer's mail shown in a frame.
+NO_PAGES = {"static", MAIL_PREVIEW}
 
 
 def pages(company: Flask, email: str) -> Iterator[tuple[str, TestResponse]]:
     """Every whole page a person can open."""
     client = signed_in(company, email)
-    walked = [rule for rule, _ in rules(company, {"GET"}) if rule.endpoint != "static"]
+    walked = [rule for rule, _ in rules(company, {"GET"}) if rule.endpoint not in NO_PAGES]
     for rule in walked:
         for address in addresses(company, rule):
             answer = client.get(address)
@@ -269,11 +277,20 @@ def test_every_page_is_sound(company: Flask) -> None:
             assert problems(answer) == [], f"{address} as {email}"
 
 
+@pytest.mark.sqlite_only
+def test_a_mail_shown_in_a_frame_can_do_nothing(company: Flask) -> None:
+    rule = next(one for one in company.url_map.iter_rules() if one.endpoint == MAIL_PREVIEW)
+    answer = signed_in(company, PEOPLE[0]).get(addresses(company, rule)[0])
+    assert answer.status_code == 200
+    assert set(policy(answer)) >= {"default-src 'none'", "form-action 'none'", "sandbox"}
+    assert "script-src" not in answer.headers["Content-Security-Policy"]
+
+
 def problems(answer: TestResponse) -> list[str]:
     """What is wrong with a page, in a few words each."""
     soup = BeautifulSoup(answer.text, "html.parser")
     checks = {
-        "invalid HTML": not invalid_html(answer.text),
+        f"invalid HTML: {invalid_html(answer.text)}": not invalid_html(answer.text),
         "no title": bool(soup.title and soup.title.text.strip()),
         "not one main heading": len(soup.find_all("h1")) == 1,
         "no language": bool(soup.html and soup.html.get("lang")),
@@ -290,6 +307,8 @@ def problems(answer: TestResponse) -> list[str]:
 
 
 def invalid_html(text: str) -> list[Any]:
+    # html5lib is older than <template>, whose content may be a row without its table.
+    text = re.sub(r"(<template[^>]*>).*?(</template>)", r"\1\2", text, flags=re.S)
     parser = html5lib.HTMLParser(strict=False)
     parser.parse(text)
     return list(parser.errors)

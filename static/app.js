@@ -199,11 +199,12 @@
     const fresh = old.cloneNode();
     fresh.removeAttribute("src");
     fresh.hidden = true;
-    old.removeAttribute("name");
+    fresh.name = button.formTarget = `preview-${++preview.count}`;
     old.after(fresh);
     fresh.addEventListener("load", () => { old.remove(); fresh.hidden = false; }, { once: true });
     button.form.requestSubmit(button);
   }
+  preview.count = 0;
   on("input", (event) => {
     const form = event.target.form;
     const button = form && document.querySelector(`[data-preview="${event.target.name}"][form="${form.id}"]`);
@@ -224,7 +225,12 @@
   const reveal = () => document.querySelectorAll(".tabs [aria-current]").forEach((tab) => {
     tab.parentElement.scrollLeft = tab.offsetLeft - tab.parentElement.offsetLeft - 32;
   });
-  const begin = () => { offer(); attend(); reveal(); };
+  const begin = () => {
+    offer();
+    attend();
+    reveal();
+    document.querySelectorAll("[data-preview-now]").forEach(preview);
+  };
   if (document.readyState === "loading") on("DOMContentLoaded", begin);
   else begin();
 })();

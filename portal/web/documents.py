@@ -10,6 +10,7 @@ from flask import Blueprint, Response, abort, flash, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf import FlaskForm
+from markupsafe import Markup
 from sqlalchemy.exc import IntegrityError
 from wtforms import MultipleFileField
 
@@ -61,6 +62,12 @@ def day(date: dt.date) -> str:
 def lower_first(words: str) -> str:
     """A label inside a sentence: "accepted by Gmail"."""
     return words[:1].lower() + words[1:]
+
+
+@pages.app_template_filter()
+def unbroken(number: str) -> Markup:
+    """A number that stays on one line in a heading."""
+    return Markup('<span class="num">{}</span>').format(number)
 
 
 class FilesForm(FlaskForm):  # type: ignore[misc]

@@ -104,7 +104,7 @@ def read(row: Row, kind: Kind) -> WorkLine:
 
 def pattern(kind: Kind) -> WorkLine:
     """An empty row to copy: __n__ stands for its number."""
-    return line_form(kind)(prefix="lines-__n__", data=fresh(kind))
+    return line_form(kind)(prefix="lines-__n__-", data=fresh(kind))
 
 
 def fresh(kind: Kind) -> dict[str, Decimal]:

@@ -329,3 +329,10 @@ def test_each_font_is_the_file_that_was_released_and_keeps_its_licence() -> None
     assert {path.name for path in pdf.FONTS.iterdir()} == {*hashes, *licences, "manifest.json"}
     for name, digest in hashes.items():
         assert hashlib.sha256((pdf.FONTS / name).read_bytes()).hexdigest() == digest
+
+
+def test_every_page_has_a_picture_for_screens_that_show_no_pdf() -> None:
+    facts = replace(INVOICE, lines=some_lines(80))
+    drawn = pdf.pictures(facts)
+    assert len(drawn) == len(PdfReader(io.BytesIO(pdf.draw(facts))).pages) > 1
+    assert all(one.startswith(b"\x89PNG") for one in drawn)

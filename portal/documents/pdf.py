@@ -33,6 +33,8 @@ FONTS = HERE / "fonts"
 
 STANDARDS: list[typst.PDFStandard] = ["a-3a", "ua-1"]
 LOGO_PIXELS = (1200, 600)
+#: Dots to the inch of a picture for the screen: sharp at a page's width on a desktop.
+SCREEN = 110.0
 
 _HEADINGS = {"job": "Job sheet"}
 _CONTROL = re.compile(
@@ -48,7 +50,7 @@ class DrawingProblem(ValueError):
 
 def draw(facts: DocumentFacts) -> bytes:
     """The document as PDF/A-3 with tags: for people, for screen readers, and for the archive."""
-    inputs = {"sheet": json.dumps(sheet(facts), ensure_ascii=False), "logo": _logo(facts)}
+    inputs = _inputs(facts)
     issued = dt.datetime.combine(facts.issued, dt.time(), dt.UTC)
     try:
         return _compile(inputs, issued, STANDARDS)
@@ -58,6 +60,14 @@ def draw(facts: DocumentFacts) -> bytes:
         # An archive must hold every glyph and our fonts lack one (an emoji, say). The customer
         # is better served by a plain PDF with a box in that place than by none.
         return _compile(inputs, issued, [])
+
+
+@lru_cache(maxsize=8)
+def pictures(facts: DocumentFacts) -> tuple[bytes, ...]:
+    """Every page as a PNG, drawn by the same design: for screens, many of which show no PDF."""
+    _Forked.check()
+    drawn = _compiler().compile(format="png", sys_inputs=_inputs(facts), ppi=SCREEN)
+    return (drawn,) if isinstance(drawn, bytes) else tuple(drawn)
 
 
 class _Forked:
@@ -81,6 +91,10 @@ class _Forked:
 
 
 os.register_at_fork(after_in_child=_Forked.in_child)
+
+
+def _inputs(facts: DocumentFacts) -> dict[str, str]:
+    return {"sheet": json.dumps(sheet(facts), ensure_ascii=False), "logo": _logo(facts)}
 
 
 def _compile(

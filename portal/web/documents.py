@@ -21,7 +21,7 @@ from portal.documents import Document, NumberTaken, company_facts, keep, listed,
 from portal.documents.facts import LOCALE, plain_number
 from portal.documents.files import megabytes
 from portal.documents.kinds import KINDS, Kind
-from portal.documents.pdf import DrawingProblem, draw
+from portal.documents.pdf import DrawingProblem, draw, pictures
 from portal.extensions import db
 from portal.web import lines
 from portal.web.context import company
@@ -142,6 +142,15 @@ def paper(document_id: int) -> ResponseReturnValue:
     except DrawingProblem as problem:
         return error_page(400, str(problem))
     return pdf_answer(drawn, f"{document.number}.pdf")
+
+
+@pages.get("/documents/<int:document_id>/paper-<int:number>.png")
+def picture(document_id: int, number: int) -> ResponseReturnValue:
+    """One page of the document as a picture, for screens that show no PDF."""
+    drawn = pictures(document_or_404(document_id).facts())
+    if not 1 <= number <= len(drawn):
+        abort(404)
+    return Response(drawn[number - 1], mimetype="image/png")
 
 
 def show_page(document: Document, files: FilesForm, status: int = 200) -> ResponseReturnValue:

@@ -1,0 +1,61 @@
+"""A visitor: one of the cast, signed in, using the pages as a browser does, token and all."""
+
+import re
+from typing import Any
+
+from bs4 import BeautifulSoup
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from portal.accounts import User
+from portal.extensions import db
+from tests.factories import PASSWORD
+
+HTMX = {"HX-Request": "true"}
+
+
+class Visitor:
+    """Opens pages and sends forms."""
+
+    def __init__(self, app: Flask, email: str | None = None, password: str = PASSWORD) -> None:
+        self.client = app.test_client()
+        page = self.client.get("/sign-in").text
+        self._token = token_in(page)
+        if email:
+            form = {"email": email, "password": password, "csrf_token": self._token}
+            answer = self.client.post("/sign-in", data=form)
+            assert answer.status_code == 303, f"{email} cannot sign in"
+            self._token = token_in(self.client.get("/profile").text)
+
+    def get(self, address: str, *, htmx: bool = False, **more: Any) -> TestResponse:
+        return self.client.get(address, headers=HTMX if htmx else {}, **more)
+
+    def post(
+        self, address: str, form: dict[str, Any] | None = None, *, htmx: bool = False, **more: Any
+    ) -> TestResponse:
+        data = {"csrf_token": self._token, **(form or {})}
+        return self.client.post(address, data=data, headers=HTMX if htmx else {}, **more)
+
+    def words(self, address: str) -> str:
+        """What a page says, as one line of text."""
+        return said(self.get(address))
+
+
+def token_in(page: str) -> str:
+    found = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)
+    assert found, "the page has no form"
+    return found[1]
+
+
+def said(answer: TestResponse) -> str:
+    """The text of an answer, its spaces made single."""
+    return " ".join(BeautifulSoup(answer.text.replace("<wbr>", ""), "html.parser").get_text(" ").split())
+
+
+def visitor(app: Flask, make: Any) -> Visitor:
+    """One of the cast (a factory such as olive) at the door, let in."""
+    with app.app_context():
+        user: User = make()
+        email = user.email
+        db.session.remove()
+    return Visitor(app, email)

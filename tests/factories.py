@@ -12,7 +12,7 @@ from portal.dispatch import Dispatch, Wish
 from portal.documents import Document, Draft, keep, next_number
 from portal.documents.facts import LineFacts
 from portal.extensions import db
-from portal.mailboxes import Mailbox
+from portal.mailboxes import Address, Mailbox
 from portal.people import Company, Contact
 from portal.providers.gmail import FULL_SCOPES
 from portal.providers.google import Account, Grant
@@ -139,4 +139,24 @@ def connected(
     box = mailboxes.connect(account, grant, owner=owner)
     if box.can_list_addresses:
         mailboxes.refresh_addresses(box)
+    return box
+
+
+def office_mailbox(**addresses: str) -> Mailbox:
+    """The company's mailbox as stored, with no Google behind it: office@ and tom@ are verified."""
+    bright_spark()
+    box = Mailbox(
+        account_sub="office", email=OFFICE, scopes=" ".join(FULL_SCOPES), is_company_default=True
+    )
+    known = {"office": "accepted", "tom": "accepted", **addresses}
+    box.addresses = [
+        Address(
+            email=f"{first}@brightspark.example",
+            verification=verification,
+            is_primary=first == "office",
+        )
+        for first, verification in known.items()
+    ]
+    db.session.add(box)
+    db.session.commit()
     return box

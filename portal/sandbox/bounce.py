@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import base64
+import secrets
+from dataclasses import dataclass
 from datetime import datetime
-from email import message_from_bytes
-from email.message import Message
-from email.mime.base import MIMEBase
 from email.mime.image import MIMEImage
-from email.mime.message import MIMEMessage
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
 from email.policy import SMTP
@@ -23,80 +21,98 @@ PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="
 )
 SENDER = "Mail Delivery Subsystem <mailer-daemon@googlemail.com>"
+Fields = list[tuple[str, str]]
 
 
-def delivery_failure(
-    sender: str,
-    head: Head,
-    original: bytes,
-    recipient: str,
-    status: str,
-    diagnostic: str,
-    at: datetime,
-) -> bytes:
-    report = Message(policy=SMTP)
-    delayed = status.startswith("4")
-    message_id = head.raw("Message-ID") or ""
-    for name, value in (
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What became of one recipient's copy: a 5.x.x status came back, a 4.x.x is late."""
+
+    recipient: str
+    status: str
+    diagnostic: str
+    at: datetime
+
+    @property
+    def delayed(self) -> bool:
+        return self.status.startswith("4")
+
+
+def delivery_failure(sender: str, original: bytes, failure: Failure) -> bytes:
+    """Put together from bytes: the failed mail may be too odd for any library to write again."""
+    message_id = Head.parse(split(original)[0]).raw("Message-ID") or ""
+    boundary = secrets.token_hex(14)
+    parts = (_words(failure), _status(message_id, failure), _enclosed(original))
+    body = b"".join(f"--{boundary}\r\n".encode() + part + b"\r\n" for part in parts)
+    head = [
+        *_head(sender, message_id, failure),
+        ("MIME-Version", "1.0"),
+        ("Content-Type", f'multipart/report; boundary="{boundary}"; report-type=delivery-status'),
+    ]
+    return _block(head) + b"\r\n" + body + f"--{boundary}--\r\n".encode()
+
+
+def _head(sender: str, message_id: str, failure: Failure) -> Fields:
+    kind = "Delay" if failure.delayed else "Failure"
+    return [
         ("Delivered-To", sender),
         ("Return-Path", "<>"),
         ("From", SENDER),
         ("To", sender),
         ("Auto-Submitted", "auto-replied"),
-        ("Subject", f"Delivery Status Notification ({'Delay' if delayed else 'Failure'})"),
+        ("Subject", f"Delivery Status Notification ({kind})"),
         ("References", message_id),
         ("In-Reply-To", message_id),
-        ("X-Failed-Recipients", recipient),
+        ("X-Failed-Recipients", failure.recipient),
         ("Message-ID", new_message_id()),
-        ("Date", format_datetime(at)),
-    ):
-        report[name] = value
-    report["MIME-Version"] = "1.0"
-    report.add_header("Content-Type", "multipart/report", **{"report-type": "delivery-status"})
-    report.attach(_words(recipient, diagnostic, delayed=delayed))
-    report.attach(_status(message_id, recipient, status, diagnostic, at, delayed=delayed))
-    report.attach(_enclosed(original))
-    return report.as_bytes()
+        ("Date", format_datetime(failure.at)),
+    ]
 
 
-def _words(recipient: str, diagnostic: str, *, delayed: bool) -> MIMEMultipart:
-    said = "has not been delivered yet" if delayed else "could not be delivered"
-    sentence = f"Your message to {recipient} {said}."
+def _words(failure: Failure) -> bytes:
+    said = "has not been delivered yet" if failure.delayed else "could not be delivered"
+    sentence = f"Your message to {failure.recipient} {said}."
+    why = failure.diagnostic
+    page = f"<h1>{escape(sentence)}</h1><p>The response was:</p><pre>{escape(why)}</pre>"
     alternatives = MIMEMultipart("alternative")
-    text = f"** {sentence} **\n\nThe response was:\n{diagnostic}\n"
-    alternatives.attach(MIMEText(text, "plain", "utf-8"))
-    page = f"<h1>{escape(sentence)}</h1><p>The response was:</p><pre>{escape(diagnostic)}</pre>"
+    alternatives.attach(
+        MIMEText(f"** {sentence} **\n\nThe response was:\n{why}\n", "plain", "utf-8")
+    )
     alternatives.attach(MIMEText(page, "html", "utf-8"))
     related = MIMEMultipart("related")
     related.attach(alternatives)
     related.attach(MIMEImage(PIXEL, "png", name="icon.png"))
-    return related
+    return related.as_bytes(policy=SMTP)
 
 
-def _status(
-    message_id: str, recipient: str, status: str, diagnostic: str, at: datetime, *, delayed: bool
-) -> MIMEBase:
-    about_mail, about_recipient = Message(), Message()
-    about_mail["Reporting-MTA"] = "dns; googlemail.com"
-    about_mail["Arrival-Date"] = format_datetime(at)
-    about_mail["X-Original-Message-ID"] = message_id
-    about_recipient["Final-Recipient"] = f"rfc822; {recipient}"
-    about_recipient["Action"] = "delayed" if delayed else "failed"
-    about_recipient["Status"] = status
-    about_recipient["Diagnostic-Code"] = f"smtp; {diagnostic}"
-    about_recipient["Last-Attempt-Date"] = format_datetime(at)
-    part = MIMEBase("message", "delivery-status")
-    part.set_payload([about_mail, about_recipient])
-    return part
+def _status(message_id: str, failure: Failure) -> bytes:
+    moment = format_datetime(failure.at)
+    about_mail: Fields = [
+        ("Reporting-MTA", "dns; googlemail.com"),
+        ("Arrival-Date", moment),
+        ("X-Original-Message-ID", message_id),
+    ]
+    about_recipient: Fields = [
+        ("Final-Recipient", f"rfc822; {failure.recipient}"),
+        ("Action", "delayed" if failure.delayed else "failed"),
+        ("Status", failure.status),
+        ("Diagnostic-Code", f"smtp; {failure.diagnostic}"),
+        ("Last-Attempt-Date", moment),
+    ]
+    kind = _block([("Content-Type", "message/delivery-status")])
+    return kind + b"\r\n" + _block(about_mail) + b"\r\n" + _block(about_recipient)
 
 
-def _enclosed(original: bytes) -> MIMEMessage:
+def _enclosed(original: bytes) -> bytes:
     """The failed mail with its headers whole; Gmail too leaves big bodies out."""
+    kind = _block([("Content-Type", "message/rfc822")]) + b"\r\n"
     if len(original) <= LONGEST_ENCLOSED:
-        return MIMEMessage(message_from_bytes(original))
-    enclosed = Message()
-    for name, value in Head.parse(split(original)[0]).pairs():
-        if not name.lower().startswith(("content-", "mime-")):
-            enclosed[name] = value
-    enclosed.set_payload("(The message was too long to enclose.)")
-    return MIMEMessage(enclosed)
+        return kind + original
+    head = Head.parse(split(original)[0])
+    for name in ("Content-Type", "Content-Transfer-Encoding", "MIME-Version"):
+        head.drop(name)
+    return kind + head.bytes() + b"\r\n(The message was too long to enclose.)\r\n"
+
+
+def _block(fields: Fields) -> bytes:
+    return "".join(f"{name}: {' '.join(value.split())}\r\n" for name, value in fields).encode()

@@ -135,9 +135,17 @@ def attachment_name(part_id: str) -> str:
 def content(part: MimeMessage) -> bytes:
     if part.is_multipart():
         enclosed = [piece for piece in part.get_payload() if isinstance(piece, MimeMessage)]
-        return b"\r\n".join(piece.as_bytes() for piece in enclosed)
+        return b"\r\n".join(_written(piece) for piece in enclosed)
     payload = part.get_payload(decode=True)
     return payload if isinstance(payload, bytes) else b""
+
+
+def _written(piece: MimeMessage) -> bytes:
+    try:
+        return piece.as_bytes()
+    except (UnicodeError, LookupError, TypeError):
+        # The library reads odder mail than it can write again.
+        return b"(This enclosed message cannot be shown.)\r\n"
 
 
 def text_of(part: MimeMessage) -> str:

@@ -8,7 +8,7 @@ from email.utils import format_datetime
 
 from portal.sandbox import accounts, addresses, mailbox
 from portal.sandbox.accounts import Account
-from portal.sandbox.bounce import delivery_failure
+from portal.sandbox.bounce import Failure, delivery_failure
 from portal.sandbox.errors import GoogleError, invalid, sending_limit
 from portal.sandbox.google import LocalGoogle
 from portal.sandbox.mailbox import Message
@@ -16,6 +16,7 @@ from portal.sandbox.mime import Head, named, plausible, split
 from portal.sandbox.settings import MAX_MESSAGE_BYTES, MAX_RECIPIENTS
 
 DAY = 86_400.0
+NO_SUCH_ACCOUNT = "550-5.1.1 The email account that you tried to reach does not exist."
 RECIPIENT_HEADERS = ("To", "Cc", "Bcc")
 
 
@@ -128,24 +129,22 @@ def _deliver(google: LocalGoogle, sender: Account, sent: Message, recipients: li
         account = accounts.receiving(google.store, recipient)
         failure = _failure(google, account, recipient)
         if failure:
-            put_bounce(google, sender, sent, recipient, *failure)
+            put_bounce(google, sender, sent, failure)
         elif account is not None and account.id not in reached:
             reached.add(account.id)
             _put_in_inbox(google, account, sent, recipient)
 
 
-def _failure(
-    google: LocalGoogle, account: Account | None, recipient: str
-) -> tuple[str, str] | None:
+def _failure(google: LocalGoogle, account: Account | None, recipient: str) -> Failure | None:
     """Mail to a foreign domain just leaves, unless steering says what becomes of it."""
     told = google.store.row(
         "SELECT status, diagnostic FROM undeliverable WHERE email = ?", recipient
     )
     if told is not None:
-        return told["status"], told["diagnostic"]
+        return Failure(recipient, told["status"], told["diagnostic"], _now(google))
     domain = recipient.rpartition("@")[2].lower()
     if account is None and domain in google.settings.domains:
-        return "5.1.1", "550-5.1.1 The email account that you tried to reach does not exist."
+        return Failure(recipient, "5.1.1", NO_SUCH_ACCOUNT, _now(google))
     return None
 
 
@@ -160,19 +159,9 @@ def _put_in_inbox(google: LocalGoogle, account: Account, sent: Message, recipien
     mailbox.put(google.store, account.id, head, body, ("INBOX", "UNREAD"), sent.at)
 
 
-def put_bounce(
-    google: LocalGoogle,
-    account: Account,
-    sent: Message,
-    recipient: str,
-    status: str,
-    diagnostic: str,
-) -> Message:
+def put_bounce(google: LocalGoogle, account: Account, sent: Message, failure: Failure) -> Message:
     original = mailbox.raw(google.store, sent)
-    raw = delivery_failure(
-        account.email, sent.head, original, recipient, status, diagnostic, _now(google)
-    )
-    return receive(google, account, raw)
+    return receive(google, account, delivery_failure(account.email, original, failure))
 
 
 def receive(google: LocalGoogle, account: Account, raw: bytes) -> Message:

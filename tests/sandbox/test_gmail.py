@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import requests
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from portal.sandbox.server import SandboxServer
@@ -340,7 +340,8 @@ ODD = (
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@example(fields=[("To", ["=?nope?q?=FF?=", "ghost@homes.example"])], body=b"x")
 @given(
     fields=st.lists(st.tuples(st.sampled_from(FIELDS), st.lists(st.sampled_from(ODD)))),
     body=st.one_of(st.binary(max_size=40), st.just(b"--b\r\n\r\nx\r\n--b--")),

@@ -32,10 +32,11 @@ def open_sealed(keys: Mapping[str, bytes], row: str, sealed: bytes) -> str:
     name = key_name(sealed)
     if name not in keys:
         raise CannotOpen(f"TOKEN_KEYS has no key named {name}")
-    head, rest = sealed[: 2 + len(name)], sealed[2 + len(name) :]
+    end = 2 + sealed[1]
+    head, rest = sealed[:end], sealed[end:]
     try:
         text = AESGCM(keys[name]).decrypt(rest[:NONCE_BYTES], rest[NONCE_BYTES:], _bound(head, row))
-    except InvalidTag:
+    except (InvalidTag, ValueError):  # ValueError: too short for a nonce
         raise CannotOpen("the secret does not belong to this row, or was altered") from None
     return text.decode()
 
@@ -44,7 +45,7 @@ def key_name(sealed: bytes) -> str:
     """The name of the key a secret was sealed with."""
     if len(sealed) < 2 or sealed[0] != VERSION:
         raise CannotOpen("not a sealed secret")
-    return sealed[2 : 2 + sealed[1]].decode()
+    return sealed[2 : 2 + sealed[1]].decode(errors="replace")
 
 
 def _bound(head: bytes, row: str) -> bytes:

@@ -7,15 +7,17 @@ message names the variable and says what to write instead.
 import base64
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 ROOT = Path(__file__).resolve().parent.parent
+TOKEN_KEY_NAME = re.compile(r"[A-Za-z0-9]{1,32}")
 GOOGLE_DISCOVERY = "https://accounts.google.com/.well-known/openid-configuration"
 
 
@@ -28,15 +30,15 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    SECRET_KEY: str = Field(min_length=32)
-    TOKEN_KEYS: dict[str, bytes]
-    DATABASE_URL: str = f"sqlite:///{ROOT}/var/sendwright.sqlite3"
-    REDIS_URL: str = ""
+    SECRET_KEY: str = Field(min_length=32, repr=False)
+    TOKEN_KEYS: dict[str, bytes] = Field(repr=False)
+    DATABASE_URL: str = Field(f"sqlite:///{ROOT}/var/sendwright.sqlite3", repr=False)
+    REDIS_URL: str = Field("", repr=False)
     PUBLIC_URL: str = "http://127.0.0.1:8000"
     PORT: int = Field(8000, ge=1, le=65535)
 
     GOOGLE_CLIENT_ID: str = ""
-    GOOGLE_CLIENT_SECRET: str = ""
+    GOOGLE_CLIENT_SECRET: str = Field("", repr=False)
     GOOGLE_DISCOVERY_URL: str = GOOGLE_DISCOVERY
     GMAIL_API_URL: str = "https://gmail.googleapis.com"
     GMAIL_WEB_URL: str = "https://mail.google.com"
@@ -70,7 +72,10 @@ class Config(BaseModel):
     def _token_keys(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        return dict(_token_key(part) for part in value.split(",") if part.strip())
+        keys = [_token_key(part) for part in value.split(",") if part.strip()]
+        if len(dict(keys)) < len(keys):
+            raise ValueError("has two keys of the same name: one of them could never be used")
+        return dict(keys)
 
     @field_validator("TOKEN_KEYS")
     @classmethod
@@ -82,6 +87,7 @@ class Config(BaseModel):
     @field_validator("DATABASE_URL")
     @classmethod
     def _database(cls, value: str) -> str:
+        _check_port(value)
         if value.startswith("postgresql://"):
             return value.replace("postgresql://", "postgresql+psycopg://", 1)
         if value.startswith(("sqlite:///", "postgresql+psycopg://")):
@@ -93,15 +99,18 @@ class Config(BaseModel):
     def _redis(cls, value: str) -> str:
         if value and not value.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must start with redis://, rediss:// or unix://")
+        _check_port(value)
         return value
 
     @field_validator("PUBLIC_URL", "GMAIL_API_URL", "GMAIL_WEB_URL", "GOOGLE_DISCOVERY_URL")
     @classmethod
     def _address(cls, value: str) -> str:
+        _check_port(value)
         parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        whole = parts.scheme in ("http", "https") and parts.hostname
+        if not whole or parts.username or parts.query or parts.fragment:
             raise ValueError("must be a whole web address such as https://portal.example.com")
-        return value.rstrip("/")
+        return urlunsplit(parts).rstrip("/")
 
     @model_validator(mode="after")
     def _lease_outlives_calls(self) -> Self:
@@ -144,14 +153,21 @@ def read_dotenv(path: Path) -> dict[str, str]:
     return {name: value for name, value in dotenv_values(path).items() if value is not None}
 
 
+def _check_port(address: str) -> None:
+    try:
+        _ = urlsplit(address).port
+    except ValueError:
+        raise ValueError("has a port or host that cannot be read") from None
+
+
 def _token_key(part: str) -> tuple[str, bytes]:
     name, separator, encoded = part.strip().partition(":")
     try:
         key = base64.b64decode(encoded, validate=True)
     except ValueError:
         key = b""
-    if not separator or not name.isalnum() or len(key) != 32:
-        raise ValueError("each key is written name:base64 of 32 random bytes, separated by commas")
+    if not separator or not TOKEN_KEY_NAME.fullmatch(name) or len(key) != 32:
+        raise ValueError("needs each key written as name:base64 of 32 bytes, separated by commas")
     return name, key
 
 

@@ -5,14 +5,21 @@ happens to the document, the policy or the person, the bytes that leave are the 
 """
 
 import hashlib
+import re
+import unicodedata
 from dataclasses import dataclass
+from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
+from email.utils import formataddr
+from typing import Self
 
 #: Gmail refuses uploads above 35 MiB; its own limit for attachments is 25 MB before encoding.
 LARGEST_MESSAGE = 35 * 1024 * 1024
 DISPATCH_HEADER = "X-Sendwright-Dispatch"
+LONGEST_NAME = 200
+_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9.-]+")
 
 
 @dataclass(frozen=True)
@@ -27,7 +34,7 @@ class Mailable:
 
     def header(self) -> Address:
         local, _, domain = self.email.rpartition("@")
-        return Address(self.name, local, domain)
+        return Address(one_line(self.name), local, domain)
 
 
 @dataclass(frozen=True)
@@ -65,24 +72,81 @@ def seal(
     html: str,
     attachments: list[Attachment],
 ) -> Envelope:
-    """Build the frozen message (RFC 5322, CRLF). Raises ValueError on a line break in a header."""
+    """Build the frozen message (RFC 5322, CRLF). Raises ValueError for what is no address.
+
+    Names, subject and file names come out on one line, whatever was in them.
+    """
     message = EmailMessage(policy=SMTP)
-    message["From"] = sender.header()
-    message["To"] = [one.header() for one in to]
+    message["From"] = Folded.addresses("From", [sender])
+    message["To"] = Folded.addresses("To", to)
     if cc:
-        message["Cc"] = [one.header() for one in cc]
-    message["Subject"] = subject
+        message["Cc"] = Folded.addresses("Cc", cc)
+    message["Subject"] = Folded.text("Subject", subject)
     message["Message-ID"] = message_id
     message[DISPATCH_HEADER] = token
     message.set_content(text)
     message.add_alternative(html, subtype="html")
     for one in attachments:
         maintype, _, subtype = one.content_type.partition("/")
-        message.add_attachment(
-            one.content, maintype=maintype, subtype=subtype, filename=one.filename
-        )
+        # Left as it is, an encoded word in a file's name is decoded, line breaks and all.
+        name = one_line(one.filename).replace("=?", "=_")
+        message.add_attachment(one.content, maintype=maintype, subtype=subtype, filename=name)
     everyone = tuple(one.email for one in [*to, *cc])
     return Envelope(token, sender, everyone, message.as_bytes())
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks and control characters, its spaces single."""
+    kept = (" " if unicodedata.category(one) == "Cc" else one for one in text)
+    return " ".join("".join(kept).split())
+
+
+class Folded(str):
+    """A header's value as it goes over the wire.
+
+    Left to itself, the standard library reads a header's words and folds them anew: encoded words
+    are decoded on the way in, and a quoted name longer than a line loses its quotes, so that one
+    name with a comma in it becomes several addresses.
+    """
+
+    name: str
+
+    @classmethod
+    def text(cls, name: str, value: str) -> Self:
+        return cls._named(name, _encoded(one_line(value), name))
+
+    @classmethod
+    def addresses(cls, name: str, people: list[Mailable]) -> Self:
+        return cls._named(name, ",\r\n ".join(_address(one) for one in people))
+
+    @classmethod
+    def _named(cls, name: str, value: str) -> Self:
+        made = cls(value)
+        made.name = name
+        return made
+
+    def fold(self, *, policy: object) -> str:
+        """What EmailMessage asks of a header that is to be written."""
+        return f"{self.name}: {self}\r\n"
+
+
+def _address(one: Mailable) -> str:
+    if not _ADDRESS.fullmatch(one.email):
+        raise ValueError(f"{one.email!r} is not an address")
+    name = one_line(one.name)[:LONGEST_NAME]
+    if _is_plain(name):
+        return formataddr((name, one.email))
+    return f"{_encoded(name)} <{one.email}>"
+
+
+def _encoded(value: str, name: str = "") -> str:
+    charset = "us-ascii" if _is_plain(value) else "utf-8"
+    return Header(value, charset, header_name=name or None).encode(linesep="\r\n")
+
+
+def _is_plain(value: str) -> bool:
+    """Whether it needs no encoding, and cannot be taken for something encoded."""
+    return value.isascii() and "=?" not in value
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.extensions import Base, db
 
-
 MOST_RECIPIENTS = 20
 #: What stands between the separators; those inside a quoted name do not separate.
 _PIECES = re.compile(r'(?:"[^"\n]*"|[^",;\n]|")+')
@@ -68,7 +67,9 @@ def clean_address(typed: str) -> str:
         found = validate_email(typed.strip(), check_deliverability=False, allow_smtputf8=False)
     except EmailNotValidError as problem:
         raise BadAddress(f"“{typed.strip()[:80]}” is not an e-mail address: {problem}") from None
-    return found.normalized
+    # An international domain in its own letters would not survive a mail's header, and letters that
+    # only look like Latin ones show themselves this way.
+    return found.ascii_email or found.normalized
 
 
 def addresses_in(typed: str) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from portal.envelope import (
 from portal.extensions import db
 from portal.mailboxes import Mailbox
 from portal.providers.google import OperatorProblem
-from portal.senders import SendFrom, Trouble, trouble_with
+from portal.senders import Trouble, trouble_with
 
 #: An address seen accepted this many seconds ago needs no asking before the next mail.
 ADDRESS_FRESH = 30
@@ -154,11 +154,7 @@ def _confirm_address(box: Mailbox, email: str) -> None:
     stale = checked is None or (now() - checked).total_seconds() > ADDRESS_FRESH
     if stale and box.can_list_addresses:
         mailboxes.refresh_addresses(box)
-    state = mailboxes.address_state(box.id, email)
-    found = SendFrom(email, "", box.id, box.email, box.owner_id, state, True, box.can_send)
-    trouble, sentence = trouble_with(email, found if state else None)
-    if trouble is Trouble.MAILBOX:
-        raise NotReady(trouble, box.why_not)
+    trouble, sentence = trouble_with(email, mailboxes.send_from(box, email))
     if trouble is not None:
         raise NotReady(trouble, sentence)
 
@@ -167,10 +163,10 @@ def _confirm_address(box: Mailbox, email: str) -> None:
 
 
 def _accepted(claim: Claim, receipt: Receipt) -> None:
-    # A receipt is certain even when the sweeper has called this attempt unknown in the meantime.
+    # A receipt is certain, whatever was thought of this attempt in the meantime.
     moved = accept(
         claim.dispatch_id,
-        (State.SUBMITTING, State.UNKNOWN),
+        tuple(one for one in State if one != State.ACCEPTED),
         Dispatch.attempt == claim.attempt,
         provider_message_id=receipt.message_id,
     )
@@ -241,6 +237,8 @@ def _mailbox_broken(claim: Claim, problem: NeedsSignIn | NeedsPermission) -> Non
 def _unknown(claim: Claim, problem: ProviderAnswer) -> None:
     dispatch = load(claim.dispatch_id)
     provable = dispatch.draft_id is not None
+    if dispatch.handed_over_at is None and not provable:  # nothing was there that could leave
+        return _try_later(claim, problem)
     grace = current_app.config["PORTAL"].SETTLE_GRACE
     moved = _move_claimed(
         claim,
@@ -254,7 +252,7 @@ def _unknown(claim: Claim, problem: ProviderAnswer) -> None:
     if moved:
         tell(claim.dispatch_id, f"Unclear: {problem.message}")
     _end_attempt(claim, "unknown", problem.words)
-    db.session.commit()
+    return db.session.commit()
 
 
 # -- what an ended worker left behind -----

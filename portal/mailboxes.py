@@ -4,13 +4,14 @@ This module alone reads and writes tokens. They are sealed at rest for their own
 refreshed by one process at a time: whoever holds the row's refresh lease asks, the others re-read.
 """
 
+import contextlib
 import time
 import uuid
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from flask import current_app
-from sqlalchemy import ForeignKey, LargeBinary, UniqueConstraint, or_, select, update
+from sqlalchemy import ColumnElement, ForeignKey, LargeBinary, UniqueConstraint, or_, select, update
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal import vault
@@ -23,10 +24,14 @@ from portal.providers import google
 from portal.providers.gmail import FULL_SCOPES, SCOPE, Gmail, ListedAddress
 from portal.senders import SendFrom
 from portal.stores import rows_changed
+from portal.vault import CannotOpen
 
 #: Ask for a new access token this long before the old one ends.
 EARLY = timedelta(seconds=90)
 REFRESH_LEASE = 45
+#: The columns that hold secrets.
+SEALED = ("access_token", "refresh_token")
+KEYS_DO_NOT_FIT = "This portal's TOKEN_KEYS do not open the mailbox's stored sign-in."
 
 
 class Health(StrEnum):
@@ -187,13 +192,17 @@ def send_from_addresses() -> list[SendFrom]:
 
 def _as_policy_sees(one: Address) -> SendFrom:
     box = one.mailbox
+    # What was accepted once may be so no longer, and nobody would see it: only the account's own
+    # address is certain without the list.
+    listed = box.can_list_addresses or one.is_primary
+    unseen = one.verification == "accepted" and not listed
     return SendFrom(
         email=one.email,
         name=one.name,
         mailbox_id=box.id,
         mailbox_email=box.email,
         owner_id=box.owner_id,
-        verification=one.verification,
+        verification="unseen" if unseen else one.verification,
         is_primary=one.is_primary,
         can_send=box.can_send,
         why_not=box.why_not,
@@ -225,6 +234,7 @@ def connect(
     box.email, box.name = account.email, account.name
     box.hosted_domain, box.connected_at = account.hosted_domain, now()
     box.scopes = " ".join(sorted(grant.scopes))
+    box.addresses_checked_at = None
     box.paused_until, box.pause_note = None, ""
     _keep_grant(box, grant)
     _judge(box)
@@ -236,17 +246,20 @@ def connect(
 
 def disconnect(box: Mailbox) -> bool:
     """Forget the tokens, then hand the grant back to Google. Returns whether Google confirmed."""
-    token = _opened(box, "refresh_token") if box.refresh_token else ""
+    had, token = box.refresh_token is not None, ""
+    with contextlib.suppress(CannotOpen):  # what cannot be read can still be forgotten
+        token = _opened(box, "refresh_token") if had else ""
     box.access_token = box.refresh_token = box.access_expires_at = None
     box.health, box.health_note = Health.DISCONNECTED, ""
     db.session.commit()
-    return google.revoke(token) if token else True
+    return google.revoke(token) if token else not had
 
 
 def want_address(box: Mailbox, email: str, name: str = "") -> Address:
     """Remember an address somebody is about to add in Gmail, so that the page can watch for it."""
     found = _address(box, email)
     if found is None:
+        email = email.lower()
         found = Address(mailbox_id=box.id, email=email, name=name, verification="wanted")
         db.session.add(found)
     elif found.verification == "lost":
@@ -280,7 +293,7 @@ def provider_for(box: Mailbox) -> Gmail:
     return Gmail(
         config.GMAIL_API_URL,
         box.granted,
-        lambda renew: access_token(box_id, renew=renew),
+        lambda refused: access_token(box_id, refused=refused),
         config.PROVIDER_TIMEOUT,
     )
 
@@ -297,16 +310,13 @@ def refresh_addresses(box: Mailbox) -> list[Address]:
     except (NeedsSignIn, NeedsPermission) as problem:
         mark_broken(box_id, problem)
         raise
-    box = db.session.get_one(Mailbox, box_id, populate_existing=True)
-    return _store_listed(box, listed)
+    return _store_listed(_locked(box_id), listed)
 
 
-def address_state(box_id: int, email: str) -> str:
-    """accepted, pending, wanted or lost; empty when nothing is known of it."""
-    query = select(Address.verification).where(
-        Address.mailbox_id == box_id, Address.email == email.lower()
-    )
-    return db.session.scalar(query) or ""
+def send_from(box: Mailbox, email: str) -> SendFrom | None:
+    """One address of one mailbox, as the sender policy sees it."""
+    found = _address(box, email)
+    return _as_policy_sees(found) if found else None
 
 
 def mark_lost(box_id: int, email: str) -> None:
@@ -318,13 +328,15 @@ def mark_lost(box_id: int, email: str) -> None:
     )
 
 
-def mark_broken(box_id: int, problem: NeedsSignIn | NeedsPermission) -> None:
+def mark_broken(
+    box_id: int, problem: NeedsSignIn | NeedsPermission, *conditions: ColumnElement[bool]
+) -> None:
     """Remember that a mailbox cannot send until somebody signs in again. Commits."""
     signing_in = isinstance(problem, NeedsSignIn)
     health = Health.NEEDS_SIGN_IN if signing_in else Health.PERMISSION_MISSING
     db.session.execute(
         update(Mailbox)
-        .where(Mailbox.id == box_id, Mailbox.health == Health.CONNECTED)
+        .where(Mailbox.id == box_id, Mailbox.health == Health.CONNECTED, *conditions)
         .values(health=health, health_note=problem.words[:300])
     )
     db.session.commit()
@@ -348,91 +360,122 @@ def pause(box_id: int, seconds: float, why: str) -> None:
 # -- tokens --------------------------------------------------------------------------------------
 
 
-def access_token(box_id: int, *, renew: bool = False) -> str:
-    """A token that works, asked for by one process at a time. Commits; raises like refresh()."""
-    seen = b""
+def access_token(box_id: int, *, refused: str = "") -> str:
+    """A token that works, other than one just refused; asked for by one process at a time.
+
+    Commits. Raises NeedsSignIn, OperatorProblem or TryLater.
+    """
     deadline = time.monotonic() + REFRESH_LEASE + 5
-    while time.monotonic() < deadline:
-        box = db.session.get_one(Mailbox, box_id, populate_existing=True)
-        fresh = bool(box.access_expires_at and box.access_expires_at - EARLY > now())
-        if box.access_token and fresh and (not renew or (seen and box.access_token != seen)):
-            token = _opened(box, "access_token")
-            db.session.commit()
-            return token
-        seen = seen or box.access_token or b"-"
-        if box.refresh_token is None:
-            db.session.commit()
-            raise NeedsSignIn(box.why_not or "This mailbox has no sign-in.")
-        if _take_refresh_lease(box_id):
-            return _refresh(box_id)
-        time.sleep(0.05)
+    try:
+        while time.monotonic() < deadline:
+            token = _stored_token(box_id, refused) or _renewed_token(box_id, refused)
+            if token:
+                return token
+            time.sleep(0.05)
+    except CannotOpen as problem:
+        raise google.OperatorProblem(KEYS_DO_NOT_FIT, str(problem)) from problem
     raise TryLater("Another process is still asking Google for access.")
 
 
-def _take_refresh_lease(box_id: int) -> bool:
+def _stored_token(box_id: int, refused: str) -> str:
+    """The stored access token while it is good, else nothing."""
+    box = db.session.get_one(Mailbox, box_id, populate_existing=True)
+    fresh = bool(box.access_expires_at and box.access_expires_at - EARLY > now())
+    token = _opened(box, "access_token") if box.access_token and fresh else ""
+    signed_in, why_not = box.refresh_token is not None, box.why_not
+    db.session.commit()
+    if not signed_in:
+        raise NeedsSignIn(why_not or "This mailbox has no sign-in.")
+    return "" if token == refused else token
+
+
+def _renewed_token(box_id: int, refused: str) -> str:
+    """Ask Google, if nobody else is asking. Nothing when there is something new to look at."""
+    holder = uuid.uuid4().hex
+    if not _take_refresh_lease(box_id, holder):
+        return ""
+    try:  # whoever had the lease a moment ago may have asked already
+        return _stored_token(box_id, refused) or _refresh(box_id)
+    finally:
+        _end_refresh_lease(box_id, holder)
+
+
+def _take_refresh_lease(box_id: int, holder: str) -> bool:
     taken = db.session.execute(
         update(Mailbox)
         .where(
             Mailbox.id == box_id,
             or_(Mailbox.refresh_until.is_(None), Mailbox.refresh_until < db_now()),
         )
-        .values(refresh_holder=uuid.uuid4().hex, refresh_until=db_now(REFRESH_LEASE))
+        .values(refresh_holder=holder, refresh_until=db_now(REFRESH_LEASE))
     )
     db.session.commit()
     return rows_changed(taken) == 1
 
 
+def _end_refresh_lease(box_id: int, holder: str) -> None:
+    db.session.rollback()
+    db.session.execute(
+        update(Mailbox)
+        .where(Mailbox.id == box_id, Mailbox.refresh_holder == holder)
+        .values(refresh_holder=None, refresh_until=None)
+    )
+    db.session.commit()
+
+
 def _refresh(box_id: int) -> str:
+    """A new access token, stored; nothing when somebody signed in again while we asked."""
     box = db.session.get_one(Mailbox, box_id, populate_existing=True)
-    used = box.refresh_token
-    secret = _opened(box, "refresh_token")
+    used, secret = box.refresh_token, _opened(box, "refresh_token")
     db.session.commit()
     try:
         grant = google.refresh(secret)
     except NeedsSignIn as problem:
+        mark_broken(box_id, problem, Mailbox.refresh_token == used)
         box = db.session.get_one(Mailbox, box_id, populate_existing=True)
-        reconnected = box.refresh_token is not None and box.refresh_token != used
-        _end_refresh_lease(box)
-        if reconnected:  # somebody signed in while we asked with the old token
-            return access_token(box_id, renew=False)
-        mark_broken(box_id, problem)
+        reconnected = box.refresh_token not in (None, used)
+        db.session.commit()
+        if reconnected:
+            return ""
         raise
-    except Exception:
-        _end_refresh_lease(db.session.get_one(Mailbox, box_id, populate_existing=True))
-        raise
-    box = db.session.get_one(Mailbox, box_id, populate_existing=True)
-    if box.refresh_token == used:
+    box = _locked(box_id)
+    current = box.refresh_token == used
+    if current:
         _keep_grant(box, grant)
-    _end_refresh_lease(box)
-    return grant.access_token
-
-
-def _end_refresh_lease(box: Mailbox) -> None:
-    box.refresh_holder = box.refresh_until = None
     db.session.commit()
+    return grant.access_token if current else ""
 
 
-def rotate_keys(batch: int = 100) -> int:
+def _locked(box_id: int) -> Mailbox:
+    """The mailbox as it is now, and nobody else's to change until the commit."""
+    return db.session.get_one(Mailbox, box_id, populate_existing=True, with_for_update=True)
+
+
+def rotate_keys() -> int:
     """Seal every token under the first of TOKEN_KEYS. Safe to interrupt and repeat."""
     newest = next(iter(_keys()))
-    changed = 0
-    for box in db.session.scalars(select(Mailbox).order_by(Mailbox.id)).unique():
-        for column in ("access_token", "refresh_token"):
-            sealed = getattr(box, column)
-            if sealed and vault.key_name(sealed) != newest:
-                setattr(box, column, _sealed(box, column, _opened(box, column)))
-                changed += 1
-        if changed % batch == 0:
-            db.session.commit()
+    ids = list(db.session.scalars(select(Mailbox.id).order_by(Mailbox.id)))
+    db.session.commit()
+    return sum(_rotate(box_id, newest) for box_id in ids)
+
+
+def _rotate(box_id: int, newest: str) -> int:
+    box, changed = _locked(box_id), 0
+    for column in SEALED:
+        sealed = getattr(box, column)
+        if sealed and vault.key_name(sealed) != newest:
+            setattr(box, column, _sealed(box, column, _opened(box, column)))
+            changed += 1
     db.session.commit()
     return changed
 
 
 def refuse_unreadable() -> None:
     """Stop the start when a stored token cannot be opened: a wrong key is not a revoked grant."""
-    box = db.session.scalars(select(Mailbox).where(Mailbox.refresh_token.is_not(None))).first()
-    if box is not None:
-        _opened(box, "refresh_token")
+    for box in all_mailboxes():
+        for column in SEALED:
+            if getattr(box, column):
+                _opened(box, column)
     db.session.commit()
 
 
@@ -491,7 +534,12 @@ def _refuse_wrong_account(
 
 
 def _keep_primary(box: Mailbox) -> None:
-    """The account's own address can always be sent from, whether or not we may read the list."""
+    """The account's own address can always be sent from, whether or not we may read the list.
+
+    An account may have got another address since: its former one is an ordinary address now.
+    """
+    for one in box.addresses:
+        one.is_primary = one.email == box.email
     found = _address(box, box.email)
     if found is None:
         found = Address(mailbox_id=box.id, email=box.email, name=box.name, verification="accepted")

@@ -43,8 +43,8 @@ class Person:
 class SendFrom:
     """One address that one mailbox may (or may soon) send as.
 
-    verification: accepted, pending, lost or wanted. can_send: whether the mailbox works right now;
-    why_not says what is wrong with it when it does not.
+    verification: accepted, pending, lost, wanted or unseen. can_send: whether the mailbox works
+    right now; why_not says what is wrong with it when it does not.
     """
 
     email: str
@@ -66,6 +66,7 @@ class Trouble(StrEnum):
     NOT_LINKED = "not_linked"
     PENDING = "pending"
     LOST = "lost"
+    UNSEEN = "unseen"
     MAILBOX = "mailbox"
 
 
@@ -141,6 +142,11 @@ def trouble_with(email: str, found: SendFrom | None) -> tuple[Trouble | None, st
         return Trouble.LOST, (
             f"{found.mailbox_email} may no longer send as {email}: Gmail does not list it any more."
         )
+    if found.verification == "unseen":
+        return Trouble.UNSEEN, (
+            f"The portal may not see whether {found.mailbox_email} can still send as {email}: "
+            "connect it again and leave every box ticked."
+        )
     if found.verification != "accepted":
         return Trouble.NOT_LINKED, (
             f"{email} was not added in Gmail yet, so {found.mailbox_email} may not send as it."
@@ -151,7 +157,11 @@ def trouble_with(email: str, found: SendFrom | None) -> tuple[Trouble | None, st
 
 
 def _default(reason: str, company: str, addresses: Sequence[SendFrom]) -> Choice:
-    primary = [one for one in addresses if one.owner_id is None and one.is_primary]
+    # The first mailbox is the default one; another one's address would be a stranger's.
+    of_company = [one for one in addresses if one.owner_id is None]
+    primary = [
+        one for one in of_company if one.mailbox_id == of_company[0].mailbox_id and one.is_primary
+    ]
     if not primary:
         return Choice(
             None,

@@ -17,13 +17,13 @@ from urllib.parse import quote, urlencode
 
 import certifi
 import urllib3
+from urllib3.connection import HTTPSConnection
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
     MaxRetryError,
     NameResolutionError,
     NewConnectionError,
-    SSLError,
 )
 
 from portal.envelope import (
@@ -73,7 +73,7 @@ PERMISSIONS = {
 }
 
 #: Never a byte of the request left: certainly not accepted.
-NOT_REACHED = (NewConnectionError, ConnectTimeoutError, NameResolutionError, SSLError)
+NOT_REACHED = (NewConnectionError, ConnectTimeoutError, NameResolutionError)
 LIMIT_REASONS = {
     "rateLimitExceeded",
     "userRateLimitExceeded",
@@ -82,6 +82,8 @@ LIMIT_REASONS = {
 }
 #: How far back in Sent an unclear outcome is looked for.
 SENT_WINDOW = 50
+#: Gmail's own lock-outs last at most a day.
+LONGEST_WAIT = 24 * 3600.0
 RETRY_AFTER = re.compile(r"Retry after (\S+)")
 
 
@@ -97,12 +99,12 @@ class ListedAddress:
 
 
 class Gmail:
-    """One Gmail mailbox. `token(renew)` gives an access token, a fresh one when renew is true."""
+    """One Gmail mailbox. `token(refused)` gives an access token, another than the one refused."""
 
     label = "Gmail"
 
     def __init__(
-        self, api_url: str, scopes: set[str], token: Callable[[bool], str], timeout: float
+        self, api_url: str, scopes: set[str], token: Callable[[str], str], timeout: float
     ) -> None:
         self._api_url = api_url
         self._scopes = scopes
@@ -133,7 +135,9 @@ class Gmail:
 
     def addresses(self) -> list[ListedAddress]:
         """The send-from addresses Gmail lists for this mailbox."""
-        listed = self._call("GET", "/settings/sendAs").get("sendAs", [])
+        listed = self._call("GET", "/settings/sendAs").get("sendAs")
+        if not listed:  # every account has its own: an empty list would take every address away
+            raise TryLater("Gmail's list of send-from addresses came back empty.")
         return [_listed(one) for one in listed]
 
     def sent_copy(self, message_id: str) -> SentCopy:
@@ -236,7 +240,7 @@ class Gmail:
         self, method: str, url: str, body: bytes | None, kind: str, sends: bool, *, renew: bool
     ) -> tuple[int, bytes]:
         if renew or not self._bearer:
-            self._bearer = self._token(renew)
+            self._bearer = self._token(self._bearer)
         headers = {"Authorization": f"Bearer {self._bearer}"}
         if kind:
             headers["Content-Type"] = kind
@@ -247,6 +251,20 @@ class Gmail:
         except HTTPError as failure:
             raise _broken(failure, sends) from failure
         return answer.status, answer.data
+
+
+class _Connection(HTTPSConnection):
+    """Tells a handshake that failed, before anything was asked, from TLS that broke later on."""
+
+    def connect(self) -> None:
+        try:
+            super().connect()
+        except OSError as failure:
+            raise NewConnectionError(self, f"no TLS connection: {failure}") from failure
+
+
+class _ConnectionPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _Connection
 
 
 _pool: urllib3.PoolManager | None = None
@@ -261,6 +279,10 @@ def pool() -> urllib3.PoolManager:
             _pool = urllib3.PoolManager(
                 num_pools=8, maxsize=64, retries=False, ca_certs=certifi.where()
             )
+            _pool.pool_classes_by_scheme = {
+                **_pool.pool_classes_by_scheme,
+                "https": _ConnectionPool,
+            }
     return _pool
 
 
@@ -278,17 +300,25 @@ def answer_for(status: int, body: bytes, sends: bool) -> ProviderAnswer:
     if status == 401:
         return NeedsSignIn("Gmail no longer accepts this mailbox's sign-in.", words)
     if status == 429 or reason in LIMIT_REASONS:
-        return TryLater("Gmail's sending limit is reached for now.", words, _wait(message, status))
+        return TryLater("Gmail's sending limit is reached for now.", words, _wait(message, reason))
+    if status == 404:
+        return Gone("Gmail no longer has it.", words)
+    if status < 400:  # no answer of Gmail's: something in between wants to be visited first
+        return TryLater("Something between here and Gmail answered in its place.", words)
+    if status >= 500 or status == 408:
+        return _unclear(sends, "Gmail answered with an error of its own.", words)
+    return _refusal(status, error, words)
+
+
+def _refusal(status: int, error: Mapping[str, str], words: str) -> ProviderAnswer:
+    """What will not change by itself: of the mailbox, or else of the message."""
+    reason, message = error["reason"], error["message"]
     if status == 403 and ("insufficient" in reason.lower() or "SCOPE" in error["detail"]):
         return NeedsPermission("The mailbox did not grant a permission this needs.", words)
     if status == 403 and reason == "domainPolicy":
         return NeedsPermission("The company's Google administrator has switched Gmail off.", words)
     if status == 400 and reason == "failedPrecondition":
         return NeedsSignIn("This Google account has no Gmail mailbox.", words)
-    if status == 404:
-        return Gone("Gmail no longer has it.", words)
-    if status >= 500:
-        return _unclear(sends, "Gmail answered with an error of its own.", words)
     return Refused(f"Gmail refused the message: {message or 'no reason given'}", words)
 
 
@@ -329,16 +359,17 @@ def _error(body: bytes) -> dict[str, str]:
         return {"reason": "", "message": text, "detail": ""}
 
 
-def _wait(message: str, status: int) -> float:
+def _wait(message: str, reason: str) -> float:
     """Seconds to keep away. Gmail names a moment in the text, and retrying early moves it out."""
     named = RETRY_AFTER.search(message)
     if named:
         try:
             until = datetime.fromisoformat(named.group(1).rstrip(".").replace("Z", "+00:00"))
-            return max(1.0, (until - datetime.now(UTC)).total_seconds() + 1)
+            seconds = (until - datetime.now(UTC)).total_seconds() + 1
+            return min(max(1.0, seconds), LONGEST_WAIT)
         except (ValueError, TypeError):
             pass
-    return 3600 if "Mail sending" in message else 30
+    return 3600 if "Mail sending" in message or reason == "dailyLimitExceeded" else 30
 
 
 def _listed(one: Mapping[str, Any]) -> ListedAddress:
@@ -375,6 +406,10 @@ def _sent_copy(message: Mapping[str, Any]) -> SentCopy:
     )
 
 
+_IN_BRACKETS = re.compile(r"<([^<>]*)>\s*$")
+
+
 def address_of(header: str) -> str:
-    """The bare address in a From header."""
-    return parseaddr(header)[1].lower()
+    """The bare address in a From header, even where a decoded name has lost its quotes."""
+    found = _IN_BRACKETS.search(header)
+    return (found.group(1) if found else parseaddr(header)[1]).strip().lower()

@@ -129,11 +129,11 @@ def refresh(refresh_token: str) -> Grant:
         with client._get_oauth_client(**metadata) as session:
             session.register_compliance_hook("refresh_token_response", _keep(raw))
             token = session.refresh_token(metadata["token_endpoint"], refresh_token=refresh_token)
+        return _grant(token)
     except OAuthError as problem:
         raise _refresh_problem(problem, raw) from problem
-    except (requests.RequestException, ValueError, KeyError) as problem:
+    except (requests.RequestException, ValueError, TypeError, KeyError) as problem:
         raise TryLater(UNREACHABLE, f"{type(problem).__name__}: {problem}"[:300]) from problem
-    return _grant(token)
 
 
 def revoke(token: str) -> bool:

@@ -1,0 +1,252 @@
+"""What became of a sending: every state says what it means and what to do, and stops asking."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from email import message_from_bytes, policy
+from typing import Any
+
+import pytest
+from bs4 import BeautifulSoup
+from flask import Flask
+
+from portal import queueing
+from portal.columns import now
+from portal.dispatch import Attempt, Dispatch, Proof, State
+from portal.extensions import db
+from portal.mailboxes import Mailbox
+from tests.factories import MARY, asked, document, nia, office_mailbox, olive, tom
+from tests.visitor import Visitor, said, visitor
+
+OFFICE_SAYS = "Bright Spark Plumbing <office@brightspark.example>"
+
+
+@pytest.fixture
+def trader(app: Flask) -> Visitor:
+    return visitor(app, tom)
+
+
+@pytest.fixture
+def sending(app: Flask) -> Callable[..., str]:
+    """Makes a sending in a state; its address."""
+    with app.app_context():
+        office_mailbox()
+
+    def make(state: State = State.QUEUED, **values: Any) -> str:
+        with app.app_context():
+            one = asked(document(author=tom()), tom())
+            one.state, one.state_since = state, now()
+            for name, value in values.items():
+                setattr(one, name, value)
+            db.session.commit()
+            return f"/dispatches/{one.id}"
+
+    return make
+
+
+@pytest.fixture
+def all_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queueing, "health", lambda: "ok")
+
+
+def asks_again(answer: Any) -> str:
+    """How often the card looks again; empty when it has stopped."""
+    card = BeautifulSoup(answer.text, "html.parser").find(id="dispatch")
+    assert card
+    return str(card.get("hx-trigger", ""))
+
+
+def test_the_card_is_a_part_of_its_page_at_the_same_address(
+    trader: Visitor, sending: Callable[..., str], all_is_well: None
+) -> None:
+    address = sending()
+    whole, part = trader.get(address), trader.get(address, htmx=True)
+    assert "<html" not in part.text and part.text.strip() in whole.text
+    assert "HX-Request" in part.headers["Vary"]
+    assert BeautifulSoup(part.text, "html.parser").select_one("[role=status]")
+
+
+STATES = {
+    "is about to leave": {"state": State.QUEUED},
+    "Not taken yet": {"state": State.QUEUED, "state_note": "Not taken yet: Gmail is busy."},
+    "Sending It is being handed to Gmail.": {"state": State.SUBMITTING},
+    "Reading the sent copy": {"state": State.ACCEPTED, "provider_message_id": "1"},
+    "the same as asked": {
+        "state": State.ACCEPTED,
+        "proof": Proof.MATCHES,
+        "proof_from": OFFICE_SAYS,
+    },
+    "It left from another address than you asked for": {
+        "state": State.ACCEPTED,
+        "proof": Proof.DIFFERS,
+        "proof_from": "Somebody <other@brightspark.example>",
+    },
+    "so the From is not proved": {
+        "state": State.ACCEPTED,
+        "proof": Proof.NOT_GRANTED,
+        "provider_message_id": "1",
+    },
+    "A person found it in Gmail.": {"state": State.ACCEPTED, "proof": Proof.NOT_GRANTED},
+    "It is safe here.": {"state": State.HELD, "state_note": "tom@ is not confirmed yet."},
+    "Gmail refused the address.": {
+        "state": State.REFUSED,
+        "state_note": "Gmail refused the address.",
+    },
+    "It is never sent again on a guess.": {"state": State.UNKNOWN},
+    "Gmail shows neither the draft nor a copy": {"state": State.UNKNOWN, "needs_person": True},
+    "It was not sent.": {"state": State.CANCELLED},
+}
+MOVING = {
+    "is about to leave",
+    "Not taken yet",
+    "Sending It is being handed to Gmail.",
+    "Reading the sent copy",
+    "It is safe here.",
+    "It is never sent again on a guess.",
+}
+
+
+@pytest.mark.sqlite_only
+def test_every_state_says_what_it_is_and_asks_again_only_while_it_may_change(
+    trader: Visitor, sending: Callable[..., str], all_is_well: None
+) -> None:
+    for sentence, values in STATES.items():
+        answer = trader.get(sending(accepted_at=now(), **values))
+        assert sentence in said(answer)
+        assert bool(asks_again(answer)) == (sentence in MOVING), sentence
+
+
+@pytest.mark.sqlite_only
+def test_it_asks_less_and_less_often(
+    trader: Visitor, sending: Callable[..., str], all_is_well: None
+) -> None:
+    ages = {5: "every 1s", 60: "every 2s", 600: "every 5s"}
+    for seconds, rhythm in ages.items():
+        since = now() - timedelta(seconds=seconds)
+        assert asks_again(trader.get(sending(state_since=since))) == rhythm
+    assert asks_again(trader.get(sending(State.HELD))) == "every 5s"
+
+
+@pytest.mark.sqlite_only
+def test_when_the_queue_is_away_the_mail_is_said_to_be_safe(
+    trader: Visitor, sending: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = sending()
+    for trouble in ("no_redis", "no_worker"):
+        monkeypatch.setattr(queueing, "health", lambda trouble=trouble: trouble)
+        assert "Your mail is safe, and leaves by itself" in trader.words(address)
+
+
+@pytest.mark.sqlite_only
+def test_a_resting_mailbox_says_until_when(
+    app: Flask, trader: Visitor, sending: Callable[..., str], all_is_well: None
+) -> None:
+    address = sending()
+    with app.app_context():
+        box = db.session.query(Mailbox).one()
+        box.paused_until, box.pause_note = now() + timedelta(minutes=5), "Gmail is busy."
+        db.session.commit()
+    assert "Gmail is busy. It goes on at" in trader.words(address)
+
+
+def test_what_waits_can_be_cancelled(
+    app: Flask, trader: Visitor, sending: Callable[..., str]
+) -> None:
+    for state in (State.QUEUED, State.HELD):
+        address = sending(state)
+        assert trader.post(f"{address}/cancellation").location == address
+        words = trader.words(address)
+        assert "Cancelled It was not sent." in words
+        assert "Cancelled before it was sent. " in words and "Tom Baker" in words
+
+
+@pytest.mark.sqlite_only
+def test_what_is_on_its_way_cannot(trader: Visitor, sending: Callable[..., str]) -> None:
+    address = sending(State.SUBMITTING)
+    assert "Cancel this sending" not in trader.get(address).text
+    trader.post(f"{address}/cancellation")
+    words = trader.words(address)
+    assert "Too late to cancel" in words and "Sending It is being handed" in words
+
+
+def test_a_person_settles_what_gmail_could_not_tell(
+    app: Flask, trader: Visitor, sending: Callable[..., str]
+) -> None:
+    outcomes = {"yes": ("Accepted by Gmail", "it did leave"), "no": ("Could not send", "did not")}
+    for answer, (state, story) in outcomes.items():
+        address = sending(State.UNKNOWN, needs_person=True)
+        trader.post(f"{address}/settlement", {"left": "perhaps"})
+        assert "Choose whether it left" in trader.words(address)
+        trader.post(f"{address}/settlement", {"left": answer})
+        words = trader.words(address)
+        assert state in words and story in words
+        trader.post(f"{address}/settlement", {"left": answer})
+        assert "It is settled already." in trader.words(address)
+
+
+@pytest.mark.sqlite_only
+def test_a_hold_names_the_way_out_for_whom_it_is(
+    app: Flask, trader: Visitor, sending: Callable[..., str]
+) -> None:
+    theirs = {"from_email": "nia@brightspark.example", "hold_code": "not_linked"}
+    address = sending(State.HELD, state_note="Nobody verified it.", **theirs)
+
+    def way(who: Visitor) -> list[str]:
+        page = BeautifulSoup(who.get(address).text, "html.parser")
+        return [str(one["href"]) for one in page.select(".outcome a.btn")]
+
+    assert way(visitor(app, nia)) == ["/profile"]
+    assert way(visitor(app, olive)) == ["/settings"]
+    assert way(trader) == []
+    assert "The office manager puts this right" in trader.words(address)
+
+
+def test_the_evidence_is_the_very_bytes(
+    app: Flask, trader: Visitor, sending: Callable[..., str]
+) -> None:
+    address = sending()
+    kept = trader.get(f"{address}/message.eml")
+    with app.app_context():
+        one = db.session.query(Dispatch).one()
+        assert kept.data == one.mime
+        name = f"attachment; filename={one.document.number}-1.eml"
+        assert kept.headers["Content-Disposition"] == name
+        one.document.title = "Changed since"
+        db.session.commit()
+        fingerprints = (one.mime_sha256, one.pdf_sha256)
+    assert message_from_bytes(kept.data, policy=policy.default)["To"] == f"Mary Lee <{MARY}>"
+    paper = trader.get(f"{address}/paper.pdf")
+    assert paper.data.startswith(b"%PDF-") and paper.data in decoded(kept.data)
+    words = trader.words(address)
+    assert all(one in words for one in fingerprints)
+    assert "Tom Baker" in words
+
+
+def decoded(message: bytes) -> bytes:
+    parts = message_from_bytes(message, policy=policy.default).walk()
+    return b"".join(part.get_payload(decode=True) or b"" for part in parts)
+
+
+@pytest.mark.sqlite_only
+def test_what_the_provider_said_is_behind_technical_details(
+    app: Flask, trader: Visitor, sending: Callable[..., str]
+) -> None:
+    address = sending(State.REFUSED, state_note="Gmail refused it.")
+    with app.app_context():
+        one = db.session.query(Dispatch).one()
+        said_so = {"outcome": "refused", "words": "400 Invalid To header <x>"}
+        db.session.add(Attempt(dispatch_id=one.id, number=1, worker="w", **said_so))
+        db.session.commit()
+    page = BeautifulSoup(trader.get(address).text, "html.parser")
+    details = page.select_one("details.technical")
+    assert details and "400 Invalid To header <x>" in details.text
+    assert not details.has_attr("open")
+    again = page.select_one(".outcome a.btn")
+    assert again and str(again["href"]).endswith("/dispatches/new")
+
+
+@pytest.mark.sqlite_only
+def test_a_sending_that_is_none_is_not_found(trader: Visitor) -> None:
+    for path in ("", "/message.eml", "/paper.pdf"):
+        assert trader.get(f"/dispatches/9{path}").status_code == 404
+    assert trader.post("/dispatches/9/cancellation").status_code == 404
+    assert trader.post("/dispatches/9/settlement", {"left": "yes"}).status_code == 404

@@ -1,0 +1,78 @@
+"""The home page is quiet when all is well, and names what needs somebody."""
+
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+
+from portal.accounts import User
+from portal.columns import now
+from portal.dispatch import Proof, State
+from portal.extensions import db
+from tests.factories import asked, document, mary, nia, office_mailbox, olive, tom
+from tests.visitor import Visitor, visitor
+
+
+@pytest.fixture
+def manager(app: Flask) -> Visitor:
+    return visitor(app, olive)
+
+
+def sent(app: Flask, *states: State, who: Callable[[], User] = tom, **values: object) -> None:
+    """A document of its own for each state."""
+    with app.app_context():
+        person = mary()
+        for state in states:
+            one = asked(document(contact=person, author=who()), who())
+            one.state = state
+            one.accepted_at = now() if state is State.ACCEPTED else None
+            one.state_note = "Gmail refused the address." if state is State.REFUSED else ""
+            for name, value in values.items():
+                setattr(one, name, value)
+            db.session.commit()
+
+
+@pytest.fixture
+def mailbox(app: Flask) -> None:
+    with app.app_context():
+        office_mailbox()
+
+
+@pytest.mark.sqlite_only
+def test_a_fresh_company_is_told_its_next_step(app: Flask, manager: Visitor) -> None:
+    words = manager.words("/")
+    assert "Nothing needs you, Olive" in words and "Next: connect the company mailbox" in words
+    staff = visitor(app, nia).words("/")
+    assert "Next: connect" not in staff
+    assert "The office manager connects one under Administration." in staff
+
+
+def test_when_all_is_well_it_says_so_and_no_more(
+    app: Flask, manager: Visitor, mailbox: None
+) -> None:
+    sent(app, State.ACCEPTED)
+    assert "Today's message was accepted" in manager.words("/")
+    sent(app, State.ACCEPTED, State.ACCEPTED)
+    words = manager.words("/")
+    assert "All 3 messages today were accepted" in words and "Needs attention" not in words
+    sent(app, State.QUEUED)
+    assert "3 of 4 messages today were accepted" in manager.words("/")
+
+
+@pytest.mark.sqlite_only
+def test_what_needs_somebody_is_named(app: Flask, manager: Visitor, mailbox: None) -> None:
+    sent(app, State.REFUSED)
+    words = manager.words("/")
+    assert "1 needs you" in words and "Gmail refused the address." in words
+    sent(app, State.ACCEPTED, proof=Proof.DIFFERS)
+    words = manager.words("/")
+    assert "2 need you" in words and "Left from another address" in words
+
+
+@pytest.mark.sqlite_only
+def test_staff_see_their_own(app: Flask, manager: Visitor, mailbox: None) -> None:
+    sent(app, State.REFUSED, State.HELD, who=tom)
+    assert "2 need you" in manager.words("/")
+    other = visitor(app, nia).words("/")
+    assert "Nothing needs you, Nia" in other and "INV-0001" not in other
+    assert "INV-0001" in visitor(app, tom).words("/")

@@ -1,0 +1,348 @@
+"""The send page: the From line first, nothing typed is lost, and one press is one mail."""
+
+from typing import Any
+
+import pytest
+from bs4 import BeautifulSoup
+from flask import Flask
+from sqlalchemy import select
+
+from portal import policy
+from portal.dispatch import Dispatch, Purpose, State
+from portal.documents import Document
+from portal.documents.mail import MailWording
+from portal.extensions import db
+from portal.senders import Mode
+from tests.factories import MARY, document, mary, nia, office_mailbox, olive, tom
+from tests.visitor import Visitor, said, visitor
+
+BOB = "bob@homes.example"
+
+
+@pytest.fixture
+def trader(app: Flask) -> Visitor:
+    return visitor(app, tom)
+
+
+@pytest.fixture
+def invoice(app: Flask) -> int:
+    """INV-0042 to Mary Lee for $1,240.00, and the company's mailbox."""
+    with app.app_context():
+        office_mailbox()
+        return document(number="INV-0042").id
+
+
+def send_page(who: Visitor, number: int) -> BeautifulSoup:
+    return BeautifulSoup(who.get(f"/documents/{number}/dispatches/new").text, "html.parser")
+
+
+def filled_in(page: BeautifulSoup, **typed: Any) -> dict[str, Any]:
+    """What a browser sends when somebody presses the button of this page."""
+    form = {
+        str(one["name"]): one.get("value", "")
+        for one in page.select("#send input")
+        if one.get("type") != "checkbox"
+    }
+    body = page.select_one("#send textarea")
+    assert body
+    return form | {"body": body.text.strip()} | typed
+
+
+def press(who: Visitor, number: int, /, **typed: Any) -> Any:
+    form = filled_in(send_page(who, number), **typed)
+    return who.post(f"/documents/{number}/dispatches", form)
+
+
+def dispatches(app: Flask) -> list[Dispatch]:
+    with app.app_context():
+        return list(db.session.scalars(select(Dispatch).order_by(Dispatch.id)).unique())
+
+
+def specify(app: Flask, mode: Mode, address: str = "") -> None:
+    with app.app_context():
+        policy.set_rule(policy.EVERY_KIND, mode, address)
+
+
+def test_pressing_send_freezes_what_was_seen_and_leads_to_it(
+    app: Flask, trader: Visitor, invoice: int
+) -> None:
+    page = send_page(trader, invoice)
+    button = page.select_one(".actionbar button")
+    assert button and button.text == "Send invoice INV-0042 ($1,240.00) to Mary Lee"
+    answer = trader.post(
+        f"/documents/{invoice}/dispatches", filled_in(page, cc="bob@homes.example")
+    )
+    (one,) = dispatches(app)
+    assert answer.status_code == 303 and answer.location == f"/dispatches/{one.id}"
+    assert (one.to, one.cc, one.state) == ([MARY], [BOB], State.QUEUED)
+    assert one.subject == "Invoice INV-0042 from Bright Spark Plumbing"
+    assert "Tom Baker" in one.body and one.from_email == "office@brightspark.example"
+
+
+@pytest.mark.sqlite_only
+def test_who_it_comes_from_stands_first_with_its_reason_and_proof(
+    app: Flask, trader: Visitor, invoice: int
+) -> None:
+    specify(app, Mode.USER)
+    page = send_page(trader, invoice)
+    hero = page.select_one("main .from")
+    assert hero
+    words = " ".join(hero.get_text(" ").split())
+    assert "From Tom Baker at Bright Spark Plumbing tom@ brightspark.example" in words
+    assert "Company rule: every document comes from whoever presses Send. That is Tom" in words
+    assert "Verified with Gmail" in words
+    assert str(page.main).index('class="from') < str(page.main).index('id="send"')
+
+
+@pytest.mark.sqlite_only
+def test_an_address_nobody_verified_waits_and_says_so(app: Flask, invoice: int) -> None:
+    specify(app, Mode.USER)
+    who = visitor(app, nia)
+    page = send_page(who, invoice)
+    words = " ".join(page.get_text(" ").split())
+    assert "No connected mailbox may send as nia@brightspark.example yet." in words
+    assert "It never leaves from another address." in words
+    fix = page.select_one(".from a.btn")
+    assert fix and fix["href"] == "/profile"
+    who.post(f"/documents/{invoice}/dispatches", filled_in(page))
+    (one,) = dispatches(app)
+    assert (one.state, one.from_email) == (State.HELD, "nia@brightspark.example")
+
+
+@pytest.mark.sqlite_only
+def test_without_a_mailbox_there_is_nothing_to_press(app: Flask) -> None:
+    with app.app_context():
+        number = document().id
+    staff, manager = visitor(app, tom), visitor(app, olive)
+    page = send_page(staff, number)
+    assert not page.select(".actionbar button")
+    assert "No company mailbox is connected yet. Ask Olive Park." in " ".join(
+        page.select(".actionbar")[0].get_text(" ").split()
+    )
+    fix = send_page(manager, number).select_one(".actionbar a")
+    assert fix and fix["href"] == "/settings"
+    refused = press(staff, number)
+    assert refused.status_code == 422 and dispatches(app) == []
+
+
+@pytest.mark.sqlite_only
+def test_an_invoice_without_lines_leads_to_its_lines(app: Flask, trader: Visitor) -> None:
+    with app.app_context():
+        office_mailbox()
+        number = document(lines=()).id
+    page = send_page(trader, number)
+    (bar,) = page.select(".actionbar")
+    assert "has no lines, so there is nothing to charge for." in bar.text
+    assert not bar.select("button")
+    assert [one["href"] for one in bar.select("a")] == [f"/documents/{number}/edit"]
+    assert press(trader, number).status_code == 422
+    assert dispatches(app) == []
+
+
+@pytest.mark.sqlite_only
+def test_bad_input_keeps_what_was_typed_and_sends_nothing(
+    app: Flask, trader: Visitor, invoice: int
+) -> None:
+    bad = {
+        "to": {
+            "": "Write who it goes to.",
+            "mary.lee": "“mary.lee” is not an e-mail address: An email",
+            "m@homes.example\r\nBcc: eve@spam.example": "“Bcc: eve@spam.example” is not an e-mail",
+            ",".join(f"a{n}@homes.example" for n in range(21)): "These are 21 addresses",
+        },
+        "cc": {"eve": "“eve” is not an e-mail address"},
+        "subject": {
+            "": "Write a subject.",
+            "Hello\r\nBcc: eve@spam.example": "Subject must be a single line.",
+            "x" * 201: "Subject is 1 characters too long; the most is 200.",
+        },
+        "body": {"": "Write a message.", "x" * 30_001: "Message is 1 characters too long"},
+    }
+    for name, cases in bad.items():
+        for typed, sentence in cases.items():
+            kept = {"subject": "Mine", "body": "My words"} | {name: typed}
+            answer = press(trader, invoice, **kept)
+            assert answer.status_code == 422, typed
+            page = BeautifulSoup(answer.text, "html.parser")
+            beside = page.find(id=f"{name}-error")
+            assert beside and sentence in beside.get_text(" "), typed
+            again = filled_in(page)
+            assert all(str(again[one]).split() == kept[one].split() for one in kept)
+    assert dispatches(app) == []
+
+
+@pytest.mark.sqlite_only
+def test_a_contact_without_an_address_is_said_and_can_be_mended_here(
+    app: Flask, trader: Visitor
+) -> None:
+    with app.app_context():
+        office_mailbox()
+        number = document(contact=mary(email="")).id
+    page = send_page(trader, number)
+    assert "Mary Lee has no e-mail address. Write an address in To" in page.text
+    fix = page.select_one("#send .notice a")
+    assert fix and str(fix["href"]).startswith("/contacts/1/edit?next=/documents/")
+    assert press(trader, number, to=MARY).status_code == 303
+
+
+def test_a_double_press_is_one_mail(app: Flask, trader: Visitor, invoice: int) -> None:
+    form = filled_in(send_page(trader, invoice))
+    first = trader.post(f"/documents/{invoice}/dispatches", form)
+    second = trader.post(f"/documents/{invoice}/dispatches", form)
+    assert first.location == second.location
+    assert len(dispatches(app)) == 1
+    assert "Nothing more was sent" not in trader.words(second.location)
+
+
+@pytest.mark.sqlite_only
+def test_a_colleague_who_pressed_first_is_named(app: Flask, trader: Visitor, invoice: int) -> None:
+    mine = filled_in(send_page(trader, invoice))
+    manager = visitor(app, olive)
+    theirs = press(manager, invoice).location
+    answer = trader.post(f"/documents/{invoice}/dispatches", mine)
+    assert answer.location == theirs
+    words = trader.words(answer.location)
+    assert "Olive Park sent it at" in words and "Nothing more was sent." in words
+    assert len(dispatches(app)) == 1
+
+
+def test_sending_again_is_a_deliberate_deed(app: Flask, trader: Visitor, invoice: int) -> None:
+    press(trader, invoice)
+    page = send_page(trader, invoice)
+    assert "This is on its way already: in queue." in page.text
+    refused = trader.post(f"/documents/{invoice}/dispatches", filled_in(page, subject="Mine"))
+    assert refused.status_code == 422
+    assert "Tick this if it should really be sent again." in said(refused)
+    again = filled_in(BeautifulSoup(refused.text, "html.parser"), again="y")
+    assert again["subject"] == "Mine"
+    assert trader.post(f"/documents/{invoice}/dispatches", again).status_code == 303
+    assert [one.sending_number for one in dispatches(app)] == [1, 2]
+
+
+@pytest.mark.sqlite_only
+def test_after_a_refusal_nobody_is_asked_twice(app: Flask, trader: Visitor, invoice: int) -> None:
+    press(trader, invoice)
+    with app.app_context():
+        db.session.execute(db.update(Dispatch).values(state=State.REFUSED))
+        db.session.commit()
+    assert press(trader, invoice).status_code == 303
+    assert len(dispatches(app)) == 2
+
+
+@pytest.mark.sqlite_only
+def test_what_changed_since_the_page_was_opened_is_looked_at_first(
+    app: Flask, trader: Visitor, invoice: int
+) -> None:
+    form = filled_in(send_page(trader, invoice), body="My words")
+    with app.app_context():
+        one = db.session.get_one(Document, invoice)
+        one.version += 1
+        db.session.commit()
+    specify(app, Mode.SPECIFIED, "tom@brightspark.example")
+    answer = trader.post(f"/documents/{invoice}/dispatches", form)
+    assert answer.status_code == 422 and dispatches(app) == []
+    words = said(answer)
+    assert "INV-0042 was changed at" in words
+    assert "It now comes from tom@brightspark.example, not from office@brightspark.exam" in words
+    seen = filled_in(BeautifulSoup(answer.text, "html.parser"))
+    assert seen["body"] == "My words"
+    assert trader.post(f"/documents/{invoice}/dispatches", seen).status_code == 303
+
+
+@pytest.mark.sqlite_only
+def test_a_form_without_its_numbers_sends_nothing(
+    app: Flask, trader: Visitor, invoice: int
+) -> None:
+    for number in ("", "0", "-1", "7", "x", "9" * 30):
+        assert press(trader, invoice, number=number).status_code == 422
+    assert dispatches(app) == []
+
+
+# Tests to oneself
+
+
+def test_a_test_goes_to_oneself_and_changes_nothing(
+    app: Flask, trader: Visitor, invoice: int
+) -> None:
+    typed = filled_in(send_page(trader, invoice), to="half an addr", subject="Mine", body="Words")
+    answer = trader.post(f"/documents/{invoice}/tests", typed)
+    assert answer.status_code == 200
+    again = filled_in(BeautifulSoup(answer.text, "html.parser"))
+    assert (again["to"], again["subject"], again["body"]) == ("half an addr", "Mine", "Words")
+    assert again["number"] == "1" and again["test_number"] == "2"
+    (one,) = dispatches(app)
+    assert (one.purpose, one.to, one.cc) == (Purpose.TEST, ["tom@brightspark.example"], [])
+    assert one.subject == "[Test] Mine"
+    assert "Not sent" in trader.words("/documents/invoice")
+    assert press(trader, invoice).status_code == 303
+
+
+@pytest.mark.sqlite_only
+def test_a_test_answers_htmx_with_its_part_alone(app: Flask, trader: Visitor, invoice: int) -> None:
+    typed = filled_in(send_page(trader, invoice))
+    part = trader.post(f"/documents/{invoice}/tests", typed, htmx=True)
+    assert "<html" not in part.text and part.text.strip().startswith('<div id="test"')
+    assert "The test" in said(part)
+    wrong = trader.post(f"/documents/{invoice}/tests", typed | {"subject": ""}, htmx=True)
+    assert wrong.status_code == 422
+    assert "The test is not sent Write a subject." in said(wrong)
+    assert len(dispatches(app)) == 1
+
+
+@pytest.mark.sqlite_only
+def test_two_people_test_the_same_document_and_each_gets_theirs(
+    app: Flask, trader: Visitor, invoice: int
+) -> None:
+    manager = visitor(app, olive)
+    mine = filled_in(send_page(trader, invoice))
+    theirs = filled_in(send_page(manager, invoice))
+    for _ in range(2):
+        trader.post(f"/documents/{invoice}/tests", mine)
+    manager.post(f"/documents/{invoice}/tests", theirs)
+    found = [one.to[0].split("@")[0] for one in dispatches(app)]
+    assert found == ["tom", "olive"]
+
+
+# The preview
+
+
+@pytest.mark.sqlite_only
+def test_the_mail_is_shown_alone_with_its_own_rules(
+    app: Flask, trader: Visitor, invoice: int
+) -> None:
+    address = f"/documents/{invoice}/mail"
+    shown = trader.get(address)
+    assert "Invoice INV-0042 for $1,240.00 is attached" in said(shown)
+    assert shown.headers["Content-Security-Policy"].endswith("; sandbox")
+    assert "script-src" not in shown.headers["Content-Security-Policy"]
+    typed = trader.post(address, {"body": "Hello <script>alert(1)</script>"})
+    assert "Hello &lt;script&gt;" in typed.text
+    frame = send_page(trader, invoice).select_one("iframe[name=mail]")
+    assert frame and frame.has_attr("sandbox") and not frame["sandbox"] and frame["src"] == address
+    assert dispatches(app) == []
+
+
+@pytest.mark.sqlite_only
+def test_a_broken_wording_never_keeps_an_invoice_from_being_sent(
+    app: Flask, trader: Visitor, invoice: int
+) -> None:
+    with app.app_context():
+        db.session.add(MailWording(kind="invoice", subject="{{ nothing }}", body="{% if %}"))
+        db.session.commit()
+    page = send_page(trader, invoice)
+    assert filled_in(page)["subject"] == "Invoice INV-0042 from Bright Spark Plumbing"
+
+
+@pytest.mark.sqlite_only
+def test_every_kind_can_be_sent_and_tested(app: Flask, trader: Visitor) -> None:
+    with app.app_context():
+        office_mailbox()
+        person = mary()
+        kinds = ("invoice", "quote", "purchase_order", "job", "enquiry")
+        numbers = [document(kind, contact=person).id for kind in kinds]
+    for number in numbers:
+        typed = filled_in(send_page(trader, number))
+        assert trader.post(f"/documents/{number}/tests", typed).status_code == 200
+        assert trader.post(f"/documents/{number}/dispatches", typed).status_code == 303
+    assert len(dispatches(app)) == 10
+    assert len({one.subject for one in dispatches(app)}) == 10

@@ -22,8 +22,6 @@ from portal.keys import complete_keys
 from tests.servers import ROOT, Postgres
 
 SERVICES = ("Redis", "Local Google", "Database", "Portal", "Worker")
-#: Seconds of computing that two cores get done well within the promised five.
-QUICK = 8.0
 SCARCE = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
 
 
@@ -52,12 +50,7 @@ class Run:
         direct = psutil.Process(self.process.pid).children()
         return next(one for one in direct if part in " ".join(one.cmdline()))
 
-    def cpu_seconds(self) -> float:
-        """What the start has cost so far, however busy the machine was with other things."""
-        times = [one.cpu_times() for one in (psutil.Process(self.process.pid), *self.family())]
-        return sum(one.user + one.system for one in times)
-
-    def exit_code(self, seconds: float = 25) -> int:
+    def exit_code(self, seconds: float = 60) -> int:
         return self.process.wait(seconds)
 
 
@@ -100,7 +93,7 @@ def free_ports(count: int) -> list[int]:
         return [one.getsockname()[1] for one in held]
 
 
-def wait_for(true: Callable[[], bool], seconds: float = 40) -> None:
+def wait_for(true: Callable[[], bool], seconds: float = 90) -> None:
     assert children.wait_until(true, seconds)
 
 
@@ -144,9 +137,11 @@ def test_the_second_start_is_quick_and_finds_everything_again(start: Starter) ->
     first.process.send_signal(signal.SIGTERM)
     assert first.exit_code() == 0
 
+    slowness = seconds_to_import_the_portal()
+    began = time.monotonic()
     second = start()
     wait_for(second.started)
-    assert second.cpu_seconds() < QUICK
+    assert time.monotonic() - began < 5 * max(1, slowness)
     assert (second.data / "keys.env").read_text() == keys
     assert "olive@brightspark.example" in second.said()
 
@@ -160,6 +155,13 @@ def test_it_runs_on_postgresql_as_well(start: Starter, postgres: Postgres) -> No
         run.process.send_signal(signal.SIGTERM)
         assert run.exit_code() == 0
     assert not (run.data / "sendwright.sqlite3").exists()
+
+
+def seconds_to_import_the_portal() -> float:
+    """About one on an idle machine; more tells how busy or slow this one is."""
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import portal.web"], cwd=ROOT, check=True)
+    return time.monotonic() - began
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells the children")

@@ -125,6 +125,13 @@ class Config(BaseModel):
         return urlsplit(self.GOOGLE_DISCOVERY_URL).hostname in ("127.0.0.1", "localhost", "::1")
 
     @property
+    def counters(self) -> str:
+        """Where tries are counted: in Redis for all processes together, else in each its own."""
+        if self.REDIS_URL.startswith("unix://"):
+            return f"redis+{self.REDIS_URL}"
+        return self.REDIS_URL or "memory://"
+
+    @property
     def is_https(self) -> bool:
         return self.PUBLIC_URL.startswith("https://")
 
@@ -142,6 +149,8 @@ class Config(BaseModel):
             "WTF_CSRF_SSL_STRICT": False,
             "MAX_CONTENT_LENGTH": 30 * 1024 * 1024,
             "MAX_FORM_MEMORY_SIZE": 2 * 1024 * 1024,
+            "RATELIMIT_STORAGE_URI": self.counters,
+            "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True,
             "PORTAL": self,
         }
 

@@ -20,7 +20,7 @@ from portal.columns import db_now
 from portal.config import Config
 from portal.dispatch import Dispatch, Proof, State, release_ready
 from portal.envelope import ProviderAnswer
-from portal.evidence import read_proof, reconcile
+from portal.evidence import DISCARDING, discard_draft, read_proof, reconcile
 from portal.extensions import db
 from portal.mailboxes import Address, Mailbox
 from portal.stores import rows_changed
@@ -91,8 +91,10 @@ def drain_mailbox(mailbox_id: int) -> None:
                 send(dispatch_id)
             elif state == State.UNKNOWN:
                 reconcile(dispatch_id)
-            else:
+            elif state == State.ACCEPTED:
                 read_proof(dispatch_id)
+            else:
+                discard_draft(dispatch_id)
 
 
 # -- watching -----
@@ -129,13 +131,17 @@ def _watched() -> list[int]:
 
 def _due() -> ColumnElement[bool]:
     unread = and_(Dispatch.state == State.ACCEPTED, Dispatch.proof == Proof.UNREAD)
+    useless = and_(Dispatch.state.in_(DISCARDING), Dispatch.draft_id.is_not(None))
     return or_(
         and_(
             Dispatch.state == State.QUEUED,
             or_(Dispatch.not_before.is_(None), Dispatch.not_before <= db_now()),
         ),
         and_(Dispatch.state == State.UNKNOWN, Dispatch.settle_after <= db_now()),
-        and_(unread, or_(Dispatch.settle_after.is_(None), Dispatch.settle_after <= db_now())),
+        and_(
+            or_(unread, useless),
+            or_(Dispatch.settle_after.is_(None), Dispatch.settle_after <= db_now()),
+        ),
     )
 
 

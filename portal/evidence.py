@@ -19,6 +19,9 @@ from portal.providers.gmail import Gmail, address_of
 #: After this many look-ups without evidence a person is asked.
 SETTLE_TRIES = 5
 PROOF_TRIES = 5
+#: The states in which a draft left in Gmail could only do harm, and when to try again (seconds).
+DISCARDING = (State.REFUSED, State.CANCELLED)
+DISCARD_AGAIN = 600
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +96,27 @@ def _ask_person(dispatch_id: int) -> None:
     db.session.commit()
 
 
+# -- drafts that nobody needs any more -----
+
+
+def discard_draft(dispatch_id: int) -> None:
+    """Delete the draft of a dispatch that will not be sent, so that no hand sends it either."""
+    dispatch = load(dispatch_id)
+    box, draft_id = dispatch.mailbox, dispatch.draft_id
+    if dispatch.state not in DISCARDING or box is None or draft_id is None:
+        return
+    provider = mailboxes.provider_for(box)
+    db.session.commit()
+    try:
+        provider.delete_draft(draft_id)
+    except ProviderAnswer as problem:
+        log.info("the draft of dispatch %s could not be deleted: %s", dispatch_id, problem.words)
+        _settled(dispatch_id, DISCARDING, settle_after=db_now(DISCARD_AGAIN))
+        return
+    _settled(dispatch_id, DISCARDING, draft_id=None, settle_after=None)
+    log.info("the draft of dispatch %s was deleted", dispatch_id)
+
+
 # -- the proof of From -----
 
 
@@ -132,9 +156,15 @@ def _store_proof(dispatch_id: int, copy: SentCopy) -> None:
     move(dispatch_id, (State.ACCEPTED,), State.ACCEPTED, **values)
     if not same and dispatch.mailbox_id is not None:
         tell(dispatch_id, f"Alarm: it left from {copy.sender}, not from {dispatch.from_email}.")
-        mailboxes.mark_lost(dispatch.mailbox_id, dispatch.from_email)
+        mailboxes.mistrust(dispatch.mailbox_id, dispatch.from_email)
 
 
 def _proof_values(dispatch_id: int, **values: Any) -> None:
-    move(dispatch_id, (State.ACCEPTED,), State.ACCEPTED, **values)
+    _settled(dispatch_id, (State.ACCEPTED,), **values)
+
+
+def _settled(dispatch_id: int, states: tuple[State, ...], **values: Any) -> None:
+    """Note something beside a state that does not change."""
+    for state in states:
+        move(dispatch_id, (state,), state, **values)
     db.session.commit()

@@ -20,7 +20,7 @@ from portal.columns import UtcDateTime, db_now, now
 from portal.config import Config
 from portal.envelope import NeedsPermission, NeedsSignIn, TryLater
 from portal.extensions import Base, db
-from portal.providers import google
+from portal.providers import PROVIDERS, google
 from portal.providers.gmail import FULL_SCOPES, SCOPE, Gmail, ListedAddress
 from portal.senders import SendFrom
 from portal.stores import rows_changed
@@ -135,7 +135,8 @@ class Mailbox(Base):
 class Address(Base):
     """A send-from address of a mailbox.
 
-    verification: wanted (somebody is adding it), pending, accepted, lost (no longer listed).
+    verification: wanted (somebody is adding it), pending, accepted, lost (no longer listed), or
+    mistrusted (Gmail lists it, and yet put another From in its place).
     """
 
     __tablename__ = "addresses"
@@ -290,7 +291,7 @@ def provider_for(box: Mailbox) -> Gmail:
     """The provider, ready to call for this mailbox. Call it with no transaction open."""
     config: Config = current_app.config["PORTAL"]
     box_id = box.id
-    return Gmail(
+    return PROVIDERS[box.provider](
         config.GMAIL_API_URL,
         box.granted,
         lambda refused: access_token(box_id, refused=refused),
@@ -319,13 +320,21 @@ def send_from(box: Mailbox, email: str) -> SendFrom | None:
     return _as_policy_sees(found) if found else None
 
 
-def mark_lost(box_id: int, email: str) -> None:
-    """An address turned out not to be usable: nothing more leaves under it."""
+def mistrust(box_id: int, email: str) -> None:
+    """Gmail put another From in this one's place: nothing more leaves under it. No commit."""
     db.session.execute(
         update(Address)
         .where(Address.mailbox_id == box_id, Address.email == email.lower())
-        .values(verification="lost", since=now())
+        .values(verification="mistrusted", since=now())
     )
+
+
+def trust(address: Address) -> None:
+    """Somebody has looked into it: take Gmail's word for this address again. Commits."""
+    if address.verification == "mistrusted":
+        address.verification, address.since = "wanted", now()
+        address.mailbox.addresses_checked_at = None
+        db.session.commit()
 
 
 def mark_broken(
@@ -561,18 +570,25 @@ def _store_listed(box: Mailbox, listed: list[ListedAddress]) -> list[Address]:
         if row is None:
             row = Address(mailbox_id=box.id, email=one.email, verification="wanted")
             db.session.add(row)
-        if row.verification != one.verification:
-            row.since = now()
+        row.is_primary = one.is_primary
+        if _believed(row, one):
+            row.verification, row.since = one.verification, now()
             if one.verification == "accepted":
                 fresh.append(row)
-        row.verification, row.is_primary = one.verification, one.is_primary
         row.name, row.checked_at = one.name, now()
     for (
         row
     ) in stored.values():  # Gmail lists it no more; one somebody is adding is simply not there yet
-        if row.verification in ("accepted", "pending"):
+        if row.verification != "wanted":
             row.verification, row.is_primary, row.since = "lost", False, now()
     box.addresses_checked_at = box.checked_at = now()
     db.session.commit()
     db.session.refresh(box, ["addresses"])
     return fresh
+
+
+def _believed(row: Address, one: ListedAddress) -> bool:
+    """Whether Gmail's list changes what we hold. Its "accepted" alone does not lift mistrust."""
+    if row.verification == "mistrusted" and one.verification == "accepted":
+        return False
+    return row.verification != one.verification

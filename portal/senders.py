@@ -43,8 +43,8 @@ class Person:
 class SendFrom:
     """One address that one mailbox may (or may soon) send as.
 
-    verification: accepted, pending, lost, wanted or unseen. can_send: whether the mailbox works
-    right now; why_not says what is wrong with it when it does not.
+    verification: accepted, pending, lost, mistrusted or wanted. can_send: whether the mailbox
+    works right now; why_not says what is wrong with it when it does not.
     """
 
     email: str
@@ -66,6 +66,7 @@ class Trouble(StrEnum):
     NOT_LINKED = "not_linked"
     PENDING = "pending"
     LOST = "lost"
+    MISTRUSTED = "mistrusted"
     UNSEEN = "unseen"
     MAILBOX = "mailbox"
 
@@ -137,6 +138,11 @@ def trouble_with(email: str, found: SendFrom | None) -> tuple[Trouble | None, st
     if found.verification == "pending":
         return Trouble.PENDING, (
             f"{email} is not confirmed yet: the code or link in Gmail's mail to it was not used."
+        )
+    if found.verification == "mistrusted":
+        return Trouble.MISTRUSTED, (
+            f"Gmail put another address in the place of {email} last time, so nothing leaves as it "
+            "until the office manager has looked into it."
         )
     if found.verification == "lost":
         return Trouble.LOST, (

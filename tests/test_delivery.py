@@ -16,11 +16,11 @@ from portal import delivery, dispatch, mailboxes, policy
 from portal.dispatch import Attempt, Dispatch, Proof, State
 from portal.envelope import DISPATCH_HEADER
 from portal.extensions import db
-from portal.mailboxes import Health, Mailbox
+from portal.mailboxes import Address, Health, Mailbox
 from portal.providers.gmail import SEND_ONLY_SCOPES
 from portal.senders import Mode
 from tests import factories, servers
-from tests.factories import ACCOUNTS, OFFICE
+from tests.factories import OFFICE
 
 if TYPE_CHECKING:
     from portal.sandbox.server import SandboxServer
@@ -43,6 +43,10 @@ class Google:
 
     def address(self, email: str, status: str) -> None:
         self.steer("aliases", account=OFFICE, email=email, status=status)
+
+    def forget_address(self, email: str) -> None:
+        told = {"account": OFFICE, "email": email}
+        requests.delete(f"{self.url}/_sandbox/aliases", json=told, timeout=5).raise_for_status()
 
     def drafts(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = requests.get(f"{self.url}/_sandbox/state", timeout=5).json()[
@@ -263,11 +267,7 @@ def test_an_address_lost_since_the_click_holds_instead_of_being_replaced(
     policy.set_rule("", Mode.USER)
     asked = factories.asked()
     assert asked.state == State.QUEUED
-    requests.delete(
-        f"{google.url}/_sandbox/aliases",
-        json={"account": OFFICE, "email": "tom@brightspark.example"},
-        timeout=5,
-    ).raise_for_status()
+    google.forget_address("tom@brightspark.example")
     _forget_last_check()
     work(2)
     assert asked.state == State.HELD
@@ -279,16 +279,53 @@ def test_a_from_that_google_replaced_raises_the_alarm_and_stops_the_address(
 ) -> None:
     policy.set_rule("", Mode.USER)
     first, second = factories.asked(), factories.asked()
-    requests.delete(  # taken away behind the back of a check that was just made
-        f"{google.url}/_sandbox/aliases",
-        json={"account": OFFICE, "email": "tom@brightspark.example"},
-        timeout=5,
-    ).raise_for_status()
+    google.forget_address("tom@brightspark.example")
     work(2)
     assert first.proof == Proof.DIFFERS
     assert OFFICE in first.proof_from
     assert second.state == State.HELD
     assert len(google.accepted()) == 1
+
+
+def test_after_the_alarm_gmail_s_word_alone_does_not_let_mail_leave(
+    office: Mailbox, google: Google
+) -> None:
+    policy.set_rule("", Mode.USER)
+    tom = "tom@brightspark.example"
+    first = factories.asked()
+    google.forget_address(tom)
+    work()
+    assert first.proof == Proof.DIFFERS
+    google.address(tom, "accepted")  # Gmail lists it as usable, as if nothing had happened
+    second = factories.asked()
+    _forget_last_check()
+    work(2)
+    assert second.state == State.HELD
+    assert "until the office manager has looked into it" in second.state_note
+    [address] = db.session.scalars(select(Address).where(Address.email == tom))
+    mailboxes.trust(address)
+    work(2)
+    assert second.state == State.ACCEPTED
+    assert second.proof == Proof.MATCHES
+
+
+def test_no_draft_of_refused_or_cancelled_mail_stays_in_gmail(
+    office: Mailbox, google: Google
+) -> None:
+    google.fault("drafts.send", "refuse")
+    refused = factories.asked()
+    work(2)
+    assert refused.state == State.REFUSED
+    assert google.drafts() == []
+    google.fault("drafts.send", "429")
+    cancelled = factories.asked()
+    work()
+    assert len(google.drafts()) == 1
+    assert dispatch.cancel(cancelled, factories.tom())
+    _unpause()
+    work()
+    assert google.drafts() == []
+    assert google.accepted() == []
 
 
 def test_the_address_never_changes_with_the_policy_after_the_click(

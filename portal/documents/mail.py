@@ -53,7 +53,8 @@ def keep_templates(kind: str, words: Words) -> None:
         wording.check(template)
     if words == shipped(kind):
         db.session.execute(delete(MailWording).where(MailWording.kind == kind))
-        return db.session.commit()
+        db.session.commit()
+        return
     stored = db.session.scalar(select(MailWording).where(MailWording.kind == kind))
     if stored is None:
         stored = MailWording(kind=kind)

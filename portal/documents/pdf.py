@@ -67,7 +67,7 @@ def pictures(facts: DocumentFacts) -> tuple[bytes, ...]:
     """Every page as a PNG, drawn by the same design: for screens, many of which show no PDF."""
     _Forked.check()
     drawn = _compiler().compile(format="png", sys_inputs=_inputs(facts), ppi=SCREEN)
-    return (drawn,) if isinstance(drawn, bytes) else tuple(drawn)
+    return (drawn,) if isinstance(drawn, bytes) else tuple(drawn or ())
 
 
 class _Forked:

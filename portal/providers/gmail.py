@@ -185,6 +185,13 @@ class Gmail:
         """Put the frozen bytes back into a draft that lay open to its owner's hands."""
         self._upload("PUT", f"/drafts/{quote(draft_id)}", mime)
 
+    def delete_draft(self, draft_id: str) -> None:
+        """Take a draft away, so that nobody sends by hand what was refused or cancelled."""
+        try:
+            self._call("DELETE", f"/drafts/{quote(draft_id)}")
+        except Gone:
+            return
+
     def send_draft(self, draft_id: str) -> Receipt:
         """Send a draft. Raises OutcomeUnknown unless the answer is certain; Gone if it vanished."""
         body = json.dumps({"id": draft_id}).encode()
@@ -335,6 +342,8 @@ def _unclear(sends: bool, message: str, words: str) -> ProviderAnswer:
 
 
 def _parsed(answer: bytes, sends: bool) -> dict[str, Any]:
+    if not answer and not sends:  # what a deletion answers
+        return {}
     try:
         found = json.loads(answer)
     except ValueError:

@@ -91,6 +91,18 @@ def check(mailbox_id: int) -> ResponseReturnValue:
     return _page(box, address, _look(address, tries, problem, address.email in fresh))
 
 
+@pages.post("/mailboxes/<int:mailbox_id>/addresses/<int:address_id>/trust")
+def trust(mailbox_id: int, address_id: int) -> ResponseReturnValue:
+    """Somebody has found out why Gmail replaced an address, and lets it be used again."""
+    box = managed(mailbox_id)
+    address = _address(box, address_id)
+    mailboxes.trust(address)
+    problem, _ = _ask_google(box)
+    if problem is None:
+        flash(f"{address.email} is used again, as Gmail's list says.", "good")
+    return _back(box, None, problem)
+
+
 @pages.post("/mailboxes/<int:mailbox_id>/addresses/<int:address_id>/removal")
 def remove(mailbox_id: int, address_id: int) -> ResponseReturnValue:
     """Take an address off the list that Gmail does not list (any more)."""

@@ -164,7 +164,7 @@ def _card(kind: str, mode: Mode, address: str) -> Card:
 
 def _known() -> list[SendFrom]:
     """Addresses to choose from, each once, the verified ones first."""
-    order = {"accepted": 0, "pending": 1, "wanted": 2, "lost": 3}
+    order = {"accepted": 0, "pending": 1, "wanted": 2, "lost": 3, "mistrusted": 4}
     found = sorted(mailboxes.send_from_addresses(), key=lambda one: order[one.verification])
     once: dict[str, SendFrom] = {}
     for one in found:

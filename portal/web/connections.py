@@ -110,7 +110,10 @@ def _settle_in(box: Mailbox) -> None:
         flash(f"{problem.message} The send-from addresses are read again in a while.", "warn")
     released = dispatch.release_ready()
     queueing.ring()
-    flash(f"Connected: {box.email}.", "good")
+    if box.can_send:
+        flash(f"Connected: {box.email}.", "good")
+    else:
+        flash(f"Google knows you as {box.email}, but it may not send yet. See below.", "warn")
     if released:
         what = "message that was" if released == 1 else "messages that were"
         flash(f"{released} {what} on hold {'is' if released == 1 else 'are'} on the way.", "good")

@@ -166,7 +166,9 @@ def test_a_box_left_unticked_is_named_with_one_button_to_go_again(
 def test_without_the_permission_to_send_the_mailbox_says_so(app: Flask, manager: Visitor) -> None:
     come_back(manager, untick=("compose",))
     assert boxes(app)[0].health == Health.PERMISSION_MISSING
-    assert "Can it send? No" in manager.words("/settings")
+    page = manager.words("/settings")
+    assert "it may not send yet" in page
+    assert "Can it send? No" in page
 
 
 def test_send_only_is_told_honestly(app: Flask, manager: Visitor) -> None:

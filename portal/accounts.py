@@ -2,6 +2,7 @@
 
 import secrets
 from enum import StrEnum
+from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
@@ -15,8 +16,6 @@ from portal.senders import Person
 SHORTEST_PASSWORD = 10
 
 _hasher = PasswordHasher()
-# Checked when nobody has the address, so that an unknown address takes as long as a wrong password.
-_NOBODY = _hasher.hash(secrets.token_hex(16))
 
 
 class Role(StrEnum):
@@ -72,7 +71,7 @@ def hashed(password: str) -> str:
 def sign_in(email: str, password: str) -> User | None:
     """The active person with this address and password, or None. Takes the same time either way."""
     user = db.session.scalar(select(User).where(func.lower(User.email) == email.strip().lower()))
-    stored = user.password_hash if user else _NOBODY
+    stored = user.password_hash if user else _nobody()
     try:
         _hasher.verify(stored, password)
     except (VerifyMismatchError, InvalidHashError):
@@ -92,6 +91,12 @@ def change_password(user: User, old: str, new: str) -> None:
         raise CannotChange(f"Choose at least {SHORTEST_PASSWORD} characters.")
     user.password_hash, user.session_key = hashed(new), secrets.token_hex(16)
     db.session.commit()
+
+
+@cache
+def _nobody() -> str:
+    """Checked when nobody has the address, so that it takes as long as a wrong password does."""
+    return _hasher.hash(secrets.token_hex(16))
 
 
 @login.user_loader  # type: ignore[untyped-decorator]

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -89,7 +90,13 @@ class DrainWorker(Worker):
 
     def setup_work_horse_signals(self) -> None:
         super().setup_work_horse_signals()  # type: ignore[no-untyped-call]
-        signal.signal(signal.SIGUSR1, _stop)
+        # systemd and others ask every process of a service at once, the work-horse too.
+        for asked in (signal.SIGUSR1, signal.SIGTERM):
+            signal.signal(asked, _stop)
+
+    @property
+    def was_asked_to_stop(self) -> bool:
+        return self._shutdown_requested_date is not None
 
     def fork_work_horse(self, *args: Any, **kwargs: Any) -> None:
         type(self).before_fork()
@@ -100,9 +107,28 @@ class DrainWorker(Worker):
 
 
 def serve(config: Config, before_fork: Callable[[], None]) -> None:
-    """Work until SIGTERM or SIGINT. Needs an app context."""
+    """Work until SIGTERM or SIGINT, whatever becomes of Redis. Needs an app context."""
     DrainWorker.before_fork = staticmethod(before_fork)
-    worker = DrainWorker(
+    while not _was_asked_to_stop(config):
+        time.sleep(1)
+
+
+def _was_asked_to_stop(config: Config) -> bool:
+    """Work for as long as Redis is there; whether it ended because somebody said so."""
+    worker = None
+    try:
+        worker = _worker(config)
+        worker.work(logging_level="WARNING")
+    except RedisError as problem:
+        log.warning("Redis is away, and looked for every second: %s", type(problem).__name__)
+    finally:  # until the next worker listens, a signal ends the process as it usually does
+        for one in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(one, signal.SIG_DFL)
+    return worker is not None and worker.was_asked_to_stop
+
+
+def _worker(config: Config) -> DrainWorker:
+    return DrainWorker(
         list(QUEUES),
         connection=Redis.from_url(config.REDIS_URL, socket_connect_timeout=5),
         serializer=JSONSerializer,
@@ -110,7 +136,6 @@ def serve(config: Config, before_fork: Callable[[], None]) -> None:
         maintenance_interval=max(1, int(config.SWEEP_SECONDS)) - 1,
         job_monitoring_interval=min(30, max(1, int(config.SWEEP_SECONDS))),
     )
-    worker.work(logging_level="WARNING")
 
 
 def _stop(_signum: int, _frame: FrameType | None) -> None:

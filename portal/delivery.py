@@ -5,6 +5,7 @@ asking; mailboxes run side by side.
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -40,20 +41,22 @@ def drain() -> None:
     sweep()
     swept = time.monotonic()
     running: dict[Future[None], int] = {}
+    failed: set[int] = set()
     with ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="mailbox") as threads:
         while not queueing.stopping.is_set() and time.monotonic() < ends:
-            for mailbox_id in due_mailboxes(without=set(running.values())):
-                running[threads.submit(_drain_in_thread, app, mailbox_id)] = mailbox_id
+            for mailbox_id in due_mailboxes(without=failed | set(running.values())):
+                running[threads.submit(_drain_in_thread, app, mailbox_id, ends)] = mailbox_id
             if not running:
                 break
             done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
             for future in done:
-                running.pop(future)
-                _report(future)
+                mailbox_id = running.pop(future)
+                if future.exception() is not None:  # the next drain tries again, this one does not
+                    log.error("draining a mailbox failed", exc_info=future.exception())
+                    failed.add(mailbox_id)
             if time.monotonic() - swept > config.SWEEP_SECONDS:
                 sweep()
                 swept = time.monotonic()
-        queueing.stopping.wait(0)
     if time.monotonic() >= ends:
         queueing.ring()
 
@@ -79,10 +82,13 @@ def due_mailboxes(without: set[int]) -> list[int]:
     return found
 
 
-def drain_mailbox(mailbox_id: int) -> None:
-    """Take the mailbox's lease and carry out what is due, oldest first, until nothing is."""
+def drain_mailbox(mailbox_id: int, ends: float = math.inf) -> None:
+    """Take the mailbox's lease and carry out what is due, oldest first, until nothing is.
+
+    ends: when (monotonic) to take no more, so that no message in hand is cut off by RQ's time-out.
+    """
     with _lease(mailbox_id) as holder:
-        while holder and not queueing.stopping.is_set():
+        while holder and not queueing.stopping.is_set() and time.monotonic() < ends:
             next_due = _next_due(mailbox_id)
             if next_due is None or not _renew(mailbox_id, holder):
                 break
@@ -195,12 +201,6 @@ def _renew(mailbox_id: int, holder: str) -> bool:
     return rows_changed(kept) == 1
 
 
-def _drain_in_thread(app: Flask, mailbox_id: int) -> None:
+def _drain_in_thread(app: Flask, mailbox_id: int, ends: float) -> None:
     with app.app_context():
-        drain_mailbox(mailbox_id)
-
-
-def _report(future: Future[None]) -> None:
-    problem = future.exception()
-    if problem is not None:
-        log.error("draining a mailbox failed", exc_info=problem)
+        drain_mailbox(mailbox_id, ends)

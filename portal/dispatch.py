@@ -14,7 +14,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flask import current_app
-from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, Text, UniqueConstraint, func, select
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    case,
+    func,
+    select,
+)
 from sqlalchemy import update as sql_update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -28,7 +39,7 @@ from portal.envelope import LARGEST_MESSAGE, Envelope, Mailable, seal
 from portal.extensions import Base, db
 from portal.mailboxes import Mailbox
 from portal.people import clean_address
-from portal.senders import Choice, Trouble, find, trouble_with
+from portal.senders import Choice, SendFrom, Trouble, find, trouble_with
 from portal.stores import rows_changed
 
 
@@ -294,26 +305,48 @@ def settle(dispatch: Dispatch, user: User, *, left: bool) -> bool:
     return moved
 
 
-def release_ready(limit: int = 500) -> int:
+def release_ready() -> int:
     """Queue what was on hold and whose address and mailbox are ready now. Commits."""
-    addresses = mailboxes.send_from_addresses()
-    held = db.session.scalars(
-        select(Dispatch).where(Dispatch.state == State.HELD).order_by(Dispatch.id).limit(limit)
-    ).unique()
+    waiting = select(Dispatch.from_email, Dispatch.requested_by_id).distinct()
+    pairs = db.session.execute(waiting.where(Dispatch.state == State.HELD)).all()
+    addresses = mailboxes.send_from_addresses() if pairs else []
     released = 0
-    for one in list(held):
-        found = find(one.from_email, addresses, one.requested_by_id)
-        trouble, problem = trouble_with(one.from_email, found)
+    for from_email, asker_id in pairs:
+        found = find(from_email, addresses, asker_id)
+        trouble, problem = trouble_with(from_email, found)
+        held = (Dispatch.from_email == from_email, Dispatch.requested_by_id == asker_id)
         if trouble is None and found is not None:
-            note = {"hold_code": "", "state_note": "", "mailbox_id": found.mailbox_id}
-            if move(one.id, (State.HELD,), State.QUEUED, **note):
-                tell(one.id, f"{one.from_email} is ready: back in the queue.")
-                released += 1
-        elif problem != one.state_note:
-            values = {"hold_code": trouble or "", "state_note": problem}
-            move(one.id, (State.HELD,), State.HELD, **values)
+            released += _release(found, *held)
+        else:
+            _keep_holding(trouble or "", problem, *held)
     db.session.commit()
     return released
+
+
+def _release(found: SendFrom, *held: ColumnElement[bool]) -> int:
+    """Into the queue of the mailbox that may carry them now; another's draft stays behind."""
+    ids = db.session.scalars(select(Dispatch.id).where(Dispatch.state == State.HELD, *held))
+    same = Dispatch.mailbox_id == found.mailbox_id
+    values = {
+        "hold_code": "",
+        "state_note": "",
+        "mailbox_id": found.mailbox_id,
+        "draft_id": case((same, Dispatch.draft_id), else_=None),
+    }
+    moved = [one for one in ids.all() if move(one, (State.HELD,), State.QUEUED, **values)]
+    for one in moved:
+        tell(one, f"{found.email} is ready: back in the queue.")
+    return len(moved)
+
+
+def _keep_holding(trouble: str, problem: str, *held: ColumnElement[bool]) -> None:
+    """The reason may have become another one."""
+    db.session.execute(
+        sql_update(Dispatch)
+        .where(Dispatch.state == State.HELD, Dispatch.state_note != problem, *held)
+        .values(hold_code=trouble, state_note=problem)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def hold_mailbox(mailbox_id: int, why: str) -> int:

@@ -12,7 +12,7 @@ from flask import current_app
 from portal import mailboxes
 from portal.columns import db_now
 from portal.dispatch import Dispatch, Proof, State, accept, load, move, tell
-from portal.envelope import NeedsPermission, NeedsSignIn, ProviderAnswer, SentCopy
+from portal.envelope import NeedsPermission, NeedsSignIn, ProviderAnswer, SentCopy, TryLater
 from portal.extensions import db
 from portal.providers.gmail import Gmail, address_of
 
@@ -53,7 +53,7 @@ def reconcile(dispatch_id: int) -> None:
 
 
 def _look(provider: Gmail, draft_id: str, token: str) -> SentCopy | str:
-    if provider.has_draft(draft_id):
+    if provider.two_phase and provider.has_draft(draft_id):
         return "draft"
     if not provider.can_read_sent:
         return "blind"
@@ -69,7 +69,7 @@ def _put_off(dispatch_id: int, tries: int) -> bool:
         State.UNKNOWN,
         Dispatch.settle_tries == tries,
         settle_tries=tries + 1,
-        settle_after=db_now(grace * (tries + 1)),
+        settle_after=db_now(grace * min(tries + 1, SETTLE_TRIES)),
     )
     db.session.commit()
     return mine
@@ -133,6 +133,9 @@ def read_proof(dispatch_id: int) -> None:
     db.session.commit()
     try:
         copy = provider.sent_copy(message_id)
+    except TryLater as problem:  # it says nothing of the copy, and may ask for patience
+        _proof_values(dispatch_id, settle_after=db_now(max(15, problem.after)))
+        return
     except ProviderAnswer as problem:
         last = tries + 1 >= PROOF_TRIES
         later = Proof.NOT_GRANTED if last else Proof.UNREAD

@@ -110,8 +110,9 @@ def document(
 
 def wish(number: int = 1, to: str = MARY, **chosen: Any) -> Wish:
     """What somebody fills in on the send page."""
-    words = {"subject": "Invoice INV-0042", "body": "Hello Mary,\n\nyour invoice is attached."}
-    return Wish(sending_number=number, to=(to,), cc=(), **(words | chosen))
+    body = "Hello Mary,\n\nyour invoice is attached."
+    words: dict[str, Any] = {"cc": (), "subject": "Invoice INV-0042", "body": body}
+    return Wish(sending_number=number, to=(to,), **(words | chosen))
 
 
 def asked(document_: Document | None = None, user: User | None = None, **chosen: Any) -> Dispatch:

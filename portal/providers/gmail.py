@@ -179,7 +179,10 @@ class Gmail:
 
     def create_draft(self, mime: bytes) -> str:
         """Leave the message as a draft; nothing is sent by it. Returns the draft's id."""
-        return str(self._upload("POST", "/drafts", mime)["id"])
+        made = self._upload("POST", "/drafts", mime)
+        if not made.get("id"):
+            raise TryLater("Gmail's answer names no draft.", str(made)[:200])
+        return str(made["id"])
 
     def restore_draft(self, draft_id: str, mime: bytes) -> None:
         """Put the frozen bytes back into a draft that lay open to its owner's hands."""

@@ -1,0 +1,277 @@
+"""Awkward moments between the click and the sent copy: each ends once, and nothing is stranded."""
+
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+from flask import Flask
+from sqlalchemy import insert, inspect, select
+
+from portal import attempts, delivery, dispatch, evidence, mailboxes, policy, queueing
+from portal.columns import now
+from portal.config import Config
+from portal.dispatch import Dispatch, Proof, State
+from portal.envelope import Gone, Receipt, TryLater
+from portal.extensions import db
+from portal.mailboxes import Health, Mailbox
+from portal.providers.gmail import SEND_ONLY_SCOPES, Gmail
+from portal.senders import Mode
+from tests import factories, servers
+from tests.factories import OFFICE
+
+if TYPE_CHECKING:
+    from portal.sandbox.server import SandboxServer
+
+
+@pytest.fixture
+def app(database: str, redis_url: str, local_google: "SandboxServer") -> Iterator[Flask]:
+    config = servers.config_of(
+        DATABASE_URL=database,
+        REDIS_URL=redis_url,
+        PROVIDER_TIMEOUT="2",
+        LEASE_SECONDS="10",
+        SETTLE_GRACE="0",
+        **servers.pointed_at(local_google.url),
+    )
+    made = servers.make_app(config)
+    with made.app_context():
+        yield made
+        db.session.remove()
+        db.engine.dispose()
+
+
+@pytest.fixture
+def office(app: Flask, local_google: "SandboxServer") -> Mailbox:
+    return factories.connected(local_google.url)
+
+
+def work() -> None:
+    delivery.drain()
+    db.session.expire_all()
+
+
+def accepted(google: "SandboxServer") -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = requests.get(f"{google.url}/_sandbox/accepted", timeout=5).json()
+    return found
+
+
+def fault(google: "SandboxServer", method: str, kind: str, **more: Any) -> None:
+    body = {"method": method, "kind": kind, **more}
+    assert requests.post(f"{google.url}/_sandbox/faults", json=body, timeout=5).ok
+
+
+def copies(of: Dispatch, number: int, **changed: Any) -> None:
+    """So many more rows like this one, without drawing a PDF for each."""
+    columns = [one.key for one in inspect(Dispatch).column_attrs if one.key != "id"]
+    like = {name: getattr(of, name) for name in columns}
+    rows = [
+        like | {"sending_number": 1000 + n, "token": f"copy-{n}"} | changed for n in range(number)
+    ]
+    db.session.execute(insert(Dispatch), rows)
+    db.session.commit()
+
+
+def test_many_on_hold_keep_nobody_elses_mail_waiting(office: Mailbox) -> None:
+    policy.set_rule("", Mode.USER)
+    held = factories.asked(user=factories.nia())
+    copies(held, 600)
+    ready = factories.asked(user=factories.tom(), number=2)
+    dispatch.move(ready.id, (State.QUEUED,), State.HELD, state_note="for a while")
+    db.session.commit()
+    assert dispatch.release_ready() == 1
+    assert dispatch.load(ready.id).state == State.QUEUED
+    states = db.session.scalars(select(Dispatch.state).where(Dispatch.id != ready.id))
+    assert set(states) == {State.HELD}
+
+
+def test_mail_released_to_another_mailbox_leaves_the_old_ones_draft_behind(
+    office: Mailbox, local_google: "SandboxServer"
+) -> None:
+    policy.set_rule("", Mode.USER)
+    tom = factories.tom()
+    fault(local_google, "drafts.send", "429")
+    asked = factories.asked(user=tom)
+    work()
+    assert dispatch.load(asked.id).draft_id
+    own = factories.connected(local_google.url, "tom@brightspark.example", owner=tom)
+    office_ = db.session.get_one(Mailbox, office.id, populate_existing=True)
+    mailboxes.disconnect(office_)
+    office_.paused_until = None
+    db.session.commit()
+    work()
+    assert asked.state == State.HELD
+    work()
+    assert asked.mailbox_id == own.id
+    assert asked.state == State.ACCEPTED, asked.state_note
+    [message] = accepted(local_google)
+    assert message["mailbox"] == "tom@brightspark.example"
+    assert message["from"].endswith("<tom@brightspark.example>")
+
+
+@pytest.mark.parametrize("call", ["create_draft", "addresses"])
+def test_a_missing_page_before_the_hand_over_is_nothing_unclear(
+    call: str, office: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: Any) -> Any:
+        raise Gone("Gmail no longer has it.", "404")
+
+    office.addresses_checked_at = None
+    db.session.commit()
+    monkeypatch.setattr(Gmail, call, gone)
+    asked = factories.asked()
+    work()
+    assert (asked.state, asked.needs_person) == (State.QUEUED, False)
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.CANCELLED, State.REFUSED, State.UNKNOWN])
+def test_a_receipt_is_certain_however_late_it_comes(state: State, office: Mailbox) -> None:
+    asked = factories.asked()
+    claim = attempts._claim(asked.id)
+    assert claim is not None
+    dispatch.move(asked.id, (State.SUBMITTING,), state)
+    db.session.commit()
+    attempts._accepted(claim, Receipt("m-1"))
+    found = dispatch.load(asked.id)
+    assert (found.state, found.provider_message_id) == (State.ACCEPTED, "m-1")
+    later = attempts.Claim(asked.id, claim.attempt + 1)
+    attempts._accepted(later, Receipt("m-2"))
+    assert dispatch.load(asked.id).provider_message_id == "m-1"
+
+
+def test_with_a_wrong_key_mail_waits_and_says_whose_turn_it_is(
+    app: Flask, office: Mailbox, monkeypatch: pytest.MonkeyPatch, local_google: "SandboxServer"
+) -> None:
+    asked = factories.asked()
+    config: Config = app.config["PORTAL"]
+    wrong = config.model_copy(update={"TOKEN_KEYS": {"test": bytes(32)}})
+    monkeypatch.setitem(app.config, "PORTAL", wrong)
+    work()
+    assert asked.state == State.QUEUED
+    assert "TOKEN_KEYS" in asked.state_note
+    box = db.session.get_one(Mailbox, office.id, populate_existing=True)
+    assert box.health == Health.CONNECTED
+    assert box.paused_until is not None
+    assert accepted(local_google) == []
+
+
+def test_a_drain_whose_time_is_over_takes_no_more(
+    office: Mailbox, local_google: "SandboxServer", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault(local_google, "drafts.send", "slow-answer", delay=0.5, times=None)
+    copies(factories.asked(), 7)
+    monkeypatch.setattr(queueing, "DRAIN_SECONDS", 1.0)
+    rung: list[bool] = []
+    monkeypatch.setattr(queueing, "ring", lambda: rung.append(True))
+    started = time.monotonic()
+    delivery.drain()
+    assert time.monotonic() - started < 4
+    states = set(db.session.scalars(select(Dispatch.state)))
+    assert states == {State.ACCEPTED, State.QUEUED}
+    assert rung == [True]
+
+
+def test_a_mailbox_that_breaks_the_drain_is_not_tried_again_at_once(
+    office: Mailbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tried: list[int] = []
+
+    def breaks(mailbox_id: int, *_: Any) -> None:
+        tried.append(mailbox_id)
+        raise RuntimeError("something nobody thought of")
+
+    factories.asked()
+    monkeypatch.setattr(delivery, "drain_mailbox", breaks)
+    delivery.drain()
+    assert tried == [office.id]
+    assert "something nobody thought of" in caplog.text
+
+
+def test_a_mailbox_that_sends_only_holds_what_it_cannot_see_the_right_to(
+    office: Mailbox, local_google: "SandboxServer"
+) -> None:
+    """Gmail would put its own address in the place of one taken away, and nobody could tell."""
+    policy.set_rule("", Mode.USER)
+    asked = factories.asked()
+    assert asked.state == State.QUEUED
+    factories.connected(local_google.url, scopes=SEND_ONLY_SCOPES)
+    requests.delete(
+        f"{local_google.url}/_sandbox/aliases",
+        json={"account": OFFICE, "email": "tom@brightspark.example"},
+        timeout=5,
+    ).raise_for_status()
+    work()
+    assert (asked.state, asked.hold_code) == (State.HELD, "unseen")
+    assert "tom@brightspark.example" in asked.state_note
+    assert accepted(local_google) == []
+
+
+def test_an_unclear_sending_of_a_mailbox_that_may_look_no_more_goes_to_a_person(
+    office: Mailbox, local_google: "SandboxServer"
+) -> None:
+    fault(local_google, "drafts.send", "swallow")
+    asked = factories.asked()
+    attempts.send(asked.id)
+    factories.connected(local_google.url, scopes=SEND_ONLY_SCOPES)
+    dispatch.move(asked.id, (State.UNKNOWN,), State.UNKNOWN, settle_after=now())
+    db.session.commit()
+    evidence.reconcile(asked.id)
+    found = dispatch.load(asked.id)
+    assert (found.state, found.needs_person) == (State.UNKNOWN, True)
+    box = db.session.get_one(Mailbox, office.id, populate_existing=True)
+    assert box.health == Health.CONNECTED
+
+
+def test_a_look_up_is_never_put_off_for_long(app: Flask, office: Mailbox) -> None:
+    asked = factories.asked()
+    dispatch.move(asked.id, (State.QUEUED,), State.UNKNOWN, settle_tries=500)
+    db.session.commit()
+    assert evidence._put_off(asked.id, 500)
+    after = dispatch.load(asked.id).settle_after
+    assert after is not None and after - now() < timedelta(seconds=10)
+
+
+def test_a_limit_while_reading_the_sent_copy_does_not_cost_the_proof(
+    office: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = factories.asked()
+    attempts.send(asked.id)
+    real = Gmail.sent_copy
+
+    def limited(*_: Any) -> Any:
+        raise TryLater("limit", after=40)
+
+    monkeypatch.setattr(Gmail, "sent_copy", limited)
+    for _ in range(evidence.PROOF_TRIES + 1):
+        evidence.read_proof(asked.id)
+    found = dispatch.load(asked.id)
+    assert found.proof == Proof.UNREAD
+    assert found.settle_after is not None and found.settle_after - now() > timedelta(seconds=30)
+    monkeypatch.setattr(Gmail, "sent_copy", real)
+    evidence.read_proof(asked.id)
+    assert dispatch.load(asked.id).proof == Proof.MATCHES
+
+
+def test_the_same_address_twice_is_one_recipient(office: Mailbox) -> None:
+    asked = factories.asked(
+        to="Mary@Homes.example", cc=("mary@homes.example", "sam@homes.example", "SAM@homes.example")
+    )
+    assert asked.to == ["Mary@homes.example"]
+    assert [one.lower() for one in asked.cc] == ["sam@homes.example"]
+
+
+def test_names_with_line_breaks_reach_the_mail_on_one_line(
+    office: Mailbox, local_google: "SandboxServer"
+) -> None:
+    contact = factories.mary()
+    contact.attention = "Mary\r\nBcc: thief@evil.example"
+    factories.bright_spark().name = 'Bright, "Spark"\nPlumbing'
+    db.session.commit()
+    factories.asked(factories.document(contact=contact), subject="Hello\r\nBcc: thief@evil.example")
+    work()
+    [message] = accepted(local_google)
+    assert message["bcc"] in (None, "")
+    assert "Bcc" not in message["headers"]
+    assert message["from"].endswith("<office@brightspark.example>")

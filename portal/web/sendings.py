@@ -100,6 +100,7 @@ class Desk:
     enclosed: list[tuple[str, str]]
     total: str
     checked: datetime | None
+    rule_href: str
 
 
 @pages.get("/documents/<int:document_id>/dispatches/new")
@@ -279,7 +280,15 @@ def _desk(document: Document, form: SendForm, more: list[Problem]) -> Desk:
         enclosed=enclosed,
         total=facts.money(facts.total),
         checked=box.addresses_checked_at if box else None,
+        rule_href=_rule_href(document.kind),
     )
+
+
+def _rule_href(kind: str) -> str:
+    """Where a manager changes the rule that chose this From; nothing for anybody else."""
+    if not current_user.is_manager:
+        return ""
+    return url_for("policy.edit", kind=kind if policy.rule(kind) else None)
 
 
 def _fix(problem: Problem, document: Document, choice: Choice) -> Fix:

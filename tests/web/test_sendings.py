@@ -95,6 +95,19 @@ def test_who_it_comes_from_stands_first_with_its_reason_and_proof(
 
 
 @pytest.mark.sqlite_only
+def test_a_manager_is_one_press_from_the_rule_that_chose(app: Flask, invoice: int) -> None:
+    def change(who: Visitor) -> list[str]:
+        return [str(one["href"]) for one in send_page(who, invoice).select(".from .why a")]
+
+    manager = visitor(app, olive)
+    assert change(manager) == ["/settings/send-from"]
+    with app.app_context():
+        policy.set_rule("invoice", Mode.USER)
+    assert change(manager) == ["/settings/send-from/invoice"]
+    assert change(visitor(app, tom)) == []
+
+
+@pytest.mark.sqlite_only
 def test_an_address_nobody_verified_waits_and_says_so(app: Flask, invoice: int) -> None:
     specify(app, Mode.USER)
     who = visitor(app, nia)

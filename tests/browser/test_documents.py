@@ -1,0 +1,116 @@
+"""Documents in a browser: sums, previews and cards that keep up by themselves."""
+
+import re
+import socket
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Page, expect
+
+from portal.columns import now
+from portal.dispatch import Dispatch, State
+from portal.documents import Document
+from portal.extensions import db
+from tests.factories import PASSWORD, asked, document, office_mailbox, tom
+from tests.servers import serving
+
+pytestmark = pytest.mark.sqlite_only
+
+
+@pytest.fixture
+def portal(app: Flask) -> Iterator[str]:
+    """The portal over HTTP with an invoice and a mailbox, but nobody who sends."""
+    with app.app_context():
+        office_mailbox()
+        document(author=tom(), number="INV-0042")
+        db.session.remove()
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener, serving(app, listener):
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture
+def trader(portal: str, page: Page) -> Page:
+    """Tom, signed in."""
+    page.set_default_timeout(10_000)
+    page.goto(f"{portal}/sign-in")
+    page.get_by_label("E-mail address").fill("tom@brightspark.example")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    return page
+
+
+def test_the_sums_keep_up_and_a_slip_is_named(portal: str, trader: Page) -> None:
+    trader.goto(f"{portal}/documents/invoice/new")
+    totals = trader.locator("#totals")
+    trader.locator("[name=lines-0-description]").fill("Tap")
+    trader.locator("[name=lines-0-unit_price]").fill("1,127.27")
+    expect(totals).to_contain_text("$1,240.00")
+    expect(trader.locator("#net-0")).to_have_text("$1,127.27")
+    trader.get_by_role("button", name="Add a line").click()
+    price = trader.locator("[name=lines-1-unit_price]")
+    price.fill("abc")
+    expect(totals).to_contain_text("Line 2: “abc” is not an amount. Write it like 1240.00.")
+    expect(price).to_have_value("abc")
+    expect(price).to_be_focused()
+    trader.get_by_role("button", name="Remove this line").nth(1).click()
+    expect(totals).not_to_contain_text("Line 2")
+
+
+def test_enter_saves_a_document_and_never_drops_a_line(portal: str, trader: Page) -> None:
+    trader.goto(f"{portal}/documents/1/edit")
+    trader.get_by_label("Title").fill("New tap")
+    trader.get_by_label("Title").press("Enter")
+    expect(trader.get_by_text("INV-0042 is saved.")).to_be_visible()
+    trader.goto(f"{portal}/documents/1/edit")
+    expect(trader.locator("[data-lines] tr")).to_have_count(2)
+
+
+def test_the_preview_follows_the_message_and_the_way_back_stays_short(
+    portal: str, trader: Page
+) -> None:
+    trader.goto(f"{portal}/documents/1/dispatches/new")
+    steps = trader.evaluate("history.length")
+    for words in ("Hello <b>Mary</b>", "Your new tap is in."):
+        trader.get_by_label("Message").fill(words)
+        expect(trader.frame_locator(".mail iframe").get_by_text(words)).to_be_visible()
+    expect(trader.locator(".mail iframe")).to_have_count(1)
+    assert trader.evaluate("history.length") == steps
+    trader.get_by_label("PDF", exact=True).check()
+    expect(trader.locator(".mail iframe")).to_be_hidden()
+    expect(trader.locator(".pdf .paper")).to_be_visible()
+
+
+def test_a_test_leaves_what_is_typed_where_it_is(app: Flask, portal: str, trader: Page) -> None:
+    trader.goto(f"{portal}/documents/1/dispatches/new")
+    trader.get_by_label("To", exact=True).fill("half an addr")
+    button = trader.get_by_role("button", name="Send a test to myself")
+    button.click()
+    expect(trader.locator("#test .notice")).to_contain_text("The test")
+    expect(trader.get_by_label("To", exact=True)).to_have_value("half an addr")
+    expect(button).to_be_focused()
+    trader.get_by_label("To", exact=True).press("Enter")
+    expect(trader).to_have_url(re.compile("/dispatches/new$"))
+    with app.app_context():
+        assert db.session.query(Dispatch).count() == 1
+
+
+def test_the_card_follows_its_sending_and_then_rests(app: Flask, portal: str, trader: Page) -> None:
+    with app.app_context():
+        number = asked(db.session.get_one(Document, 1)).id
+    looks: list[str] = []
+    trader.on("request", lambda one: looks.append(one.url) if "/dispatches/" in one.url else None)
+    trader.goto(f"{portal}/dispatches/{number}")
+    outcome = trader.locator(".outcome [role=status]")
+    expect(outcome).to_contain_text("In queue")
+    trader.get_by_text("Technical details").click()
+    with app.app_context():
+        one = db.session.get_one(Dispatch, number)
+        one.state, one.state_note = State.REFUSED, "Gmail refused it."
+        one.state_since = now()
+        db.session.commit()
+    expect(outcome).to_contain_text("Could not send")
+    expect(trader.locator("details.technical")).to_have_attribute("open", "")
+    seen = len(looks)
+    trader.wait_for_timeout(2500)
+    assert len(looks) == seen

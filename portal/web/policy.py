@@ -54,7 +54,7 @@ def edit(kind: str = EVERY_KIND) -> ResponseReturnValue:
     """The choice, with live samples; what is chosen in the address is only shown, never stored."""
     asked = request.args.get("mode", "")
     wish = _read(request.args) if asked in _modes(kind) else _stored(kind)
-    return _page(kind, wish)
+    return _page(kind, wish if "listed" in request.args else _suggested(wish))
 
 
 @pages.post("/settings/send-from")
@@ -94,6 +94,12 @@ def _stored(kind: str) -> Wish:
     if rule is None:
         return Wish(FOLLOW if kind else Mode.DEFAULT)
     return _as_chosen(rule)
+
+
+def _suggested(wish: Wish) -> Wish:
+    """The address one would most likely specify, so that this choice too shows a sample."""
+    others = [one.email for one in _known() if not one.is_primary]
+    return wish if wish.address or not others else Wish(wish.mode, others[0])
 
 
 def _as_chosen(rule: Rule) -> Wish:

@@ -136,6 +136,16 @@ def test_default_is_chosen_before_anybody_chose(manager: Visitor, office: int) -
     assert f"From: Bright Spark Plumbing <{OFFICE}>" in said(page)
 
 
+def test_every_mode_shows_a_sample_before_it_is_chosen(manager: Visitor, office: int) -> None:
+    page = manager.words("/settings/send-from")
+    for name, email in (
+        ("Bright Spark Plumbing", OFFICE),
+        ("Olive Park at Bright Spark Plumbing", "olive@brightspark.example"),
+        ("Bright Spark Plumbing", TOM),
+    ):
+        assert f"From: {name} <{email}>" in page
+
+
 def test_user_mode_says_who_is_not_ready_and_why(app: Flask, manager: Visitor, office: int) -> None:
     with app.app_context():
         tom(), nia()

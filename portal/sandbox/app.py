@@ -22,6 +22,7 @@ from portal.sandbox.errors import GoogleError, OAuthError
 from portal.sandbox.faults import ConnectionCut
 from portal.sandbox.google import LocalGoogle
 from portal.sandbox.settings import SandboxSettings
+from portal.sandbox.store import StoreClosed
 
 # Imported for the methods they register.
 GMAIL_METHODS = (gmail_messages, gmail_drafts, gmail_settings)
@@ -47,6 +48,7 @@ def create_sandbox(settings: SandboxSettings | None = None) -> Flask:
     app.register_error_handler(GoogleError, GoogleError.response)
     app.register_error_handler(OAuthError, OAuthError.response)
     app.register_error_handler(ConnectionCut, _cut)
+    app.register_error_handler(StoreClosed, lambda _: _cut(ConnectionCut("reset")))
     app.register_error_handler(HTTPException, _http_error)
     app.before_request(_refuse_other_sites)
     app.after_request(_protect)

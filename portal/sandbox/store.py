@@ -67,12 +67,17 @@ ALL_TABLES = (*MAIL_TABLES, "accounts", "addresses", "consents", "codes", "grant
               "access_tokens", "undeliverable")  # fmt: skip
 
 
+class StoreClosed(Exception):
+    """A call was still under way when the local Google ended."""
+
+
 class Store:
     def __init__(self, path: str | None = None) -> None:
         if path:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
         self._depth = 0
+        self._closed = False
         self._connection = sqlite3.connect(
             path or ":memory:", check_same_thread=False, isolation_level=None
         )
@@ -82,32 +87,38 @@ class Store:
             self._connection.execute(f"PRAGMA {pragma}")
         self._connection.executescript(SCHEMA)
 
+    @property
+    def _connected(self) -> sqlite3.Connection:
+        if self._closed:
+            raise StoreClosed
+        return self._connection
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         with self._lock:
             outermost = self._depth == 0
             if outermost:
-                self._connection.execute("BEGIN IMMEDIATE")
+                self._connected.execute("BEGIN IMMEDIATE")
             self._depth += 1
             try:
                 yield
             except BaseException:
                 if outermost:
-                    self._connection.execute("ROLLBACK")
+                    self._connected.execute("ROLLBACK")
                 raise
             else:
                 if outermost:
-                    self._connection.execute("COMMIT")
+                    self._connected.execute("COMMIT")
             finally:
                 self._depth -= 1
 
     def rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
         with self._lock:
-            return self._connection.execute(sql, values).fetchall()
+            return self._connected.execute(sql, values).fetchall()
 
     def row(self, sql: str, *values: Any) -> sqlite3.Row | None:
         with self._lock:
-            found: sqlite3.Row | None = self._connection.execute(sql, values).fetchone()
+            found: sqlite3.Row | None = self._connected.execute(sql, values).fetchone()
             return found
 
     def value(self, sql: str, *values: Any) -> Any:
@@ -117,12 +128,12 @@ class Store:
     def run(self, sql: str, *values: Any) -> int:
         """The number of rows changed."""
         with self._lock:
-            return self._connection.execute(sql, values).rowcount
+            return self._connected.execute(sql, values).rowcount
 
     def insert(self, table: str, **values: Any) -> int:
         names, marks = ", ".join(values), ", ".join("?" * len(values))
         with self._lock:
-            cursor = self._connection.execute(
+            cursor = self._connected.execute(
                 f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(values.values())
             )
             return cursor.lastrowid or 0
@@ -141,4 +152,5 @@ class Store:
 
     def close(self) -> None:
         with self._lock:
+            self._closed = True
             self._connection.close()

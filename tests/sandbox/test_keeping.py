@@ -5,8 +5,11 @@ import re
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
+import pytest
 import requests
 
 from portal.sandbox.server import SandboxServer
@@ -109,6 +112,25 @@ def test_a_page_of_another_site_can_press_no_button(steering: Steering) -> None:
     headers = {"Sec-Fetch-Site": "cross-site"}
     answer = requests.post(f"{steering.origin}/_sandbox/reset", headers=headers, timeout=5)
     assert answer.status_code == 403
+
+
+def test_ending_in_the_middle_of_a_call_does_nothing_by_halves(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with SandboxServer() as server:
+        steering = Steering(server.url)
+        mailbox = steering.gmail()
+        steering.tell("faults", method="messages.send", kind="delay", delay=0.3)
+        caller = threading.Thread(target=mailbox.call, args=("POST", "/messages/send"), daemon=True)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(threading, "excepthook", lambda _: None)
+            caller.start()
+            time.sleep(0.1)
+            server.stop()
+            caller.join(timeout=5)
+            time.sleep(0.4)
+    assert "Traceback" not in capfd.readouterr().err
+    assert not caplog.records
 
 
 def test_a_connection_serves_many_calls(gmail: Gmail) -> None:

@@ -147,7 +147,10 @@ def paper(document_id: int) -> ResponseReturnValue:
 @pages.get("/documents/<int:document_id>/paper-<int:number>.png")
 def picture(document_id: int, number: int) -> ResponseReturnValue:
     """One page of the document as a picture, for screens that show no PDF."""
-    drawn = pictures(document_or_404(document_id).facts())
+    try:
+        drawn = pictures(document_or_404(document_id).facts())
+    except DrawingProblem:  # the PDF beside it says what is wrong
+        abort(404)
     if not 1 <= number <= len(drawn):
         abort(404)
     return Response(drawn[number - 1], mimetype="image/png")

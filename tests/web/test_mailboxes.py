@@ -574,6 +574,22 @@ def test_an_address_in_use_is_not_forgotten(app: Flask, manager: Visitor, office
     assert states(app)[TOM] == "accepted"
 
 
+@pytest.mark.parametrize("email", [TOM, OFFICE])
+def test_an_address_gmail_replaced_is_used_again_only_once_somebody_says_so(
+    app: Flask, manager: Visitor, office: int, email: str
+) -> None:
+    with app.app_context():
+        mailboxes.mistrust(office, email)
+        db.session.commit()
+        found = db.session.scalar(select(Address.id).where(Address.email == email))
+    manager.post(f"/mailboxes/{office}/address-checks")
+    assert states(app)[email] == "mistrusted"
+    assert "I have looked into it, use it again" in manager.words("/settings")
+    assert visitor(app, tom).post(f"/mailboxes/{office}/addresses/{found}/trust").status_code == 403
+    manager.post(f"/mailboxes/{office}/addresses/{found}/trust")
+    assert states(app)[email] == "accepted"
+
+
 def test_how_much_waits_is_told_to_who_can_put_it_right(
     app: Flask, manager: Visitor, office: int
 ) -> None:

@@ -5,12 +5,13 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, make_response, redirect, request, url_for
+from flask import Flask, Response, abort, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from portal.config import Config
 from portal.extensions import login
+from portal.web.page import wants_fragment, whole_window
 
 #: The only pages a stranger may open.
 OPEN = {
@@ -85,10 +86,8 @@ def to_sign_in() -> ResponseReturnValue:
     """To the sign-in page, the whole window when only a part of a page was asked for."""
     wanted = request.full_path.rstrip("?") if request.method == "GET" else ""
     target = url_for("session.new", next=wanted or None)
-    if request.headers.get("HX-Request") == "true":
-        response = make_response("", 401)
-        response.headers["HX-Redirect"] = url_for("session.new")
-        return response
+    if wants_fragment():
+        return whole_window(url_for("session.new"), 401)
     return redirect(target, 303)
 
 

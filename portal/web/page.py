@@ -2,16 +2,17 @@
 
 from typing import Any
 
-from flask import make_response, redirect, render_template, request
+from flask import make_response, redirect, render_template
 from flask.typing import ResponseReturnValue
+from htmx_flask import make_response as make_htmx_response
+from htmx_flask import request
 from jinja2_fragments.flask import render_block
 
 
 def wants_fragment() -> bool:
     """Whether htmx asked for a part of a page (not for a boosted link or a restored page)."""
-    asked = request.headers.get("HX-Request") == "true"
-    whole = request.headers.get("HX-Boosted") or request.headers.get("HX-History-Restore-Request")
-    return asked and not whole
+    htmx = request.htmx
+    return bool(htmx) and not htmx.boosted and not htmx.history_restore_request
 
 
 def page(
@@ -25,8 +26,12 @@ def page(
 
 def see_other(target: str) -> ResponseReturnValue:
     """After a deed, a page: by redirect, or by HX-Redirect when htmx did the deed."""
-    if request.headers.get("HX-Request") == "true" and not request.headers.get("HX-Boosted"):
-        response = make_response("", 200)
-        response.headers["HX-Redirect"] = target
-        return response
+    if wants_fragment():
+        return whole_window(target, 200)
     return redirect(target, 303)
+
+
+def whole_window(target: str, status: int) -> ResponseReturnValue:
+    """Have htmx open another page, rather than put it into the place of a part of this one."""
+    answer: ResponseReturnValue = make_htmx_response("", status, redirect=target)
+    return answer

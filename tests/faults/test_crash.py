@@ -131,11 +131,9 @@ def kill(worker: Child, chance: random.Random) -> str:
 def wait_until_settled(seconds: float) -> dict[str, int]:
     deadline = time.monotonic() + seconds
     while True:
-        found = db.session.execute(
-            select(Dispatch.state, func.count()).group_by(Dispatch.state)
-        ).all()
+        query = select(Dispatch.state, func.count()).group_by(Dispatch.state)
+        states = {str(state): int(number) for state, number in db.session.execute(query)}
         db.session.rollback()
-        states = {state: number for state, number in found}
         open_ = {State.QUEUED, State.SUBMITTING, State.UNKNOWN} & set(states)
         if not open_ or time.monotonic() > deadline:
             return states

@@ -5,7 +5,7 @@ from enum import StrEnum
 from functools import cache
 
 from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerifyMismatchError
+from argon2.exceptions import InvalidHashError, VerificationError
 from flask_login import UserMixin
 from sqlalchemy import func, select
 from sqlalchemy.orm import Mapped, mapped_column
@@ -70,13 +70,21 @@ def hashed(password: str) -> str:
 
 def sign_in(email: str, password: str) -> User | None:
     """The active person with this address and password, or None. Takes the same time either way."""
-    user = db.session.scalar(select(User).where(func.lower(User.email) == email.strip().lower()))
+    user = with_email(email)
     stored = user.password_hash if user else _nobody()
     try:
         _hasher.verify(stored, password)
-    except (VerifyMismatchError, InvalidHashError):
+    except (VerificationError, InvalidHashError):
         return None
     return user if user and user.active else None
+
+
+def with_email(email: str) -> User | None:
+    """Who signs in under this address, active or not."""
+    wanted = email.strip().lower()
+    if "\0" in wanted:  # no stored text holds one, and PostgreSQL refuses to be asked
+        return None
+    return db.session.scalar(select(User).where(func.lower(User.email) == wanted))
 
 
 class CannotChange(Exception):

@@ -5,6 +5,7 @@ from flask import Flask
 
 from portal import accounts, delivery, mailboxes
 from portal.extensions import db
+from portal.vault import CannotOpen
 
 
 def register(app: Flask) -> None:
@@ -26,6 +27,14 @@ def user_add(email: str, name: str, manager: bool, password: str) -> None:
         address = clean_address(email)
     except BadAddress as problem:
         raise click.ClickException(str(problem)) from None
+    if not name.strip():
+        raise click.ClickException("Write the person's name after the address.")
+    if len(password) < accounts.SHORTEST_PASSWORD:
+        raise click.ClickException(
+            f"The password needs at least {accounts.SHORTEST_PASSWORD} characters."
+        )
+    if accounts.with_email(address) is not None:
+        raise click.ClickException(f"Somebody signs in as {address} already.")
     role = accounts.Role.MANAGER if manager else accounts.Role.STAFF
     accounts.add_user(address, name, role, password)
     db.session.commit()
@@ -38,6 +47,8 @@ def company_name(name: str) -> None:
     """Name the company of this installation, making it when there is none."""
     from portal.people import Company
 
+    if not name.strip():
+        raise click.ClickException("Write the company's name.")
     found = db.session.query(Company).first()
     if found is None:
         found = Company(name=name)
@@ -59,7 +70,10 @@ def sweep() -> None:
 @click.command("rotate-keys")
 def rotate_keys() -> None:
     """Seal every stored token under the first of TOKEN_KEYS."""
-    click.echo(f"{mailboxes.rotate_keys()} tokens sealed anew.")
+    try:
+        click.echo(f"{mailboxes.rotate_keys()} tokens sealed anew.")
+    except CannotOpen as problem:
+        raise click.ClickException(f"TOKEN_KEYS does not fit: {problem}.") from None
 
 
 @click.command("seed")

@@ -184,6 +184,7 @@ def test_a_mailbox_that_breaks_the_drain_is_not_tried_again_at_once(
 
     factories.asked()
     monkeypatch.setattr(delivery, "drain_mailbox", breaks)
+    monkeypatch.setattr(queueing, "DRAIN_SECONDS", 2)
     delivery.drain()
     assert tried == [office.id]
     assert "something nobody thought of" in caplog.text

@@ -101,6 +101,12 @@ def change_password(user: User, old: str, new: str) -> None:
     db.session.commit()
 
 
+def end_sessions(user: User) -> None:
+    """Sign a person out everywhere: no cookie made before counts any more. Commits."""
+    user.session_key = secrets.token_hex(16)
+    db.session.commit()
+
+
 @cache
 def _nobody() -> str:
     """Checked when nobody has the address, so that it takes as long as a wrong password does."""

@@ -1,13 +1,14 @@
 """Who may open a page, and what a browser may do with it."""
 
+import time
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, redirect, request, url_for
+from flask import Flask, Response, abort, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
-from flask_login import current_user
+from flask_login import current_user, logout_user
 
 from portal.config import Config
 from portal.extensions import login
@@ -21,6 +22,11 @@ OPEN = {
     "static_pages.health",
     "static_pages.company_css",
 }
+
+#: All that a stranger can send is the sign-in form.
+STRANGERS_BODY = 16 * 1024
+#: However busy a session is, after this many seconds somebody signs in anew.
+LONGEST_SESSION = 7 * 24 * 3600
 
 POLICY = "; ".join(
     (
@@ -43,6 +49,15 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+def limit_strangers(app: Flask) -> None:
+    """Read no large body for nobody. Registered first: the CSRF check already reads the form."""
+
+    @app.before_request
+    def _small_body() -> None:
+        if request.method not in ("GET", "HEAD") and "_user_id" not in session:
+            request.max_content_length = STRANGERS_BODY
+
+
 def register(app: Flask) -> None:
     """Sign-in by default on every page, and the same headers on every answer."""
     config: Config = app.config["PORTAL"]
@@ -52,9 +67,12 @@ def register(app: Flask) -> None:
 
     @app.before_request
     def _signed_in() -> ResponseReturnValue | None:
-        if request.endpoint in OPEN or request.endpoint is None or current_user.is_authenticated:
+        if request.endpoint in OPEN or request.endpoint is None:
             return None
-        return to_sign_in()
+        if current_user.is_authenticated and _is_too_old():
+            logout_user()
+            session.clear()
+        return None if current_user.is_authenticated else to_sign_in()
 
     @app.after_request
     def _headers(response: Response) -> Response:
@@ -68,6 +86,11 @@ def register(app: Flask) -> None:
         if request.endpoint not in ("static", "static_pages.company_css"):
             response.headers.setdefault("Cache-Control", "no-store")
         return response
+
+
+def _is_too_old() -> bool:
+    now = time.time()
+    return now - float(session.setdefault("since", now)) > LONGEST_SESSION
 
 
 def managers_only(view: Callable[P, R]) -> Callable[P, R]:

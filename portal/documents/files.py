@@ -16,6 +16,7 @@ from portal.documents import LARGEST_FILE, LARGEST_FILES, Document, DocumentFile
 from portal.extensions import db
 
 PICTURES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+JPEG = b"\xff\xd8\xff"
 OFFICE = {
     "word/": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
     "xl/": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
@@ -35,6 +36,8 @@ LONGEST_NAME = 100
 MOST_FILES = 20
 #: A photo is shrunk to this many pixels on its longer side; more helps nobody in a mail.
 PHOTO_PIXELS = 2400
+#: A few kilobytes can claim to be a picture of any size; no phone takes a larger one.
+MOST_PIXELS = 120_000_000
 _HEIC = re.compile(rb"....ftyp(heic|heix|heim|heis|hevc|mif1|msf1)", re.S)
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069<>:"/\\|?*]')
 
@@ -45,9 +48,9 @@ class BadFile(ValueError):
 
 def attach(document: Document, given: list[tuple[str, bytes]]) -> list[DocumentFile]:
     """Add files, all or none. Raises BadFile. Commits."""
-    made = [_file(name, content) for name, content in given]
-    if len(document.files) + len(made) > MOST_FILES:
+    if len(document.files) + len(given) > MOST_FILES:
         raise BadFile(f"A document carries at most {MOST_FILES} files.")
+    made = [_file(name, content) for name, content in given]
     size = sum(one.size for one in (*document.files, *made))
     if size > LARGEST_FILES:
         raise BadFile(
@@ -87,18 +90,24 @@ def _file(name: str, content: bytes) -> DocumentFile:
     shown = _clean_name(name)
     if not content:
         raise BadFile(f"“{shown}” is empty.")
+    if not content.startswith(JPEG):  # a photo is made smaller first
+        _refuse_large(content, shown)
     kind = content_type(content)
     if not kind:
         raise BadFile(f"“{shown}” cannot be attached: it is not {TAKEN}.")
     if kind == "image/jpeg":
         content = _smaller(content, shown)
-    if len(content) > LARGEST_FILE:
-        raise BadFile(
-            f"“{shown}” has {megabytes(len(content))}; the most is {megabytes(LARGEST_FILE)}."
-        )
+    _refuse_large(content, shown)
     return DocumentFile(
         filename=_with_ending(shown, kind), content_type=kind, size=len(content), content=content
     )
+
+
+def _refuse_large(content: bytes, name: str) -> None:
+    if len(content) > LARGEST_FILE:
+        raise BadFile(
+            f"“{name}” has {megabytes(len(content))}; the most is {megabytes(LARGEST_FILE)}."
+        )
 
 
 def _clean_name(name: str) -> str:
@@ -154,7 +163,12 @@ def _smaller(content: bytes, name: str) -> bytes:
     """A photo upright, without its place and time, and no larger than a mail needs."""
     try:
         with Image.open(io.BytesIO(content), formats=("JPEG",)) as opened:
+            if opened.width * opened.height > MOST_PIXELS:
+                raise BadFile(f"“{name}” has too many pixels. Save it smaller.")
+            opened.draft("RGB", (PHOTO_PIXELS, PHOTO_PIXELS))  # never whole in memory
             photo = ImageOps.exif_transpose(opened).convert("RGB")
+    except BadFile:
+        raise
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         raise BadFile(f"“{name}” is a photo that cannot be read. Take it again.") from None
     photo.thumbnail((PHOTO_PIXELS, PHOTO_PIXELS))

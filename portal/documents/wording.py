@@ -280,11 +280,13 @@ def _anchor(address: str) -> Markup:
 
 def _without_punctuation(address: str) -> str:
     """The full stop that ends the sentence, or the bracket around it, is not part of a link."""
-    while address[-1] in ".,;:!?'*_" or (
-        address[-1] in ")]}" and address.count(address[-1]) > address.count(_OPENING[address[-1]])
-    ):
-        address = address[:-1]
-    return address
+    unopened = {one: address.count(one) - address.count(_OPENING[one]) for one in _OPENING}
+    end = len(address)
+    while address[end - 1] in ".,;:!?'*_" or unopened.get(address[end - 1], 0) > 0:
+        end -= 1
+        if address[end] in unopened:
+            unopened[address[end]] -= 1
+    return address[:end]
 
 
 _OPENING = {")": "(", "]": "[", "}": "{"}

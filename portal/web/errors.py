@@ -6,12 +6,15 @@ import uuid
 from flask import Flask, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import DataError
 from werkzeug.exceptions import HTTPException
 
 from portal.extensions import db
 from portal.web.page import page
 
 KNOWN = {400, 401, 403, 404, 413, 429, 500, 503}
+
+UNSTORABLE = "This holds a number or a character that cannot be kept. Go back and correct it."
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +32,13 @@ def register(app: Flask) -> None:
         if status < 400:
             return problem.get_response()
         return error_page(status, "")
+
+    @app.errorhandler(DataError)
+    @app.errorhandler(OverflowError)
+    def _unstorable(problem: Exception) -> ResponseReturnValue:
+        log.warning("%s on %s", type(problem).__name__, request.endpoint)
+        db.session.rollback()
+        return error_page(400, UNSTORABLE)
 
     @app.errorhandler(Exception)
     def _unforeseen(problem: Exception) -> ResponseReturnValue:

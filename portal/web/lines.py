@@ -7,13 +7,17 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import RequestEntityTooLarge
 from wtforms import Field, FieldList, Form, TextAreaField
 from wtforms.validators import DataRequired
 
+from portal.documents import MOST_LINES
 from portal.documents.facts import CompanyFacts, DocumentFacts, LineFacts, PartyFacts
 from portal.documents.kinds import Kind
 from portal.web.fields import Line, Most, NumberField, PriceField, printable, stripped
 
+#: Some more than a document may have, so that a few too many are told kindly and kept.
+MOST_ROWS = 2 * MOST_LINES
 LARGEST_QUANTITY = 1_000_000
 LARGEST_PRICE = 100_000_000
 USUAL_TAX = Decimal(10)
@@ -73,12 +77,14 @@ def rows_in(typed: "MultiDict[str, str]") -> list[Row]:
         match = _ROW.fullmatch(name)
         if match:
             found.setdefault(int(match[1]), {})[match[2]] = value
+    if len(found) > MOST_ROWS:
+        raise RequestEntityTooLarge
     return [Row(number, found[number]) for number in sorted(found)]
 
 
 def renumbered(typed: "MultiDict[str, str]", rows: Iterable[Row]) -> "MultiDict[str, str]":
     """The submitted form with only these rows, numbered from 0."""
-    others = [(name, value) for name, value in typed.items(multi=True) if not _ROW.fullmatch(name)]
+    others = [pair for pair in typed.items(multi=True) if not pair[0].startswith("lines-")]
     lines = [
         (f"lines-{position}-{name}", value)
         for position, row in enumerate(rows)

@@ -19,7 +19,7 @@ from portal.documents import Document, mail, wording
 from portal.documents.files import megabytes
 from portal.documents.pdf import DrawingProblem
 from portal.documents.wording import WordingProblem
-from portal.extensions import db
+from portal.extensions import db, limiter
 from portal.mailboxes import Mailbox
 from portal.people import BadAddress
 from portal.senders import Choice, Mode
@@ -133,6 +133,7 @@ def create(document_id: int) -> ResponseReturnValue:
 
 
 @pages.post("/documents/<int:document_id>/tests")
+@limiter.limit("60 per hour", key_func=lambda: f"tests:{current_user.id}")
 def test(document_id: int) -> ResponseReturnValue:
     """Send the same mail to whoever is signed in. The document stays as it is."""
     document = document_or_404(document_id)
@@ -167,7 +168,8 @@ def mail_typed(document_id: int) -> ResponseReturnValue:
 
 
 def _sent_test(document: Document, form: SendForm) -> Dispatch:
-    number = _whole(form.test_number.data) or dispatch.next_number(document, Purpose.TEST)
+    upcoming = dispatch.next_number(document, Purpose.TEST)
+    number = min(_whole(form.test_number.data) or upcoming, upcoming)
     subject = f"[Test] {form.subject.data}"[: wording.MAX_SUBJECT]
     wish = replace(
         form.wish(), to=(current_user.email,), cc=(), subject=subject, purpose=Purpose.TEST

@@ -111,6 +111,8 @@ def finish() -> tuple[Account, Grant]:
     who = token.get("userinfo") or {}
     if not who.get("sub") or not who.get("email"):
         raise SignInProblem("identity", "Google did not say which account signed in.")
+    if str(who.get("email_verified", True)).lower() != "true":
+        raise SignInProblem("identity", f"Google has not verified that {who['email']} is theirs.")
     account = Account(
         str(who["sub"]),
         str(who["email"]).lower(),

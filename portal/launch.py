@@ -68,7 +68,8 @@ def run(data: Path) -> None:
 
 
 def make_directories(data: Path) -> None:
-    try:
+    try:  # what is in there is nobody else's to read, whoever has an account on this machine
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in ("log", "redis"):
             (data / name).mkdir(parents=True, exist_ok=True)
     except OSError as problem:

@@ -3,7 +3,8 @@
 (() => {
   "use strict";
   const KEPT = "sendwright:kept:";
-  const A_WEEK = 7 * 24 * 3600 * 1000;
+  const AN_HOUR = 3600 * 1000;
+  const A_WEEK = 7 * 24 * AN_HOUR;
   const on = (name, act) => document.addEventListener(name, act);
   const say = (text) => {
     const status = document.getElementById("status");
@@ -157,11 +158,13 @@
       const fields = form.elements[name];
       if (!fields) continue;
       const boxes = fields.length !== undefined && !fields.options ? [...fields] : [fields];
+      if (boxes.some((one) => "given" in one.dataset)) continue; // chosen after that was written
       boxes.forEach((one) => {
         if (one.type === "checkbox" || one.type === "radio") one.checked = one.checked || one.value === value;
         else if (one.type !== "hidden" && one.type !== "file") one.value = value;
       });
     }
+    form.querySelectorAll("[data-lines]").forEach(changed);
     say("What you typed is back");
   }
   function offer() {
@@ -173,6 +176,8 @@
       if (!kept || Date.now() - kept.at > A_WEEK || (kept.sent && !form)) { store.removeItem(key); continue; }
       if (!form || form.querySelector(".problems") || document.querySelector(".problems")) continue;
       if (kept.form === typed(form)) { store.removeItem(key); continue; }
+      // Back from writing down a new customer: that was no interruption, so nothing is asked.
+      if (form.querySelector("[data-given]") && Date.now() - kept.at < AN_HOUR) { restore(form, kept); continue; }
       const row = document.createElement("div");
       row.className = "notice fresh";
       row.innerHTML = '<span></span><div><p></p><div class="row"><button class="btn" type="button">Bring it back</button><button class="btn quiet" type="button">Throw it away</button></div></div>';
@@ -232,5 +237,5 @@
     document.querySelectorAll("[data-preview-now]").forEach(preview);
   };
   if (document.readyState === "loading") on("DOMContentLoaded", begin);
-  else begin();
+  else setTimeout(begin); // as htmx does, so that it begins first and hears what is brought back
 })();

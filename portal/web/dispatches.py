@@ -17,7 +17,7 @@ from portal.dispatch import Dispatch, State
 from portal.extensions import db
 from portal.senders import Trouble
 from portal.web.documents import pdf_answer
-from portal.web.page import page, see_other
+from portal.web.page import page, see_other, wants_fragment
 
 pages = Blueprint("dispatches", __name__)
 
@@ -39,6 +39,7 @@ def show(dispatch_id: int) -> ResponseReturnValue:
     return page(
         "dispatches/show.html",
         "card",
+        htmx_part=wants_fragment(),
         one=one,
         every=_every(one),
         queue=queueing.health() if one.state == State.QUEUED else "",

@@ -262,6 +262,7 @@ def _form_page(
         form=form,
         document=document,
         meanwhile=meanwhile,
+        given=request.args.get("contact", type=int),
         added=_added(form, kind),
         pattern=lines.pattern(kind),
     )

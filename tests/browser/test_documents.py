@@ -3,6 +3,7 @@
 import re
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -15,6 +16,17 @@ from portal.extensions import db
 from tests.factories import PASSWORD, asked, document, office_mailbox, tom
 from tests.servers import serving
 
+#: Words that reach past the right edge of a phone.
+TOO_WIDE = """() => {
+  const range = document.createRange(), found = [];
+  const texts = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    range.selectNodeContents(texts.currentNode);
+    if (texts.currentNode.parentElement.closest(".vh")) continue;
+    if (range.getBoundingClientRect().right > 360) found.push(texts.currentNode.textContent);
+  }
+  return found;
+}"""
 pytestmark = pytest.mark.sqlite_only
 
 
@@ -66,6 +78,53 @@ def test_enter_saves_a_document_and_never_drops_a_line(portal: str, trader: Page
     expect(trader.locator("[data-lines] tr")).to_have_count(2)
 
 
+def test_a_new_customer_in_the_middle_of_an_invoice_costs_nothing(
+    portal: str, trader: Page
+) -> None:
+    trader.goto(f"{portal}/documents/invoice/new")
+    trader.get_by_label("Title").fill("Burst pipe")
+    trader.locator("[name=lines-0-description]").fill("Copper pipe")
+    trader.locator("[name=lines-0-unit_price]").fill("100")
+    expect(trader.locator("#totals")).to_contain_text("$110.00")
+    trader.wait_for_timeout(600)  # until it is kept on the phone
+    trader.get_by_role("link", name="New customer").click()
+    trader.get_by_label("Name").fill("Zoe Brown")
+    trader.get_by_role("button", name="Save contact").click()
+    expect(trader.get_by_label("Title")).to_have_value("Burst pipe")
+    expect(trader.locator("#totals")).to_contain_text("$110.00")
+    trader.get_by_role("button", name="Save invoice").click()
+    expect(trader.get_by_role("link", name="Zoe Brown")).to_be_visible()
+
+
+def test_a_file_that_is_refused_is_seen_to_be_and_a_huge_one_leads_back(
+    portal: str, trader: Page, tmp_path: Path
+) -> None:
+    trader.set_viewport_size({"width": 360, "height": 740})
+    wrong, huge = tmp_path / "wrong.exe", tmp_path / "huge.pdf"
+    wrong.write_bytes(b"MZ\x90\x00\xff")
+    huge.write_bytes(b"%PDF-" + b"0" * 40 * 2**20)
+    trader.goto(f"{portal}/documents/1")
+    trader.locator("input[type=file]").set_input_files(wrong)
+    trader.get_by_role("button", name="Attach").click()
+    expect(trader.get_by_text("cannot be attached")).to_be_in_viewport()
+    trader.locator("input[type=file]").set_input_files(huge)
+    trader.get_by_role("button", name="Attach").click()
+    trader.get_by_role("link", name="Back to the document").click()
+    expect(trader.get_by_role("button", name="Attach")).to_be_in_viewport()
+
+
+def test_very_long_words_stay_on_a_phone(app: Flask, portal: str, trader: Page) -> None:
+    with app.app_context():
+        one = db.session.get_one(Document, 1)
+        one.title = one.contact.name = "Donaudampfschifffahrtselektrizitaetenhauptbetriebswerk"
+        paths = ["/", "/documents/invoice", "/documents/1", f"/contacts/{one.contact_id}/edit"]
+        db.session.commit()
+    trader.set_viewport_size({"width": 360, "height": 740})
+    for path in paths:
+        trader.goto(f"{portal}{path}")
+        assert trader.evaluate(TOO_WIDE) == [], path
+
+
 def test_the_preview_follows_the_message_and_the_way_back_stays_short(
     portal: str, trader: Page
 ) -> None:
@@ -110,6 +169,7 @@ def test_the_card_follows_its_sending_and_then_rests(app: Flask, portal: str, tr
         one.state_since = now()
         db.session.commit()
     expect(outcome).to_contain_text("Could not send")
+    expect(trader).to_have_title("INV-0042: Could not send – Bright Spark Plumbing")
     expect(trader.locator("details.technical")).to_have_attribute("open", "")
     seen = len(looks)
     trader.wait_for_timeout(2500)

@@ -60,7 +60,9 @@ def test_the_card_is_a_part_of_its_page_at_the_same_address(
 ) -> None:
     address = sending()
     whole, part = trader.get(address), trader.get(address, htmx=True)
-    assert "<html" not in part.text and part.text.strip() in whole.text
+    title, card = part.text.strip().split("</title>")
+    assert f"{title}</title>" in whole.text  # the tab says what the card says
+    assert "<html" not in card and card.strip() in whole.text
     assert "HX-Request" in part.headers["Vary"]
     assert BeautifulSoup(part.text, "html.parser").select_one("[role=status]")
 

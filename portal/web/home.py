@@ -11,6 +11,7 @@ from portal import dispatch, mailboxes
 from portal.columns import now
 from portal.dispatch import Dispatch, State
 from portal.documents import recent
+from portal.mailboxes import Health
 from portal.web.context import company
 from portal.web.page import page
 
@@ -26,6 +27,7 @@ def index() -> ResponseReturnValue:
     mine = None if current_user.is_manager else current_user
     documents = recent(mine)
     tally = dispatch.tally(_midnight(), mine)
+    boxes = mailboxes.company_mailboxes()
     return page(
         "home/index.html",
         None,
@@ -34,7 +36,8 @@ def index() -> ResponseReturnValue:
         accepted=tally.get(State.ACCEPTED, 0),
         documents=documents,
         latest=dispatch.latest_by_document([one.id for one in documents]),
-        connected=bool(mailboxes.company_mailboxes()),
+        boxes=boxes,
+        connected=any(one.health != Health.DISCONNECTED for one in boxes),
         starts=STARTS,
     )
 

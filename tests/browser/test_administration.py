@@ -6,6 +6,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from portal.extensions import db
+from portal.mailboxes import Address
 from tests import servers
 from tests.factories import ACCOUNTS, OFFICE, PASSWORD, connected, document, nia, olive, tom
 
@@ -133,6 +135,28 @@ PAGES = (
     "/mailboxes/1/addresses/3",
     "/google/callback",
 )
+
+
+def test_the_first_step_can_be_seen_before_a_mailbox_is_connected(manager: Page) -> None:
+    expect(manager.get_by_role("link", name="Connect Gmail")).to_be_visible()
+    for scheme in ("light", "dark"):
+        manager.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+        assert not [one["nodes"] for one in Axe().run(manager).response["violations"]]
+
+
+@pytest.mark.usefixtures("office")
+def test_a_long_address_stays_inside_its_walk_through(live: servers.Live, manager: Page) -> None:
+    email = "accounts-and-general-enquiries@brightspark.example"
+    manager.set_viewport_size({"width": 360, "height": 800})
+    manager.goto(f"{live.url}/mailboxes/1/addresses/new?email={email}")
+    manager.get_by_role("button", name="Show me how").click()
+    expect(manager.get_by_role("heading", name="Not added in Gmail yet")).to_be_visible()
+    with live.app.app_context():
+        db.session.query(Address).filter_by(email=email).update({"verification": "accepted"})
+        db.session.commit()
+    manager.reload()
+    expect(manager.get_by_role("heading", name=f"{email} is verified")).to_be_visible()
+    assert manager.evaluate("document.documentElement.scrollWidth") <= 360
 
 
 @pytest.mark.usefixtures("office")

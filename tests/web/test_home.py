@@ -9,6 +9,7 @@ from portal.accounts import User
 from portal.columns import now
 from portal.dispatch import Proof, State
 from portal.extensions import db
+from portal.mailboxes import Health
 from tests.factories import asked, document, mary, nia, office_mailbox, olive, tom
 from tests.visitor import Visitor, visitor
 
@@ -41,10 +42,31 @@ def mailbox(app: Flask) -> None:
 @pytest.mark.sqlite_only
 def test_a_fresh_company_is_told_its_next_step(app: Flask, manager: Visitor) -> None:
     words = manager.words("/")
-    assert "Nothing needs you, Olive" in words and "Next: connect the company mailbox" in words
+    assert "One step to go, Olive" in words and "Next: connect the company mailbox" in words
+    assert "Nothing needs you" not in words
     staff = visitor(app, nia).words("/")
     assert "Next: connect" not in staff
     assert "The office manager connects one under Administration." in staff
+
+
+@pytest.mark.sqlite_only
+def test_a_disconnected_mailbox_is_a_next_step_again(app: Flask, manager: Visitor) -> None:
+    with app.app_context():
+        office_mailbox().health = Health.DISCONNECTED
+        db.session.commit()
+    words = manager.words("/")
+    assert "Next: connect the company mailbox" in words and "Nothing needs you" not in words
+    assert "No company mailbox is connected" in visitor(app, nia).words("/")
+
+
+@pytest.mark.sqlite_only
+def test_a_broken_mailbox_needs_the_office_manager(app: Flask, manager: Visitor) -> None:
+    with app.app_context():
+        office_mailbox().health = Health.NEEDS_SIGN_IN
+        db.session.commit()
+    words = manager.words("/")
+    assert "A mailbox needs you, Olive" in words and "Nothing needs you" not in words
+    assert "Nothing needs you, Nia" in visitor(app, nia).words("/")
 
 
 def test_when_all_is_well_it_says_so_and_no_more(

@@ -19,7 +19,7 @@ class LogoProblem(ValueError):
 def redrawn(content: bytes) -> bytes:
     """The picture as a PNG of ours: nothing of the file but what can be seen survives."""
     if len(content) > LARGEST:
-        raise LogoProblem(f"This file is {_megabytes(content)} MB. A logo may have 1 MB at most.")
+        raise LogoProblem("This file is too large. A logo may have 1 MB at most.")
     if not content:
         raise LogoProblem("This file is empty.")
     try:
@@ -56,7 +56,3 @@ def _drawn(content: bytes) -> bytes:
 def _upright(picture: Image.Image) -> Image.Image:
     """As a phone meant it: photos carry their turn beside the pixels."""
     return ImageOps.exif_transpose(picture)
-
-
-def _megabytes(content: bytes) -> str:
-    return f"{len(content) / LARGEST:.1f}"

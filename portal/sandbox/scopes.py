@@ -11,14 +11,16 @@ PROFILE = "https://www.googleapis.com/auth/userinfo.profile"
 SIGN_IN = {"openid": "openid", "email": EMAIL, "profile": PROFILE, EMAIL: EMAIL, PROFILE: PROFILE}
 MAIL = {
     FULL_MAIL: "Read, write, send and permanently delete all your mail",
-    GMAIL + "compose": "Write and manage drafts, and send mail for you",
-    GMAIL + "send": "Send mail for you",
+    GMAIL + "compose": "Manage drafts and send emails",
+    GMAIL + "send": "Send email on your behalf",
     GMAIL + "readonly": "Read your mail and mail settings",
-    GMAIL + "metadata": "See who your mail is from and to, and its subject, but not its text",
+    GMAIL + "metadata": "View your email message metadata such as labels and headers, "
+    "but not the email body",
     GMAIL + "modify": "Read, write and send mail for you",
     GMAIL + "insert": "Put mail into your mailbox",
     GMAIL + "labels": "See and change your labels",
-    GMAIL + "settings.basic": "See and change your mail settings, such as your send-from addresses",
+    GMAIL + "settings.basic": "See, edit, create or change your email settings "
+    "and filters in Gmail",
     GMAIL + "settings.sharing": "Manage who else may use your mail",
 }
 

@@ -8,6 +8,7 @@ from flask_login import current_user
 from werkzeug.datastructures import MultiDict
 
 from portal import mailboxes, policy
+from portal.accounts import active_people
 from portal.documents.kinds import KINDS, Kind
 from portal.people import BadAddress, clean_address
 from portal.policy import EVERY_KIND, Readiness
@@ -98,7 +99,9 @@ def _stored(kind: str) -> Wish:
 
 def _suggested(wish: Wish) -> Wish:
     """The address one would most likely specify, so that this choice too shows a sample."""
+    staff = {one.email for one in active_people()}
     others = [one.email for one in _known() if not one.is_primary]
+    others.sort(key=lambda one: one in staff)
     return wish if wish.address or not others else Wish(wish.mode, others[0])
 
 
@@ -151,11 +154,19 @@ def _page(kind: str, wish: Wish, status: int = 200) -> ResponseReturnValue:
         kind=_kind(kind),
         wish=wish,
         known=known,
-        cards={mode: _card(kind, mode, wish.address) for mode in Mode},
+        cards={mode: _card(kind, mode, _whole(wish.address)) for mode in Mode},
         company_choice=policy.choose_for(EVERY_KIND, current_user) if kind else None,
         rules=[(one, policy.rule(slug)) for slug, one in KINDS.items()],
         boxes=mailboxes.company_mailboxes(),
     )
+
+
+def _whole(typed: str) -> str:
+    """An address; nothing while it is none, so that no sample shows a From that cannot be."""
+    try:
+        return clean_address(typed)
+    except BadAddress:
+        return ""
 
 
 def _kind(kind: str) -> Kind | None:

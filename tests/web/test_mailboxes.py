@@ -18,7 +18,8 @@ from portal.config import Config
 from portal.dispatch import Dispatch, State
 from portal.extensions import db
 from portal.mailboxes import Address, Health, Mailbox
-from portal.providers.gmail import SEND_ONLY_SCOPES
+from portal.providers.gmail import PERMISSIONS, SEND_ONLY_SCOPES
+from portal.sandbox.scopes import MAIL
 from portal.sandbox.server import SandboxServer
 from portal.senders import Mode
 from tests import servers
@@ -147,6 +148,20 @@ def test_mail_that_waited_for_the_mailbox_goes_out(app: Flask, manager: Visitor)
     come_back(manager)
     assert state_of(app, waiting) == State.QUEUED
     assert "1 message that was on hold is on the way." in manager.words("/settings")
+
+
+def test_a_list_that_may_no_longer_be_read_is_not_shown(app: Flask, manager: Visitor) -> None:
+    come_back(manager)
+    assert "tom@brightspark.example Verified" in manager.words("/settings")
+    again = set_out(manager, purpose="reconnect", mailbox_id=boxes(app)[0].id)
+    manager.get(consent(again, untick=("settings.basic",)))
+    page = manager.words("/settings")
+    assert "only its own address is known" in page
+    assert f"{OFFICE} Verified" in page and "tom@brightspark.example Verified" not in page
+
+
+def test_the_local_google_names_its_boxes_as_the_portal_does() -> None:
+    assert {scope: one.asked for scope, one in PERMISSIONS.items()}.items() <= MAIL.items()
 
 
 def test_a_box_left_unticked_is_named_with_one_button_to_go_again(

@@ -162,6 +162,33 @@ def test_a_choice_is_tried_before_it_is_stored(app: Flask, manager: Visitor, off
     assert stored(app) is None
 
 
+@pytest.mark.parametrize("typed", ["nonsense", "a b@c.example", "money@"])
+def test_what_is_no_address_yet_has_no_sample(manager: Visitor, office: int, typed: str) -> None:
+    page = manager.words(f"/settings/send-from?mode=specified&listed=&typed={typed}")
+    assert f"<{typed}>" not in page and "get it verified" not in page
+
+
+def test_the_address_proposed_is_the_offices_before_a_persons(
+    app: Flask, manager: Visitor, office: int
+) -> None:
+    with app.app_context():
+        tom()
+    assert f"From: Bright Spark Plumbing <{ACCOUNTS}>" in manager.words("/settings/send-from")
+
+
+def test_the_settings_lead_to_the_tick_that_is_missing(
+    app: Flask, manager: Visitor, office: int
+) -> None:
+    with app.app_context():
+        policy.set_rule(EVERY_KIND, Mode.SPECIFIED, "money@brightspark.example")
+        policy.set_rule("invoice", Mode.SPECIFIED, TOM)
+        policy.set_rule("quote", Mode.SPECIFIED, ACCOUNTS)
+    page = manager.get("/settings").text
+    assert page.count("Show me how to get it verified") == 2
+    for email in ("money@brightspark.example", ACCOUNTS):
+        assert f"/mailboxes/{office}/addresses/new?email={email}" in page
+
+
 @pytest.mark.parametrize("kind", ["", "invoice"])
 @pytest.mark.parametrize("mode", ["default", "user"])
 def test_a_choice_is_stored(
@@ -312,7 +339,7 @@ def test_a_logo_is_drawn_anew_and_small(app: Flask, manager: Visitor, kind: str)
         (picture("GIF"), "This is no picture we can read. Use a PNG or JPEG file."),
         (picture()[:200], "This picture is damaged."),
         (picture("PNG", (9000, 9000), "1"), "This picture has too many pixels."),
-        (b"x" * (LARGEST + 1), "A logo may have 1 MB at most."),
+        (b"x" * (LARGEST + 1), "This file is too large. A logo may have 1 MB at most."),
     ],
 )
 def test_what_is_no_logo_is_told_in_one_sentence(

@@ -202,6 +202,14 @@ def test_a_hold_names_the_way_out_for_whom_it_is(
     assert "The office manager puts this right" in trader.words(address)
 
 
+@pytest.mark.sqlite_only
+def test_what_has_not_left_is_not_called_sent(trader: Visitor, sending: Callable[..., str]) -> None:
+    waiting = trader.words(sending(State.HELD))
+    assert "Asked for by Tom Baker" in waiting and "Sent by" not in waiting
+    assert "went along" not in waiting
+    assert "Sent by Tom Baker" in trader.words(sending(State.ACCEPTED))
+
+
 def test_the_evidence_is_the_very_bytes(
     app: Flask, trader: Visitor, sending: Callable[..., str]
 ) -> None:

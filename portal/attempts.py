@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 
 from portal import mailboxes
 from portal.columns import db_now, now
@@ -31,6 +31,11 @@ from portal.senders import Trouble, trouble_with
 
 #: An address seen accepted this many seconds ago needs no asking before the next mail.
 ADDRESS_FRESH = 30
+
+#: A message whose attempts this many workers did not survive is not tried for ever: something in
+#: it may be what ends them.
+MOST_ENDINGS = 12
+GAVE_UP = "The portal failed again and again while preparing it. It did not leave; send it again."
 
 log = logging.getLogger(__name__)
 
@@ -280,9 +285,22 @@ def recover_stale() -> int:
 def _back_in_queue(claim: Claim) -> None:
     expired = Dispatch.lease_until < db_now()
     unsent = Dispatch.handed_over_at.is_(None)
-    if _move_claimed(claim, State.QUEUED, expired, unsent, lease_until=None):
+    if _ended_before(claim) >= MOST_ENDINGS:
+        values = {"state_note": GAVE_UP, "lease_until": None}
+        if _move_claimed(claim, State.REFUSED, expired, unsent, **values):
+            _end_attempt(claim, "worker ended", "nothing had been handed over")
+            tell(claim.dispatch_id, f"Could not send: {GAVE_UP}")
+    elif _move_claimed(claim, State.QUEUED, expired, unsent, lease_until=None):
         _end_attempt(claim, "worker ended", "nothing had been handed over")
         tell(claim.dispatch_id, "The worker ended before handing it over. Queued again.")
+
+
+def _ended_before(claim: Claim) -> int:
+    """How many earlier attempts at this dispatch a worker did not survive."""
+    query = select(func.count()).where(
+        Attempt.dispatch_id == claim.dispatch_id, Attempt.outcome == "worker ended"
+    )
+    return db.session.scalar(query) or 0
 
 
 def _left_unclear(claim: Claim, *, provable: bool) -> None:

@@ -416,6 +416,21 @@ def test_a_worker_that_ended_before_the_call_loses_nothing(office: Mailbox, goog
     assert [one.outcome for one in asked.attempts] == ["worker ended", "accepted"]
 
 
+def test_what_ends_every_worker_is_not_tried_for_ever(office: Mailbox, google: Google) -> None:
+    from portal import attempts
+
+    asked = factories.asked()
+    for _ in range(attempts.MOST_ENDINGS + 1):
+        assert attempts._claim(asked.id) is not None
+        _expire_lease(asked)
+        attempts.recover_stale()
+    db.session.expire_all()
+    assert asked.state == State.REFUSED
+    assert "It did not leave" in asked.state_note
+    work()
+    assert google.accepted() == []
+
+
 def test_a_late_process_whose_lease_ran_out_sends_nothing(office: Mailbox, google: Google) -> None:
     from portal import attempts
 

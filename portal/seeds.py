@@ -180,7 +180,7 @@ def _documents(olive: User, tom: User, mary: Contact, copper: Contact, harbour: 
             hill,
             None,
             [],
-            notes="When did it start? Is the pressure low at the basin too?",
+            notes="The upstairs shower lost its pressure last week. The basin beside it runs well.",
         ),
         olive,
     )

@@ -145,6 +145,8 @@ class Config(BaseModel):
             "SESSION_COOKIE_HTTPONLY": True,
             "SESSION_COOKIE_SAMESITE": "Lax",
             "PERMANENT_SESSION_LIFETIME": 12 * 3600,
+            # Else every answer bears the cookie, even those that any cache may keep.
+            "SESSION_REFRESH_EACH_REQUEST": False,
             "WTF_CSRF_TIME_LIMIT": None,
             "WTF_CSRF_SSL_STRICT": False,
             "MAX_CONTENT_LENGTH": 30 * 1024 * 1024,

@@ -79,6 +79,30 @@ def test_signing_in_begins_the_longest_a_session_may_last(app: Flask, client: Fl
         assert time.time() - session["since"] < 60
 
 
+@pytest.mark.sqlite_only
+def test_no_answer_that_a_cache_may_keep_bears_a_session(app: Flask, client: FlaskClient) -> None:
+    with app.app_context():
+        tom()
+    assert "Set-Cookie" in try_password(client, TOM, PASSWORD).headers
+    for address in ("/static/app.css?v=1", "/static/icon.svg", "/company.css", "/healthz"):
+        answer = client.get(address)
+        assert answer.status_code == 200
+        assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.sqlite_only
+def test_a_session_that_is_used_is_prolonged_now_and_then(app: Flask, client: FlaskClient) -> None:
+    with app.app_context():
+        tom()
+    try_password(client, TOM, PASSWORD)
+    assert "Set-Cookie" in client.get("/profile").headers
+    assert "Set-Cookie" not in client.get("/profile").headers
+    with client.session_transaction() as session:
+        session["seen"] = time.time() - guard.PROLONGED_EVERY - 1
+    prolonged = client.get("/profile").headers
+    assert "Expires=" in prolonged["Set-Cookie"] and prolonged["Cache-Control"] == "no-store"
+
+
 # -- guessing passwords --------------------------------------------------------------------------
 
 

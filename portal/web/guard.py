@@ -27,6 +27,8 @@ OPEN = {
 STRANGERS_BODY = 16 * 1024
 #: However busy a session is, after this many seconds somebody signs in anew.
 LONGEST_SESSION = 7 * 24 * 3600
+#: Being used prolongs a session, by a new cookie after so many seconds.
+PROLONGED_EVERY = 600
 
 POLICY = "; ".join(
     (
@@ -72,7 +74,10 @@ def register(app: Flask) -> None:
         if current_user.is_authenticated and _is_too_old():
             logout_user()
             session.clear()
-        return None if current_user.is_authenticated else to_sign_in()
+        if not current_user.is_authenticated:
+            return to_sign_in()
+        _prolong()
+        return None
 
     @app.after_request
     def _headers(response: Response) -> Response:
@@ -91,6 +96,12 @@ def register(app: Flask) -> None:
 def _is_too_old() -> bool:
     now = time.time()
     return now - float(session.setdefault("since", now)) > LONGEST_SESSION
+
+
+def _prolong() -> None:
+    now = time.time()
+    if now - float(session.get("seen", 0)) > PROLONGED_EVERY:
+        session["seen"] = now
 
 
 def managers_only(view: Callable[P, R]) -> Callable[P, R]:

@@ -27,7 +27,7 @@ def create_app(config: Config) -> Flask:
         app, extensions.db, directory=str(ROOT / "migrations"), render_as_batch=True
     )
     extensions.login.init_app(app)
-    web.guard.limit_strangers(app)
+    web.guard.limit_bodies(app)
     extensions.csrf.init_app(app)
     extensions.htmx.init_app(app)
     extensions.limiter.init_app(app)

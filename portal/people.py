@@ -63,6 +63,8 @@ def clean_address(typed: str) -> str:
     """The address in its usual form. Raises BadAddress with one sentence for the person."""
     if any(ord(char) < 32 for char in typed.strip()):
         raise BadAddress("The address has a line break in it. Write one address on one line.")
+    if "=?" in typed:  # some mail servers read it as an encoded word, and find another address
+        raise BadAddress(f"“{typed.strip()[:80]}” is not an e-mail address: it holds =? signs.")
     try:
         found = validate_email(typed.strip(), check_deliverability=False, allow_smtputf8=False)
     except EmailNotValidError as problem:

@@ -18,6 +18,7 @@ from portal.config import Config
 from portal.dispatch import Dispatch, Purpose
 from portal.documents import LARGEST_FILE, files, wording
 from portal.extensions import db
+from portal.people import BadAddress, addresses_in
 from portal.providers import google
 from portal.sandbox.server import SandboxServer
 from portal.web import guard, lines
@@ -154,6 +155,25 @@ def test_a_stranger_cannot_have_a_large_form_read(client: FlaskClient, trader: V
     assert client.post("/sign-in", data=large).status_code == 413
     assert client.post("/documents/1/files", data=large).status_code == 413
     assert trader.post("/preferences/theme", large).status_code == 303
+
+
+@pytest.mark.sqlite_only
+@pytest.mark.parametrize("body", ["[" * 5_000, '{"email": {"a": 1}, "subject": 5}', "[1]", "{"])
+def test_nothing_but_forms_is_read(app: Flask, trader: Visitor, body: str) -> None:
+    with app.app_context():
+        number = document().id
+    token = token_in(trader.get("/profile").text)
+    for address in ("/sign-in", f"/documents/{number}/dispatches", "/contacts"):
+        headers = {"X-CSRFToken": token, "Content-Type": "application/json"}
+        answer = trader.client.post(address, data=body, headers=headers)
+        assert answer.status_code == 415
+
+
+def test_an_address_that_could_be_decoded_into_another_is_none() -> None:
+    for typed in ("=?utf-8?q?a?=@b.example", "=?utf-8?q?a=40x.example=3E?=@b.example"):
+        with pytest.raises(BadAddress):
+            addresses_in(typed)
+    assert addresses_in("a=b?c@homes.example") == ("a=b?c@homes.example",)
 
 
 @pytest.mark.sqlite_only

@@ -51,11 +51,16 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def limit_strangers(app: Flask) -> None:
-    """Read no large body for nobody. Registered first: the CSRF check already reads the form."""
+def limit_bodies(app: Flask) -> None:
+    """Read only what a form of ours can send, and for nobody no large one.
+
+    Registered first: the CSRF check already reads the form.
+    """
 
     @app.before_request
-    def _small_body() -> None:
+    def _readable_body() -> None:
+        if request.is_json:  # forms would take it, with any depth and any type in any field
+            abort(415)
         if request.method not in ("GET", "HEAD") and "_user_id" not in session:
             request.max_content_length = STRANGERS_BODY
 

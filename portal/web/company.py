@@ -74,6 +74,7 @@ class CompanyForm(FlaskForm):  # type: ignore[misc]
     )
     time_zone = SelectField("Time zone", validate_choice=True)
     currency = SelectField("Currency of new documents", validate_choice=True)
+    logo = FileField("Picture", description="PNG or JPEG, 1 MB at most. Wide ones look best.")
 
     def validate_email(self, field: Field) -> None:
         if field.data:
@@ -87,12 +88,6 @@ class CompanyForm(FlaskForm):  # type: ignore[misc]
             raise ValidationError("Write a web address such as brightspark.example.")
 
 
-class LogoForm(FlaskForm):  # type: ignore[misc]
-    """The picture to put on the letterhead."""
-
-    logo = FileField("Picture", description="PNG or JPEG, 1 MB at most. Wide ones look best.")
-
-
 @pages.get("/settings/company")
 @managers_only
 def edit() -> ResponseReturnValue:
@@ -104,36 +99,37 @@ def edit() -> ResponseReturnValue:
 @pages.post("/settings/company")
 @managers_only
 def update() -> ResponseReturnValue:
-    """Store the details."""
+    """Store the details and, if one was chosen, the logo: all of it, or nothing."""
     found = the_company()
     form = _form(found)
-    if not form.validate():
+    form.validate()
+    drawn = _picture(form)
+    if form.errors:
+        if drawn:
+            form.logo.errors = ["Choose the picture again: no browser keeps it."]
         return _page(form, status=422, accent=form.accent.data or found.accent)
     for field in form:
-        if field.name != "csrf_token":
+        if field.name not in ("csrf_token", "logo"):
             setattr(found, field.name, field.data)
+    if drawn:
+        found.logo, found.logo_type = drawn, TYPE
     db.session.commit()
-    flash("The company's details are saved. New papers and mails bear them.", "good")
+    what = "details and logo" if drawn else "details"
+    flash(f"The company's {what} are saved. New papers and mails bear them.", "good")
     return see_other(url_for(".edit"))
 
 
-@pages.post("/settings/company/logo")
-@managers_only
-def draw_logo() -> ResponseReturnValue:
-    """Take a new logo."""
-    found, form = the_company(), LogoForm()
+def _picture(form: CompanyForm) -> bytes | None:
+    """The logo that was chosen, drawn anew; what is wrong with it stands beside its field."""
     sent = request.files.get("logo")
-    content = sent.stream.read(LARGEST + 1) if sent else b""
     try:
-        if not sent or not sent.filename:
+        if sent and sent.filename:
+            return redrawn(sent.stream.read(LARGEST + 1))
+        if "picture" in request.form:
             raise LogoProblem("Choose a picture first.")
-        found.logo, found.logo_type = redrawn(content), TYPE
     except LogoProblem as problem:
         form.logo.errors = [str(problem)]
-        return _page(_form(found, stored=True), 422, logo_form=form)
-    db.session.commit()
-    flash("The logo is saved.", "good")
-    return see_other(url_for(".edit"))
+    return None
 
 
 @pages.post("/settings/company/logo/removal")
@@ -147,26 +143,20 @@ def remove_logo() -> ResponseReturnValue:
     return see_other(url_for(".edit"))
 
 
-def _form(found: Company, stored: bool = False) -> CompanyForm:
-    form = CompanyForm(formdata=None, obj=found) if stored else CompanyForm(obj=found)
+def _form(found: Company) -> CompanyForm:
+    form = CompanyForm(obj=found)
     form.time_zone.choices = _zones()
     form.currency.choices = _currencies()
     return form
 
 
-def _page(
-    form: CompanyForm,
-    status: int = 200,
-    accent: str = "",
-    logo_form: LogoForm | None = None,
-) -> ResponseReturnValue:
+def _page(form: CompanyForm, status: int = 200, accent: str = "") -> ResponseReturnValue:
     accent = accent if COLOUR.fullmatch(accent) else the_company().accent
     return page(
         "settings/company.html",
         "contrast",
         status,
         form=form,
-        logo_form=logo_form or LogoForm(formdata=None),
         readable=colour.contrast(accent, colour.WHITE) >= colour.READABLE,
         ratio=f"{colour.contrast(accent, colour.WHITE):.1f}",
         shade=colour.readable(accent),

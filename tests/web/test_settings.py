@@ -76,7 +76,6 @@ def test_administration_is_for_managers(app: Flask, path: str) -> None:
     [
         "/settings/send-from",
         "/settings/company",
-        "/settings/company/logo",
         "/settings/company/logo/removal",
         "/settings/wording/invoice",
         "/settings/wording/invoice/previews",
@@ -316,8 +315,9 @@ def picture(kind: str = "PNG", size: tuple[int, int] = (1600, 400), mode: str = 
     return written.getvalue()
 
 
-def send_logo(who: Visitor, content: bytes, name: str = "logo.png") -> Any:
-    return who.post("/settings/company/logo", {"logo": (io.BytesIO(content), name)})
+def send_logo(who: Visitor, content: bytes, name: str = "logo.png", **details: str) -> Any:
+    form = {**DETAILS, **details, "picture": "chosen", "logo": (io.BytesIO(content), name)}
+    return who.post("/settings/company", form)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
@@ -347,16 +347,28 @@ def test_what_is_no_logo_is_told_in_one_sentence(
 ) -> None:
     send_logo(manager, picture())
     before = company(app).logo
-    answer = send_logo(manager, content)
+    answer = send_logo(manager, content, footer="typed just now")
     assert answer.status_code == 422
     assert sentence in said(answer)
+    assert 'value="typed just now"' in answer.text
     assert company(app).logo == before
 
 
-def test_no_file_is_no_logo(app: Flask, manager: Visitor) -> None:
-    answer = manager.post("/settings/company/logo")
+def test_no_file_is_no_logo(manager: Visitor) -> None:
+    answer = manager.post("/settings/company", {**DETAILS, "picture": "chosen"})
     assert answer.status_code == 422
     assert "Choose a picture first." in said(answer)
+
+
+def test_details_and_logo_are_kept_together_or_not_at_all(app: Flask, manager: Visitor) -> None:
+    answer = send_logo(manager, picture(), footer="typed just now", website="not a site")
+    assert 'value="typed just now"' in answer.text
+    assert "Choose the picture again" in said(answer)
+    assert not company(app).has_logo
+    send_logo(manager, picture(), footer="typed just now")
+    assert company(app).has_logo and company(app).footer == "typed just now"
+    manager.post("/settings/company", DETAILS)
+    assert company(app).has_logo
 
 
 def test_a_logo_can_be_taken_away(app: Flask, manager: Visitor) -> None:

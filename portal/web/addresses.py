@@ -10,7 +10,7 @@ from flask_wtf import FlaskForm
 from wtforms import EmailField
 from wtforms.validators import InputRequired
 
-from portal import dispatch, mailboxes, queueing
+from portal import accounts, dispatch, mailboxes, queueing
 from portal.columns import now
 from portal.envelope import NeedsPermission, NeedsSignIn, ProviderAnswer
 from portal.extensions import db
@@ -188,6 +188,7 @@ def _page(box: Mailbox, address: Address, look: Look) -> ResponseReturnValue:
         "walk",
         box=box,
         address=address,
+        whose=accounts.with_email(address.email),
         look=look,
         home=home_of(box),
         steps_mail=_steps(box, address),

@@ -111,7 +111,8 @@ def _settle_in(box: Mailbox) -> None:
     released = dispatch.release_ready()
     queueing.ring()
     if box.can_send:
-        flash(f"Connected: {box.email}.", "good")
+        step = "" if box.missing_scopes else " Next: open a document and send a test to yourself."
+        flash(f"Connected: {box.email}.{step}", "good")
     else:
         flash(f"Google knows you as {box.email}, but it may not send yet. See below.", "warn")
     if released:

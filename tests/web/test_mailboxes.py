@@ -122,7 +122,7 @@ def test_a_mailbox_is_connected_and_its_addresses_are_read(app: Flask, manager: 
     answer = come_back(manager)
     assert (answer.status_code, answer.location) == (303, "/settings")
     page = manager.words("/settings")
-    assert f"Connected: {OFFICE}." in page
+    assert f"Connected: {OFFICE}. Next: open a document and send a test to yourself." in page
     assert f"{TOM} Verified Ready to send from" in page
     (box,) = boxes(app)
     assert box.is_company_default
@@ -480,6 +480,19 @@ def look(who: Visitor, office: int, address: int, tries: int = 0) -> TestRespons
     return who.post(
         f"/mailboxes/{office}/address-checks", {"address": address, "tries": tries}, htmx=True
     )
+
+
+def test_a_persons_tick_does_not_suggest_that_all_invoices_come_from_them(
+    app: Flask, manager: Visitor, office: int, local_google: SandboxServer
+) -> None:
+    with app.app_context():
+        nia()
+    _, address = wanted(app, manager, office, NIA)
+    assert "Nia Cole" in said(look(manager, office, address))
+    in_gmail(local_google, "accepted", NIA)
+    page = said(look(manager, office, address))
+    assert f"{NIA} is verified" in page and "Nia Cole’s mail leaves from it" in page
+    assert "send invoices from it" not in page
 
 
 def test_the_tick_comes_by_itself_and_held_mail_goes_out(

@@ -37,7 +37,7 @@ def index() -> ResponseReturnValue:
         documents=documents,
         latest=dispatch.latest_by_document([one.id for one in documents]),
         boxes=boxes,
-        connected=any(one.health != Health.DISCONNECTED for one in boxes),
+        connected=bool(boxes) and boxes[0].health != Health.DISCONNECTED,  # the default one
         starts=STARTS,
     )
 

@@ -9,7 +9,7 @@ from portal.accounts import User
 from portal.columns import now
 from portal.dispatch import Proof, State
 from portal.extensions import db
-from portal.mailboxes import Health
+from portal.mailboxes import Health, Mailbox
 from tests.factories import asked, document, mary, nia, office_mailbox, olive, tom
 from tests.visitor import Visitor, visitor
 
@@ -57,6 +57,18 @@ def test_a_disconnected_mailbox_is_a_next_step_again(app: Flask, manager: Visito
     words = manager.words("/")
     assert "Next: connect the company mailbox" in words and "Nothing needs you" not in words
     assert "No company mailbox is connected" in visitor(app, nia).words("/")
+
+
+@pytest.mark.sqlite_only
+def test_a_second_mailbox_does_not_hide_that_the_default_one_is_gone(
+    app: Flask, manager: Visitor
+) -> None:
+    with app.app_context():
+        office_mailbox().health = Health.DISCONNECTED
+        db.session.add(Mailbox(account_sub="second", email="second@brightspark.example"))
+        db.session.commit()
+    words = manager.words("/")
+    assert "Next: connect the company mailbox" in words and "Nothing needs you" not in words
 
 
 @pytest.mark.sqlite_only

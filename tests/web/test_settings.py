@@ -109,6 +109,22 @@ def test_the_settings_say_what_is_connected_and_who_is_ready(
     assert f"Tom Baker {TOM} Ready none" in page
 
 
+def test_addresses_are_added_to_the_mailbox_that_can_list_them(
+    app: Flask, manager: Visitor, office: int
+) -> None:
+    with app.app_context():
+        nia()
+        db.session.get_one(Mailbox, office).is_company_default = False
+        sends = Mailbox(account_sub="2", email="other@brightspark.example", scopes="")
+        sends.is_company_default = True
+        db.session.add(sends)
+        db.session.commit()
+        policy.set_rule(EVERY_KIND, Mode.SPECIFIED, "money@brightspark.example")
+    page = manager.get("/settings").text
+    for email in (NIA, "money@brightspark.example"):
+        assert f"/mailboxes/{office}/addresses/new?email={email}" in page
+
+
 def test_a_sign_in_that_lasted_a_week_points_at_testing(
     app: Flask, manager: Visitor, office: int
 ) -> None:

@@ -435,7 +435,10 @@ def needing_attention(limit: int = 20) -> list[Dispatch]:
     query = query.where(Dispatch.purpose == Purpose.DOCUMENT)
     newest = list(db.session.scalars(query.order_by(Dispatch.id.desc()).limit(limit)).unique())
     latest = latest_by_document([one.document_id for one in newest])
-    return [one for one in newest if latest[one.document_id].id == one.id]
+    open_still = (State.HELD, State.UNKNOWN)  # a later sending does not settle these
+    return [
+        one for one in newest if one.state in open_still or latest[one.document_id].id == one.id
+    ]
 
 
 def waiting_for(mailbox_id: int) -> int:

@@ -107,6 +107,10 @@
     if (event.defaultPrevented || form.method === "dialog" || form.method === "get") return;
     if (event.submitter?.formTarget) return; // it fills a frame; nothing is done yet
     if (form.dataset.busy) return event.preventDefault();
+    if (!navigator.onLine) {
+      event.preventDefault();
+      return say("No connection. Nothing was sent; try again when it is back.");
+    }
     form.dataset.busy = "yes";
     event.submitter?.setAttribute("aria-busy", "true");
     if ("forget" in form.dataset) forget();
@@ -127,7 +131,7 @@
   on("htmx:error", (event) => {
     if (!event.detail?.ctx) return;
     const polls = event.target.getAttribute?.("hx-trigger")?.includes("every");
-    say(polls ? "No connection. This page catches up when it is back." : "No connection. Nothing was sent; try again.");
+    say(polls ? "No connection. This page catches up when it is back." : "No answer. Try again in a moment.");
   });
 
   /* What was typed survives a dead battery: <form data-keep="invoice/new">. */
@@ -141,9 +145,10 @@
       try { store.setItem(KEPT + form.dataset.keep, JSON.stringify({ at: Date.now(), form: typed(form) })); } catch { /* full */ }
     }
   }
+  const here = () => location.href.split("#")[0];
   function mark(form) {
     const kept = store && form.dataset.keep && read(KEPT + form.dataset.keep);
-    if (kept) store.setItem(KEPT + form.dataset.keep, JSON.stringify({ ...kept, sent: true }));
+    if (kept) store.setItem(KEPT + form.dataset.keep, JSON.stringify({ ...kept, sent: here() }));
   }
   function forget() {
     if (store) Object.keys(store).filter((key) => key.startsWith(KEPT)).forEach((key) => store.removeItem(key));
@@ -170,10 +175,12 @@
   function offer() {
     if (!store) return;
     const forms = [...document.querySelectorAll("form[data-keep]")];
+    // Only the page that a press led to shows that it worked: not an error, nor signing in again.
+    const worked = (kept) => kept.sent === document.referrer && !document.querySelector(".oops, [type=password]");
     for (const key of Object.keys(store).filter((one) => one.startsWith(KEPT))) {
       const kept = read(key);
       const form = forms.find((one) => KEPT + one.dataset.keep === key);
-      if (!kept || Date.now() - kept.at > A_WEEK || (kept.sent && !form)) { store.removeItem(key); continue; }
+      if (!kept || Date.now() - kept.at > A_WEEK || (!form && worked(kept))) { store.removeItem(key); continue; }
       if (!form || form.querySelector(".problems") || document.querySelector(".problems")) continue;
       if (kept.form === typed(form)) { store.removeItem(key); continue; }
       // Back from writing down a new customer: that was no interruption, so nothing is asked.

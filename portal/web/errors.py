@@ -5,11 +5,13 @@ import uuid
 
 from flask import Flask, request
 from flask.typing import ResponseReturnValue
+from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DataError
 from werkzeug.exceptions import HTTPException
 
 from portal.extensions import db
+from portal.web.guard import to_sign_in
 from portal.web.page import page
 
 KNOWN = {400, 401, 403, 404, 413, 429, 500, 503}
@@ -24,6 +26,8 @@ def register(app: Flask) -> None:
 
     @app.errorhandler(CSRFError)
     def _csrf(problem: CSRFError) -> ResponseReturnValue:
+        if not current_user.is_authenticated:  # signed out meanwhile, perhaps in another tab
+            return to_sign_in()
         return error_page(400, "This page was open too long. Go back, reload it and try again.")
 
     @app.errorhandler(HTTPException)

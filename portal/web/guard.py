@@ -6,7 +6,7 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, redirect, request, session, url_for
+from flask import Flask, Response, abort, current_app, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, logout_user
 
@@ -123,11 +123,18 @@ def managers_only(view: Callable[P, R]) -> Callable[P, R]:
 
 def to_sign_in() -> ResponseReturnValue:
     """To the sign-in page, the whole window when only a part of a page was asked for."""
-    wanted = request.full_path.rstrip("?") if request.method == "GET" else ""
+    wanted = request.full_path.rstrip("?") if request.method == "GET" else _pressed_on()
     target = url_for("session.new", next=wanted or None)
     if wants_fragment():
-        return whole_window(url_for("session.new"), 401)
+        return whole_window(url_for("session.new", next=_pressed_on() or None), 401)
     return redirect(target, 303)
+
+
+def _pressed_on() -> str:
+    """The page a button was pressed on: what was typed there is brought back there."""
+    page, adapter = urlsplit(request.referrer or ""), current_app.create_url_adapter(request)
+    known = page.netloc == request.host and adapter is not None and adapter.test(page.path, "GET")
+    return page.path if known else ""
 
 
 def on_site(target: str) -> str:

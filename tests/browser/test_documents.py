@@ -174,3 +174,26 @@ def test_the_card_follows_its_sending_and_then_rests(app: Flask, portal: str, tr
     seen = len(looks)
     trader.wait_for_timeout(2500)
     assert len(looks) == seen
+
+
+def test_no_connection_and_a_lost_sign_in_lose_nothing_that_was_typed(
+    portal: str, trader: Page
+) -> None:
+    trader.goto(f"{portal}/documents/1/dispatches/new")
+    press = trader.get_by_role("button", name="Send invoice INV-0042")
+    trader.context.set_offline(True)
+    press.click()
+    expect(trader.locator("#status")).to_contain_text("No connection. Nothing was sent")
+    trader.context.set_offline(False)
+    trader.get_by_label("Message").fill("The tap is in.")
+    trader.wait_for_timeout(600)  # until it is kept on the phone
+    trader.context.clear_cookies()
+    press.click()
+    trader.get_by_label("E-mail address").fill("tom@brightspark.example")
+    trader.get_by_label("Password").fill(PASSWORD)
+    trader.get_by_role("button", name="Sign in").click()
+    trader.get_by_role("button", name="Bring it back").click()
+    expect(trader.get_by_label("Message")).to_have_value("The tap is in.")
+    trader.context.clear_cookies()
+    trader.get_by_role("button", name="Send a test to myself").click()
+    expect(trader).to_have_url(re.compile("/sign-in"))

@@ -5,12 +5,13 @@ from collections.abc import Callable
 import pytest
 from flask import Flask
 
+from portal import dispatch
 from portal.accounts import User
 from portal.columns import now
-from portal.dispatch import Proof, State
+from portal.dispatch import Dispatch, Proof, State
 from portal.extensions import db
 from portal.mailboxes import Health, Mailbox
-from tests.factories import asked, document, mary, nia, office_mailbox, olive, tom
+from tests.factories import asked, document, mary, nia, office_mailbox, olive, tom, wish
 from tests.visitor import Visitor, visitor
 
 
@@ -110,3 +111,20 @@ def test_staff_see_their_own(app: Flask, manager: Visitor, mailbox: None) -> Non
     other = visitor(app, nia).words("/")
     assert "Nothing needs you, Nia" in other and "INV-0001" not in other
     assert "INV-0001" in visitor(app, tom).words("/")
+
+
+@pytest.mark.sqlite_only
+def test_what_is_still_open_stays_named_though_it_was_sent_again(
+    app: Flask, manager: Visitor, mailbox: None
+) -> None:
+    with app.app_context():
+        paper = document(contact=mary(), author=tom())
+        for state in (State.REFUSED, State.UNKNOWN, State.ACCEPTED):
+            dispatch.request(paper, tom(), wish(dispatch.next_number(paper))).state = state
+            db.session.commit()
+    words = manager.words("/")
+    assert "1 needs you" in words and "Unclear" in words
+    with app.app_context():
+        db.session.query(Dispatch).filter_by(state=State.UNKNOWN).one().state = State.ACCEPTED
+        db.session.commit()
+    assert "on their way, or were cancelled or sent again. Nothing needs you" in manager.words("/")

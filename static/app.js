@@ -116,12 +116,13 @@
     if ("forget" in form.dataset) forget();
     else mark(form);
   });
-  const idle = () => document.querySelectorAll("form[data-busy]").forEach((form) => {
+  const free = (form) => {
     delete form.dataset.busy;
     form.querySelectorAll("[aria-busy]").forEach((one) => one.removeAttribute("aria-busy"));
-  });
-  window.addEventListener("pageshow", idle);
-  on("htmx:finally:request", idle);
+  };
+  window.addEventListener("pageshow", () => document.querySelectorAll("form[data-busy]").forEach(free));
+  /* Only the form whose own request has ended: a region that refreshes itself beside it frees nothing. */
+  on("htmx:finally:request", (event) => { if (event.target.matches?.("form[data-busy]")) free(event.target); });
 
   /* Regions that refresh themselves rest while nobody looks. */
   on("htmx:before:request", (event) => {

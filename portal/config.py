@@ -6,6 +6,7 @@ message names the variable and says what to write instead.
 
 import base64
 import difflib
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -112,6 +113,14 @@ class Config(BaseModel):
             raise ValueError("must be a whole web address such as https://portal.example.com")
         return urlunsplit(parts).rstrip("/")
 
+    @field_validator("GOOGLE_DISCOVERY_URL", "GMAIL_API_URL", "GMAIL_WEB_URL")
+    @classmethod
+    def _no_secret_in_clear(cls, value: str) -> str:
+        # Tokens travel there. PUBLIC_URL may be plain: a portal may serve one building alone.
+        if not value.startswith("https://") and not _is_loopback(urlsplit(value).hostname or ""):
+            raise ValueError("must begin with https://, unless it is on this machine (127.0.0.1)")
+        return value
+
     @model_validator(mode="after")
     def _lease_outlives_calls(self) -> Self:
         # A claim that runs out while the provider is still answering could be taken twice.
@@ -122,7 +131,7 @@ class Config(BaseModel):
     @property
     def is_local_google(self) -> bool:
         """Whether the provider is the local Google rather than Google itself."""
-        return urlsplit(self.GOOGLE_DISCOVERY_URL).hostname in ("127.0.0.1", "localhost", "::1")
+        return _is_loopback(urlsplit(self.GOOGLE_DISCOVERY_URL).hostname or "")
 
     @property
     def counters(self) -> str:
@@ -169,6 +178,13 @@ def _check_port(address: str) -> None:
         _ = urlsplit(address).port
     except ValueError:
         raise ValueError("has a port or host that cannot be read") from None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _token_key(part: str) -> tuple[str, bytes]:

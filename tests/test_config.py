@@ -36,9 +36,14 @@ BAD = {
         "https://portal.example.com/?a=b",
         "https://portal.example.com/#top",
     ],
-    "GMAIL_API_URL": ["gmail.googleapis.com", "http://x:0x50"],
-    "GMAIL_WEB_URL": ["mail.google.com"],
-    "GOOGLE_DISCOVERY_URL": ["accounts.google.com"],
+    "GMAIL_API_URL": ["gmail.googleapis.com", "http://x:0x50", "http://gmail.googleapis.com"],
+    "GMAIL_WEB_URL": ["mail.google.com", "http://mail.google.com"],
+    "GOOGLE_DISCOVERY_URL": [
+        "accounts.google.com",
+        "http://accounts.google.com/.well-known/openid-configuration",
+        "http://127.0.0.1.example.com",
+        "http://192.168.1.5",
+    ],
     "PORT": ["0", "65536", "eight", "80.5", "-1"],
     "SANDBOX_PORT": ["0", "x"],
     "PROVIDER_TIMEOUT": ["0", "-1", "121", "nan", "inf", "soon"],
@@ -108,6 +113,14 @@ def test_left_alone_it_speaks_to_google_itself() -> None:
     assert config.GMAIL_API_URL == "https://gmail.googleapis.com"
     assert not config.is_local_google
     assert read(GOOGLE_DISCOVERY_URL="http://127.0.0.1:8025/x").is_local_google
+
+
+def test_only_on_this_machine_does_a_token_travel_unsealed() -> None:
+    with pytest.raises(ConfigProblem, match=r"^GMAIL_API_URL must begin with https://"):
+        read(GMAIL_API_URL="http://gmail.googleapis.com")
+    for host in ("127.0.0.1:8025", "127.1.2.3", "localhost:8025", "[::1]:8025"):
+        assert f"http://{host}" == read(GMAIL_API_URL=f"http://{host}").GMAIL_API_URL
+    assert read(PUBLIC_URL="http://192.168.1.5:8000").PUBLIC_URL.startswith("http://")
 
 
 def test_over_https_the_session_cookie_is_for_https_alone() -> None:

@@ -39,6 +39,7 @@ faults: dev-environment ## Kill the worker again and again, and flush Redis, whi
 	@$(BIN)/python -m pytest tests/faults
 
 bench: dev-environment ## Measure what can be measured on this machine
+	@$(BIN)/python -m tests.bench.start
 	@$(BIN)/python -m tests.bench.dispatch
 	@$(BIN)/python -m tests.bench.pdf
 

@@ -1,6 +1,5 @@
 """Awkward moments between the click and the sent copy: each ends once, and nothing is stranded."""
 
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -165,9 +164,7 @@ def test_a_drain_whose_time_is_over_takes_no_more(
     monkeypatch.setattr(queueing, "DRAIN_SECONDS", 1.0)
     rung: list[bool] = []
     monkeypatch.setattr(queueing, "ring", lambda: rung.append(True))
-    started = time.monotonic()
     delivery.drain()
-    assert time.monotonic() - started < 4
     states = set(db.session.scalars(select(Dispatch.state)))
     assert states == {State.ACCEPTED, State.QUEUED}
     assert rung == [True]

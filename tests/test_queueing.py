@@ -76,10 +76,8 @@ def test_with_redis_away_a_ring_is_lost_without_harm(
     address: str, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     point_at(app, monkeypatch, address)
-    started = time.monotonic()
     assert not queueing.ring()
     assert queueing.health() == "no_redis"
-    assert time.monotonic() - started < 3
 
 
 def test_health_tells_a_missing_worker_from_a_missing_redis(app: Flask, redis_url: str) -> None:

@@ -181,9 +181,7 @@ def test_an_address_that_could_be_decoded_into_another_is_none() -> None:
 @pytest.mark.parametrize("address", ["/documents/invoice", "/documents/invoice/totals"])
 def test_a_flood_of_lines_is_not_worked_through(trader: Visitor, address: str, field: str) -> None:
     flood = {f"lines-{n}-{field}": "2" for n in range(20 * lines.MOST_ROWS)}
-    began = time.monotonic()
     answer = trader.post(address, flood)
-    assert time.monotonic() - began < 2
     assert len(answer.data) < 200_000
     assert answer.status_code != 500
 
@@ -208,10 +206,9 @@ def test_what_no_database_can_hold_is_refused_and_breaks_nothing(
     assert trader.get("/profile").status_code == 200
 
 
-def test_a_link_of_brackets_is_read_in_no_time() -> None:
-    began = time.monotonic()
-    assert wording._without_punctuation("https://x" + ")" * 29_000) == "https://x"
-    assert time.monotonic() - began < 0.1
+def test_a_link_of_brackets_is_read_in_one_go() -> None:
+    # Anything slower than linear would take hours over this many.
+    assert wording._without_punctuation("https://x" + ")" * 1_000_000) == "https://x"
     assert wording._without_punctuation("https://x.example/(a).)") == "https://x.example/(a)"
     assert wording._without_punctuation("https://x.example/[a](b)],.") == "https://x.example/[a](b)"
 

@@ -22,8 +22,10 @@ from sqlalchemy import (
     LargeBinary,
     Text,
     UniqueConstraint,
+    and_,
     case,
     func,
+    or_,
     select,
 )
 from sqlalchemy import update as sql_update
@@ -37,7 +39,7 @@ from portal.columns import UtcDateTime, now
 from portal.documents import Document, mail, wording
 from portal.envelope import LARGEST_MESSAGE, Envelope, Mailable, seal
 from portal.extensions import Base, db
-from portal.mailboxes import Mailbox
+from portal.mailboxes import Address, Mailbox
 from portal.people import clean_address
 from portal.senders import Choice, SendFrom, Trouble, find, trouble_with
 from portal.stores import rows_changed
@@ -442,12 +444,15 @@ def needing_attention(limit: int = 20) -> list[Dispatch]:
 
 
 def waiting_for(mailbox_id: int) -> int:
-    """How many messages wait for a mailbox."""
-    states = (State.QUEUED, State.HELD, State.UNKNOWN, State.SUBMITTING)
-    query = select(func.count()).where(
-        Dispatch.mailbox_id == mailbox_id, Dispatch.state.in_(states)
+    """How many messages wait for a mailbox, or for an address it is to send as."""
+    own = and_(Dispatch.mailbox_id == mailbox_id, Dispatch.state.in_(OPEN_STATES))
+    wanted = select(Address.email).where(Address.mailbox_id == mailbox_id)
+    homeless = and_(
+        Dispatch.mailbox_id.is_(None),
+        Dispatch.state == State.HELD,
+        func.lower(Dispatch.from_email).in_(wanted),
     )
-    return db.session.scalar(query) or 0
+    return db.session.scalar(select(func.count()).where(or_(own, homeless))) or 0
 
 
 def tally(since: datetime, user: User | None = None) -> dict[State, int]:

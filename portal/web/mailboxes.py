@@ -12,7 +12,7 @@ from portal.extensions import db
 from portal.mailboxes import Mailbox
 from portal.providers.gmail import PERMISSIONS
 from portal.web.connections import callback_address, config
-from portal.web.guard import managers_only
+from portal.web.guard import managers_only, on_site
 from portal.web.journey import Purpose
 from portal.web.page import page, see_other
 
@@ -51,8 +51,18 @@ def _elsewhere() -> str:
 def disconnection(mailbox_id: int) -> ResponseReturnValue:
     """What disconnecting means, before it is done."""
     box = managed(mailbox_id)
-    waiting = dispatch.waiting_for(box.id)
-    return page("mailboxes/disconnection.html", box=box, waiting=waiting, home=home_of(box))
+    return page(
+        "mailboxes/disconnection.html",
+        box=box,
+        waiting=dispatch.waiting_for(box.id),
+        home=home_of(box),
+        others=_others(box) if box.is_company_default and current_user.is_manager else [],
+    )
+
+
+def _others(box: Mailbox) -> list[Mailbox]:
+    """The company's mailboxes that could be the default in this one's place."""
+    return [one for one in mailboxes.company_mailboxes() if one.id != box.id and one.can_send]
 
 
 @pages.post("/mailboxes/<int:mailbox_id>/disconnection")
@@ -81,7 +91,7 @@ def make_default(mailbox_id: int) -> ResponseReturnValue:
         abort(404)
     mailboxes.make_default(box)
     flash(f"The default mailbox is now {box.email}.", "good")
-    return see_other(url_for("settings.show"))
+    return see_other(on_site(request.form.get("next") or url_for("settings.show")))
 
 
 def managed(mailbox_id: int) -> Mailbox:

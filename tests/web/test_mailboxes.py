@@ -392,6 +392,36 @@ def test_disconnecting_says_what_waits_and_keeps_it(
     assert state_of(app, waiting) == State.QUEUED
 
 
+def test_disconnecting_the_default_mailbox_offers_another_default(
+    app: Flask, manager: Visitor, office: int, local_google: SandboxServer
+) -> None:
+    confirmation = f"/mailboxes/{office}/disconnection"
+    assert "the default" not in manager.words(confirmation)
+    with app.app_context():
+        other = connected(local_google.url, ACCOUNTS).id
+    words = manager.words(confirmation)
+    assert "New mail that comes from the company mailbox then waits" in words
+    assert f"Make {ACCOUNTS} the default" in words
+    assert "the default" not in manager.words(f"/mailboxes/{other}/disconnection")
+    answer = manager.post(f"/mailboxes/{other}/default", {"next": confirmation})
+    assert answer.location == confirmation
+    assert "then waits" not in manager.words(confirmation)
+
+
+def test_what_is_held_for_an_address_of_a_mailbox_waits_for_it_too(
+    app: Flask, manager: Visitor, office: int
+) -> None:
+    with app.app_context():
+        policy.set_rule(policy.EVERY_KIND, Mode.SPECIFIED, "new@brightspark.example")
+        assert asked(document(), olive()).mailbox_id is None
+    confirmation = f"/mailboxes/{office}/disconnection"
+    assert "No message that is ready to leave waits" in manager.words(confirmation)
+    with app.app_context():
+        box = db.session.get_one(Mailbox, office)
+        mailboxes.want_address(box, "new@brightspark.example")
+    assert "1 message waits for this mailbox." in manager.words(confirmation)
+
+
 def test_a_revoked_mailbox_asks_for_a_new_sign_in_and_gets_it(
     app: Flask, manager: Visitor, office: int, local_google: SandboxServer
 ) -> None:

@@ -8,7 +8,7 @@ on the same row. Legal moves are drawn in docs/architecture.md.
 import hashlib
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
@@ -102,6 +102,8 @@ STATES = {
 }
 #: The hold that a person put on, or asked for, rather than a sender that is not ready.
 OPEN_STATES = (State.QUEUED, State.SUBMITTING, State.HELD, State.UNKNOWN)
+#: A hand-over usually takes a second or two; behind a longer one, waiting needs explaining.
+LONG_TURN = timedelta(seconds=15)
 
 
 class Proof(StrEnum):
@@ -455,6 +457,12 @@ def waiting_for(mailbox_id: int) -> int:
     return db.session.scalar(select(func.count()).where(or_(own, homeless))) or 0
 
 
+def queued() -> int:
+    """How many messages are in the queue."""
+    query = select(func.count()).where(Dispatch.state == State.QUEUED)
+    return db.session.scalar(query) or 0
+
+
 def tally(since: datetime, user: User | None = None) -> dict[State, int]:
     """How many sendings were asked for since a moment, by where they stand now; tests aside."""
     query = select(Dispatch.state, func.count()).group_by(Dispatch.state)
@@ -462,6 +470,18 @@ def tally(since: datetime, user: User | None = None) -> dict[State, int]:
     if user is not None:
         query = query.where(Dispatch.requested_by_id == user.id)
     return {State(state): count for state, count in db.session.execute(query)}
+
+
+def waits_behind(one: Dispatch) -> bool:
+    """Whether an earlier message of the same mailbox has kept this one waiting for a while."""
+    if one.state != State.QUEUED or now() - one.state_since < LONG_TURN:
+        return False
+    ahead = select(Dispatch.id).where(
+        Dispatch.mailbox_id == one.mailbox_id,
+        Dispatch.state == State.SUBMITTING,
+        Dispatch.id < one.id,
+    )
+    return db.session.scalar(ahead.limit(1)) is not None
 
 
 # -- freezing ------------------------------------------------------------------------------------

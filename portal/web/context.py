@@ -10,13 +10,14 @@ from babel.dates import format_datetime, format_timedelta
 from flask import Flask, g, request, url_for
 from flask_login import current_user
 
-from portal import mailboxes
+from portal import mailboxes, queueing
 from portal.columns import now
-from portal.dispatch import waiting_for
+from portal.dispatch import queued, waiting_for
 from portal.documents.facts import money
 from portal.documents.kinds import KINDS
 from portal.people import Company
 from portal.people import company as the_company
+from portal.web.page import wants_fragment
 
 THEMES = ("auto", "light", "dark")
 
@@ -46,7 +47,7 @@ def _common() -> dict[str, Any]:
     return {
         "company": company() if signed_in else None,
         "KINDS": KINDS,
-        "attention": _banners() if signed_in else [],
+        "attention": _banners() if signed_in and not wants_fragment() else [],
         "theme": theme(),
     }
 
@@ -95,7 +96,24 @@ def money_text(amount: Decimal, currency: str) -> str:
 
 def _banners() -> list[Banner]:
     broken = [one for one in mailboxes.all_mailboxes() if not one.can_send]
-    return [_banner(one) for one in broken if _concerns(one)]
+    found = [_banner(one) for one in broken if _concerns(one)]
+    stuck = stuck_in_queue()
+    return [*found, _service_banner(stuck)] if stuck else found
+
+
+def stuck_in_queue() -> int:
+    """How many messages nobody is about to take up; asked of Redis only when something waits."""
+    if "stuck" not in g:
+        waiting = queued()
+        g.stuck = waiting if waiting and queueing.health() != "ok" else 0
+    found: int = g.stuck
+    return found
+
+
+def _service_banner(stuck: int) -> Banner:
+    wait, they = ("message waits", "It is") if stuck == 1 else ("messages wait", "They are")
+    text = f"{stuck} {wait}: the sending service cannot be reached. {they} safe."
+    return Banner("warn", text, "", "")
 
 
 def _concerns(box: mailboxes.Mailbox) -> bool:

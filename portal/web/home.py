@@ -12,7 +12,7 @@ from portal.columns import now
 from portal.dispatch import Dispatch, State
 from portal.documents import recent
 from portal.mailboxes import Health
-from portal.web.context import company
+from portal.web.context import company, stuck_in_queue
 from portal.web.page import page
 
 pages = Blueprint("home", __name__)
@@ -39,6 +39,7 @@ def index() -> ResponseReturnValue:
         boxes=boxes,
         connected=bool(boxes) and boxes[0].health != Health.DISCONNECTED,  # the default one
         starts=STARTS,
+        stuck=stuck_in_queue(),
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from flask import Flask
 
-from portal import dispatch
+from portal import dispatch, queueing
 from portal.accounts import User
 from portal.columns import now
 from portal.dispatch import Dispatch, Proof, State
@@ -32,6 +32,12 @@ def sent(app: Flask, *states: State, who: Callable[[], User] = tom, **values: ob
             for name, value in values.items():
                 setattr(one, name, value)
             db.session.commit()
+
+
+@pytest.fixture(autouse=True)
+def service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sending service is there."""
+    monkeypatch.setattr(queueing, "health", lambda: "ok")
 
 
 @pytest.fixture
@@ -128,3 +134,27 @@ def test_what_is_still_open_stays_named_though_it_was_sent_again(
         db.session.query(Dispatch).filter_by(state=State.UNKNOWN).one().state = State.ACCEPTED
         db.session.commit()
     assert "on their way, or were cancelled or sent again. Nothing needs you" in manager.words("/")
+
+
+@pytest.mark.sqlite_only
+def test_what_waits_for_the_sending_service_is_said_on_every_page(
+    app: Flask, manager: Visitor, mailbox: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said_so = "the sending service cannot be reached."
+    asked_for: list[str] = []
+
+    def away() -> str:
+        asked_for.append("health")
+        return "no_worker"
+
+    monkeypatch.setattr(queueing, "health", away)
+    sent(app, State.ACCEPTED)
+    assert said_so not in manager.words("/") and not asked_for  # nothing waits: nobody is asked
+    sent(app, State.QUEUED)
+    words = manager.words("/")
+    assert f"1 message waits: {said_so} It is safe." in words and "Nothing needs you" not in words
+    sent(app, State.QUEUED, State.QUEUED)
+    assert f"3 messages wait: {said_so} They are safe." in visitor(app, nia).words("/contacts")
+    assert len(asked_for) == 2 + 1  # once a page; signing the visitor in was one more
+    monkeypatch.setattr(queueing, "health", lambda: "ok")
+    assert said_so not in manager.words("/")

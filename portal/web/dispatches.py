@@ -44,6 +44,7 @@ def show(dispatch_id: int) -> ResponseReturnValue:
         every=_every(one),
         queue=queueing.health() if one.state == State.QUEUED else "",
         pause=_pause(one),
+        behind=dispatch.waits_behind(one),
         way=_way(one),
         where_sent=_where_sent(one),
     )
@@ -107,8 +108,7 @@ def _every(one: Dispatch) -> str:
 def _pause(one: Dispatch) -> str:
     """Why its mailbox rests just now; empty when it does not."""
     box = one.mailbox
-    resting = box and box.paused_until and box.paused_until > now()
-    return box.pause_note if box and resting and one.state == State.QUEUED else ""
+    return box.pause_note if box and box.is_paused and one.state == State.QUEUED else ""
 
 
 def _way(one: Dispatch) -> Way | None:

@@ -100,6 +100,7 @@ class Desk:
     enclosed: list[tuple[str, str]]
     total: str
     checked: datetime | None
+    paused_until: datetime | None
     rule_href: str
 
 
@@ -282,6 +283,7 @@ def _desk(document: Document, form: SendForm, more: list[Problem]) -> Desk:
         enclosed=enclosed,
         total=facts.money(facts.total),
         checked=box.addresses_checked_at if box else None,
+        paused_until=box.paused_until if box and box.is_paused else None,
         rule_href=_rule_href(document.kind),
     )
 

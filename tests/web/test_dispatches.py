@@ -17,6 +17,7 @@ from portal.mailboxes import Mailbox
 from tests.factories import MARY, asked, document, nia, office_mailbox, olive, tom
 from tests.visitor import Visitor, said, visitor
 
+SEND_PAGE = "/documents/1/dispatches/new"
 OFFICE_SAYS = "Bright Spark Plumbing <office@brightspark.example>"
 
 
@@ -69,7 +70,6 @@ def test_the_card_is_a_part_of_its_page_at_the_same_address(
 
 STATES = {
     "is about to leave": {"state": State.QUEUED},
-    "Not taken yet": {"state": State.QUEUED, "state_note": "Not taken yet: Gmail is busy."},
     "Sending It is being handed to Gmail.": {"state": State.SUBMITTING},
     "Reading the sent copy": {"state": State.ACCEPTED, "provider_message_id": "1"},
     "the same as asked": {
@@ -99,7 +99,6 @@ STATES = {
 }
 MOVING = {
     "is about to leave",
-    "Not taken yet",
     "Sending It is being handed to Gmail.",
     "Reading the sent copy",
     "It is safe here.",
@@ -146,8 +145,30 @@ def test_a_resting_mailbox_says_until_when(
     with app.app_context():
         box = db.session.query(Mailbox).one()
         box.paused_until, box.pause_note = now() + timedelta(minutes=5), "Gmail is busy."
+        db.session.query(Dispatch).one().state_note = "Gmail is busy."
         db.session.commit()
     assert "Gmail is busy. It goes on at" in trader.words(address)
+    assert "Gmail asks office@brightspark.example to wait until" in trader.words(SEND_PAGE)
+    with app.app_context():  # its rest is over: what was said of it is no longer true
+        db.session.query(Mailbox).one().paused_until = now() - timedelta(seconds=1)
+        db.session.commit()
+    for page in (address, SEND_PAGE, "/documents/1"):
+        assert "Gmail is busy" not in trader.words(page)
+        assert "to wait until" not in trader.words(page)
+    assert "It is about to leave." in trader.words(address)
+
+
+@pytest.mark.sqlite_only
+def test_a_long_turn_of_an_earlier_message_is_said(
+    trader: Visitor, sending: Callable[..., str], all_is_well: None
+) -> None:
+    said_so = "It waits for an earlier message of this mailbox"
+    alone = sending(state_since=now() - timedelta(minutes=1))
+    sending(State.SUBMITTING)
+    fresh, late = sending(), sending(state_since=now() - timedelta(seconds=16))
+    assert said_so in trader.words(late)
+    assert said_so not in trader.words(fresh)  # it may be next any moment
+    assert said_so not in trader.words(alone)  # what is being sent came after it
 
 
 def test_what_waits_can_be_cancelled(

@@ -9,8 +9,12 @@ from sqlalchemy.orm import Mapped, mapped_column
 from portal.extensions import Base, db
 
 MOST_RECIPIENTS = 20
+LONGEST_ADDRESS = 254
 #: What stands between the separators; those inside a quoted name do not separate.
 _PIECES = re.compile(r'(?:"[^"\n]*"|[^",;\n]|")+')
+#: What mail takes before the @, and letters of any language after it.
+_ODD_BEFORE = re.compile(r"[^a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]")
+_ODD_AFTER = re.compile(r"[^\w.-]|_")
 _NAMED = re.compile(r'^(?:"[^"]*"|[^<>]*)<([^<>]*)>$')
 
 
@@ -61,17 +65,44 @@ class BadAddress(ValueError):
 
 def clean_address(typed: str) -> str:
     """The address in its usual form. Raises BadAddress with one sentence for the person."""
-    if any(ord(char) < 32 for char in typed.strip()):
+    typed = typed.strip()
+    if "\n" in typed or "\r" in typed:
         raise BadAddress("The address has a line break in it. Write one address on one line.")
-    if "=?" in typed:  # some mail servers read it as an encoded word, and find another address
-        raise BadAddress(f"“{typed.strip()[:80]}” is not an e-mail address: it holds =? signs.")
+    # Some mail servers read =? as the start of an encoded word, and find another address.
+    if "=?" in typed or any(ord(char) < 32 for char in typed):
+        raise BadAddress(_what_is_wrong(typed))
     try:
-        found = validate_email(typed.strip(), check_deliverability=False, allow_smtputf8=False)
-    except EmailNotValidError as problem:
-        raise BadAddress(f"“{typed.strip()[:80]}” is not an e-mail address: {problem}") from None
+        found = validate_email(typed, check_deliverability=False, allow_smtputf8=False)
+    except EmailNotValidError:
+        raise BadAddress(_what_is_wrong(typed)) from None
     # An international domain in its own letters would not survive a mail's header, and letters that
     # only look like Latin ones show themselves this way.
     return found.ascii_email or found.normalized
+
+
+def _what_is_wrong(typed: str) -> str:
+    """The first thing wrong with what is no address, in words for the person who wrote it."""
+    local, _, domain = typed.rpartition("@")
+    odd = _ODD_BEFORE.search(local) or _ODD_AFTER.search(domain)
+    labels = domain.split(".")
+    found = (
+        (not typed, "nothing is written"),
+        (len(typed) > LONGEST_ADDRESS, f"it has more than {LONGEST_ADDRESS} characters"),
+        (" " in typed, "it has a space in it"),
+        (not typed.isprintable(), "it holds a character that cannot be seen. Write it by hand"),
+        ("@" not in typed, "it has no @, as in name@example.com"),
+        ("=?" in typed, "it holds =? signs"),
+        (typed.count("@") > 1, "it has more than one @"),
+        (not local, "nothing stands before the @"),
+        (not domain, "nothing stands after the @"),
+        (odd, f"“{odd[0] if odd else ''}” cannot stand in it"),
+        (not all(local.split(".")), "a dot stands in the wrong place before the @"),
+        (not all(labels), "a dot stands in the wrong place after the @"),
+        (len(labels) == 1, "what stands after the @ has no dot, as in example.com"),
+        (True, f"no mail can be sent to {domain[:80]}"),
+    )
+    wrong = next(words for is_so, words in found if is_so)
+    return f"“{typed[:80]}” is not an e-mail address: {wrong}."
 
 
 def addresses_in(typed: str) -> tuple[str, ...]:

@@ -159,7 +159,7 @@ def test_bad_input_keeps_what_was_typed_and_sends_nothing(
     bad = {
         "to": {
             "": "Write who it goes to.",
-            "mary.lee": "“mary.lee” is not an e-mail address: An email",
+            "mary.lee": "“mary.lee” is not an e-mail address: it has no @",
             "m@homes.example\r\nBcc: eve@spam.example": "“Bcc: eve@spam.example” is not an e-mail",
             ",".join(f"a{n}@homes.example" for n in range(21)): "These are 21 addresses",
         },

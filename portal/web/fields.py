@@ -17,10 +17,12 @@ _MARKS = re.compile(r"[\s\u00a0\u202f]|[$€£]|^(AUD|NZD|USD|EUR|GBP)")
 _NUMBER = re.compile(r"-?(\d{1,3}(,\d{3})+|\d+)?(\.\d*)?", re.ASCII)
 _DAY = re.compile(r"(\d{1,2})[/.](\d{1,2})[/.](\d{4})", re.ASCII)
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+NO_AMOUNT = "not an amount. Write it like 1240.00."
+NO_NUMBER = "not a number. Write it like 1.5."
 FIRST_YEAR, LAST_YEAR = 2000, 2100
 
 
-def number(typed: str, places: int, most: Decimal) -> Decimal:
+def number(typed: str, places: int, most: Decimal, wrong: str = NO_AMOUNT) -> Decimal:
     """1240, 1,240.00, $1,240.00 or -50. A comma is only ever between thousands.
 
     "1.240,00" and "12,5" are refused, not guessed: one of the two readings is a hundred times the
@@ -28,7 +30,7 @@ def number(typed: str, places: int, most: Decimal) -> Decimal:
     """
     bare = _MARKS.sub("", typed.replace("\u2212", "-"))
     if not _NUMBER.fullmatch(bare) or not any(char.isdigit() for char in bare):
-        raise ValueError(f"“{typed.strip()[:40]}” is not an amount. Write it like 1240.00.")
+        raise ValueError(f"“{typed.strip()[:40]}” is {wrong}")
     found = Decimal(bare.replace(",", ""))
     if abs(found) > most:
         raise ValueError(f"“{typed.strip()[:40]}” is too large. The most is {most:,}.")
@@ -83,14 +85,16 @@ class Typed(Field):  # type: ignore[misc]
 
 
 class NumberField(Typed):
-    """A quantity, a price or a percentage."""
+    """A quantity or a percentage."""
+
+    wrong = NO_NUMBER
 
     def __init__(self, label: str, *, places: int, most: int, **more: Any) -> None:
         super().__init__(label, **more)
         self.places, self.most = places, Decimal(most)
 
     def read(self, typed: str) -> Decimal:
-        return number(typed.strip().rstrip("%"), self.places, self.most)
+        return number(typed.strip().rstrip("%"), self.places, self.most, self.wrong)
 
     def write(self, data: Decimal) -> str:
         whole = f"{data:f}"
@@ -99,6 +103,8 @@ class NumberField(Typed):
 
 class PriceField(NumberField):
     """Money: written with its cents, and more digits only where they were meant."""
+
+    wrong = NO_AMOUNT
 
     def write(self, data: Decimal) -> str:
         return f"{data:.2f}" if data == round(data, 2) else super().write(data)

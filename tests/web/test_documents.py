@@ -117,7 +117,10 @@ BAD = {
         "999999999": "“999999999” is too large. The most is 100,000,000.",
         "0.00001": "Write at most 4 digits after the point.",
     },
-    "lines-0-quantity": {"two": "“two” is not an amount. Write it like 1240.00."},
+    "lines-0-quantity": {
+        "two": "“two” is not a number. Write it like 1.5.",
+        "1,5": "“1,5” is not a number. Write it like 1.5.",
+    },
     "lines-0-tax_rate": {"150": "“150” is too large. The most is 100."},
     "lines-0-description": {"": "Say what this line is for."},
     "issued": {

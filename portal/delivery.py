@@ -128,7 +128,8 @@ def _watched() -> list[int]:
         and_(Address.email.in_(held), Mailbox.addresses_checked_at < db_now(-WATCH_NEW)),
     )
     query = select(Mailbox.id).join(Address, Address.mailbox_id == Mailbox.id)
-    query = query.where(Mailbox.health == mailboxes.Health.CONNECTED, awaited, due)
+    here = Mailbox.issuer == mailboxes.this_google()
+    query = query.where(Mailbox.health == mailboxes.Health.CONNECTED, here, awaited, due)
     return list(db.session.scalars(query.distinct()))
 
 

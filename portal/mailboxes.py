@@ -31,6 +31,7 @@ EARLY = timedelta(seconds=90)
 REFRESH_LEASE = 45
 #: The columns that hold secrets.
 SEALED = ("access_token", "refresh_token")
+ELSEWHERE = "{} was connected at another Google than the one configured now."
 KEYS_DO_NOT_FIT = "This portal's TOKEN_KEYS do not open the mailbox's stored sign-in."
 
 
@@ -43,14 +44,24 @@ class Health(StrEnum):
     DISCONNECTED = "disconnected"
 
 
+def this_google() -> str:
+    """The Google that is configured now, by the address at which it describes its sign-in."""
+    config: Config = current_app.config["PORTAL"]
+    return config.GOOGLE_DISCOVERY_URL
+
+
 class Mailbox(Base):
-    """A connected account. owner_id None means it belongs to the company."""
+    """A connected account. owner_id None means it belongs to the company.
+
+    issuer: the Google it was connected at. No other is ever offered its tokens.
+    """
 
     __tablename__ = "mailboxes"
-    __table_args__ = (UniqueConstraint("provider", "account_sub"),)
+    __table_args__ = (UniqueConstraint("provider", "issuer", "account_sub"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     provider: Mapped[str] = mapped_column(default="gmail")
+    issuer: Mapped[str] = mapped_column(default=this_google)
     account_sub: Mapped[str]
     email: Mapped[str]
     name: Mapped[str] = mapped_column(default="")
@@ -94,7 +105,12 @@ class Mailbox(Base):
 
     @property
     def can_send(self) -> bool:
-        return self.health == Health.CONNECTED
+        return self.health == Health.CONNECTED and not self.is_elsewhere
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether another Google is configured now than the one it was connected at."""
+        return self.issuer != this_google()
 
     @property
     def can_list_addresses(self) -> bool:
@@ -118,6 +134,8 @@ class Mailbox(Base):
     @property
     def why_not(self) -> str:
         """Why it cannot send, as one sentence; empty when it can."""
+        if self.is_elsewhere and self.health != Health.DISCONNECTED:
+            return ELSEWHERE.format(self.email)
         sentences = {
             Health.NEEDS_SIGN_IN: f"{self.email} needs someone to sign in to Google again.",
             Health.PERMISSION_MISSING: (
@@ -129,7 +147,7 @@ class Mailbox(Base):
 
     def row_name(self, column: str) -> str:
         """What a sealed secret of this row is bound to."""
-        return f"mailboxes/{self.provider}/{self.account_sub}/{column}"
+        return f"mailboxes/{self.provider}/{self.issuer}/{self.account_sub}/{column}"
 
 
 class Address(Base):
@@ -158,6 +176,10 @@ class CannotConnect(Exception):
     """The account that came back cannot be taken; the message says why. Nothing was changed."""
 
 
+class Elsewhere(NeedsSignIn):
+    """The mailbox belongs to another Google. Its sign-in there is as good as it was."""
+
+
 # -- finding -------------------------------------------------------------------------------------
 
 
@@ -173,9 +195,9 @@ def all_mailboxes() -> list[Mailbox]:
 
 
 def mailbox_of(user: User) -> Mailbox | None:
-    """A person's own mailbox, if they connected one."""
+    """A person's own mailbox, if they connected one; one of this Google's before another's."""
     query = select(Mailbox).where(Mailbox.owner_id == user.id)
-    return db.session.scalars(query.order_by(Mailbox.id)).first()
+    return db.session.scalars(query.order_by(Mailbox.issuer != this_google(), Mailbox.id)).first()
 
 
 def may_manage(box: Mailbox, user: User) -> bool:
@@ -230,7 +252,7 @@ def connect(
     if box is None:
         box = Mailbox(account_sub=account.sub, owner_id=owner.id if owner else None)
         box.is_company_default = owner is None and not company_mailboxes()
-        box.provider = "gmail"
+        box.provider, box.issuer = "gmail", this_google()
         db.session.add(box)
     box.email, box.name = account.email, account.name
     box.hosted_domain, box.connected_at = account.hosted_domain, now()
@@ -252,7 +274,10 @@ def disconnect(box: Mailbox) -> bool:
         token = _opened(box, "refresh_token") if had else ""
     box.access_token = box.refresh_token = box.access_expires_at = None
     box.health, box.health_note = Health.DISCONNECTED, ""
+    elsewhere = box.is_elsewhere
     db.session.commit()
+    if elsewhere:
+        return not had
     return google.revoke(token) if token else not had
 
 
@@ -341,6 +366,8 @@ def mark_broken(
     box_id: int, problem: NeedsSignIn | NeedsPermission, *conditions: ColumnElement[bool]
 ) -> None:
     """Remember that a mailbox cannot send until somebody signs in again. Commits."""
+    if isinstance(problem, Elsewhere):  # back at its own Google it sends again, as it is
+        return
     signing_in = isinstance(problem, NeedsSignIn)
     health = Health.NEEDS_SIGN_IN if signing_in else Health.PERMISSION_MISSING
     db.session.execute(
@@ -372,7 +399,7 @@ def pause(box_id: int, seconds: float, why: str) -> None:
 def access_token(box_id: int, *, refused: str = "") -> str:
     """A token that works, other than one just refused; asked for by one process at a time.
 
-    Commits. Raises NeedsSignIn, OperatorProblem or TryLater.
+    Commits. Raises NeedsSignIn, OperatorProblem or TryLater; Elsewhere before anything is asked.
     """
     deadline = time.monotonic() + REFRESH_LEASE + 5
     try:
@@ -389,6 +416,8 @@ def access_token(box_id: int, *, refused: str = "") -> str:
 def _stored_token(box_id: int, refused: str) -> str:
     """The stored access token while it is good, else nothing."""
     box = db.session.get_one(Mailbox, box_id, populate_existing=True)
+    if box.is_elsewhere:
+        raise _elsewhere(box)
     fresh = bool(box.access_expires_at and box.access_expires_at - EARLY > now())
     token = _opened(box, "access_token") if box.access_token and fresh else ""
     signed_in, why_not = box.refresh_token is not None, box.why_not
@@ -396,6 +425,12 @@ def _stored_token(box_id: int, refused: str) -> str:
     if not signed_in:
         raise NeedsSignIn(why_not or "This mailbox has no sign-in.")
     return "" if token == refused else token
+
+
+def _elsewhere(box: Mailbox) -> Elsewhere:
+    problem = Elsewhere(ELSEWHERE.format(box.email), f"connected at {box.issuer}")
+    db.session.commit()
+    return problem
 
 
 def _renewed_token(box_id: int, refused: str) -> str:
@@ -520,13 +555,20 @@ def _judge(box: Mailbox) -> None:
 
 def _by_account(sub: str) -> Mailbox | None:
     return db.session.scalar(
-        select(Mailbox).where(Mailbox.provider == "gmail", Mailbox.account_sub == sub)
+        select(Mailbox).where(
+            Mailbox.provider == "gmail",
+            Mailbox.issuer == this_google(),
+            Mailbox.account_sub == sub,
+        )
     )
 
 
 def _refuse_wrong_account(
     account: google.Account, box: Mailbox | None, owner: User | None, expected: Mailbox | None
 ) -> None:
+    if expected is not None and expected.is_elsewhere:
+        sentence = ELSEWHERE.format(expected.email)
+        raise CannotConnect(f"{sentence} Nothing was changed. Connect it here as a new mailbox.")
     if expected is not None and expected.account_sub != account.sub:
         raise CannotConnect(
             f"You signed in as {account.email}, but this mailbox is {expected.email}. "
@@ -538,7 +580,7 @@ def _refuse_wrong_account(
         raise CannotConnect(f"{account.email} is already connected, as the mailbox of {whose}.")
     if owner is not None and box is None and expected is None:
         other = mailbox_of(owner)
-        if other is not None:
+        if other is not None and not other.is_elsewhere:
             raise CannotConnect(f"You have already connected {other.email}. Disconnect it first.")
 
 

@@ -236,6 +236,20 @@ def test_a_revoked_sign_in_puts_the_mailbox_mail_on_hold(office: Mailbox, google
     assert len(google.accepted()) == 3
 
 
+def test_mail_of_another_googles_mailbox_waits_until_that_one_is_back(
+    app: Flask, office: Mailbox, google: Google, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, here = factories.asked(), app.config["PORTAL"]
+    elsewhere = here.model_copy(update={"GOOGLE_DISCOVERY_URL": "https://other.example/x"})
+    monkeypatch.setitem(app.config, "PORTAL", elsewhere)
+    work(3)
+    assert asked.state == State.HELD and "another Google" in asked.state_note
+    assert asked.attempt == 1 and google.accepted() == []
+    monkeypatch.setitem(app.config, "PORTAL", here)
+    work()
+    assert asked.state == State.ACCEPTED and len(google.accepted()) == 1
+
+
 def test_an_access_token_that_ran_out_is_renewed_unseen(office: Mailbox, google: Google) -> None:
     google.steer("clock", advance=4000)
     asked = factories.asked()

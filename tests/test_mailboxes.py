@@ -251,6 +251,41 @@ def test_a_refusal_of_the_old_token_does_not_undo_a_new_sign_in(
     assert fresh(box.id).health == Health.CONNECTED
 
 
+def test_no_other_google_is_ever_offered_a_token(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box, tom = connect(), factories.tom()
+    own = mailboxes.connect(account("1002", TOM), grant("own"), owner=tom)
+    expire(box.id)
+    here: Config = app.config["PORTAL"]
+    offered: list[str] = []
+
+    def offer(secret: str) -> Grant:
+        offered.append(secret)
+        return grant("two")
+
+    monkeypatch.setattr(google, "refresh", offer)
+    monkeypatch.setattr(google, "revoke", offer)
+    elsewhere = here.model_copy(update={"GOOGLE_DISCOVERY_URL": "https://other.example/x"})
+    monkeypatch.setitem(app.config, "PORTAL", elsewhere)
+    for one in (box, own):  # one has to be renewed, the other's access is still good
+        with pytest.raises(NeedsSignIn, match=r"was connected at another Google than the one"):
+            mailboxes.access_token(one.id)
+        with pytest.raises(NeedsSignIn):
+            mailboxes.refresh_addresses(fresh(one.id))
+        assert not fresh(one.id).can_send and "another Google" in fresh(one.id).why_not
+    with pytest.raises(CannotConnect, match=r"another Google.*Nothing was changed"):
+        connect(grant("three"), expected=fresh(box.id))
+    same_number = mailboxes.connect(account("1002", TOM), grant("new"), owner=tom)
+    assert same_number.id != own.id and mailboxes.mailbox_of(tom) is same_number
+    assert not mailboxes.disconnect(fresh(own.id))
+    assert offered == []
+    monkeypatch.setitem(app.config, "PORTAL", here)
+    assert fresh(box.id).can_send and fresh(box.id).why_not == ""
+    assert mailboxes.access_token(box.id) == "access-two"
+    assert offered == ["refresh-one"]
+
+
 def test_a_late_answer_does_not_overwrite_a_new_sign_in_or_outlive_a_disconnection(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

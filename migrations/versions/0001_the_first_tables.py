@@ -108,6 +108,7 @@ def upgrade() -> None:
         "mailboxes",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("provider", sa.String(), nullable=False),
+        sa.Column("issuer", sa.String(), nullable=False),
         sa.Column("account_sub", sa.String(), nullable=False),
         sa.Column("email", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
@@ -133,7 +134,9 @@ def upgrade() -> None:
             ["owner_id"], ["users.id"], name=op.f("fk_mailboxes_owner_id_users")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_mailboxes")),
-        sa.UniqueConstraint("provider", "account_sub", name=op.f("uq_mailboxes_provider")),
+        sa.UniqueConstraint(
+            "provider", "issuer", "account_sub", name=op.f("uq_mailboxes_provider")
+        ),
     )
     op.create_table(
         "addresses",

@@ -193,7 +193,7 @@ def test_send_only_is_told_honestly(app: Flask, manager: Visitor) -> None:
     page = manager.words("/settings")
     assert "Connected to send only" in page
     assert "unticked" not in page
-    assert boxes(app)[0].can_send
+    assert boxes(app)[0].health == Health.CONNECTED
 
 
 def test_another_account_than_the_one_reconnected_is_refused_and_changes_nothing(
@@ -382,7 +382,7 @@ def test_disconnecting_says_what_waits_and_keeps_it(
     page = manager.words(f"/mailboxes/{office}/disconnection")
     assert "1 message waits for this mailbox." in page
     assert "everything that this account ever allowed to your Google project" in page
-    assert boxes(app)[0].can_send  # asking is not doing
+    assert boxes(app)[0].health == Health.CONNECTED  # asking is not doing
     assert manager.post(f"/mailboxes/{office}/disconnection").location == "/settings"
     (box,) = boxes(app)
     assert box.refresh_token is None
@@ -431,7 +431,7 @@ def test_a_revoked_mailbox_asks_for_a_new_sign_in_and_gets_it(
     assert "Needs you to sign in again" in page
     assert "The usual reasons: the Google password was changed" in page
     manager.get(consent(set_out(manager, purpose="reconnect", mailbox_id=office)))
-    assert boxes(app)[0].can_send
+    assert boxes(app)[0].health == Health.CONNECTED
 
 
 def test_one_of_several_company_mailboxes_is_made_the_default(

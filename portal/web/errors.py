@@ -14,7 +14,7 @@ from portal.extensions import db
 from portal.web.guard import to_sign_in
 from portal.web.page import page
 
-KNOWN = {400, 401, 403, 404, 413, 429, 500, 503}
+KNOWN = {400, 401, 403, 404, 405, 413, 429, 500, 503}
 
 UNSTORABLE = "This holds a number or a character that cannot be kept. Go back and correct it."
 

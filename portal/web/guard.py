@@ -6,7 +6,17 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, current_app, redirect, request, session, url_for
+from flask import (
+    Flask,
+    Response,
+    abort,
+    current_app,
+    redirect,
+    render_template,
+    request,
+    session,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, logout_user
 
@@ -46,6 +56,13 @@ POLICY = "; ".join(
         "manifest-src 'self'",
     )
 )
+
+#: The mail a customer gets brings its own styles; it is shown alone in a sandboxed frame.
+MAIL_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none';"
+    " form-action 'none'; frame-ancestors 'self'; sandbox"
+)
+FRAMED = {"sendings.mail_now", "sendings.mail_typed"}
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -122,12 +139,24 @@ def managers_only(view: Callable[P, R]) -> Callable[P, R]:
 
 
 def to_sign_in() -> ResponseReturnValue:
-    """To the sign-in page, the whole window when only a part of a page was asked for."""
+    """To the sign-in page, the whole window when only a part of a page was asked for.
+
+    The frame of a mail may show no page of ours, and says so in its own way.
+    """
+    if request.endpoint in FRAMED and request.headers.get("Sec-Fetch-Dest") == "iframe":
+        return mail_frame(render_template("email/signed_out.html"), 401)
     wanted = request.full_path.rstrip("?") if request.method == "GET" else _pressed_on()
     target = url_for("session.new", next=wanted or None)
     if wants_fragment():
         return whole_window(url_for("session.new", next=_pressed_on() or None), 401)
     return redirect(target, 303)
+
+
+def mail_frame(html: str, status: int = 200) -> Response:
+    """What stands in the frame that shows a mail."""
+    answer = Response(html, status, mimetype="text/html")
+    answer.headers["Content-Security-Policy"] = MAIL_POLICY
+    return answer
 
 
 def _pressed_on() -> str:

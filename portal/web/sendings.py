@@ -26,15 +26,11 @@ from portal.senders import Choice, Mode
 from portal.web.context import clock
 from portal.web.documents import document_or_404
 from portal.web.fields import AddressesField, Line, Most, printable, stripped
+from portal.web.guard import mail_frame
 from portal.web.page import page, see_other, wants_fragment
 
 pages = Blueprint("sendings", __name__)
 
-#: The mail a customer gets brings its own styles; it is shown alone in a sandboxed frame.
-MAIL_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none';"
-    " form-action 'none'; frame-ancestors 'self'; sandbox"
-)
 #: What the page itself can put right: these never take the button away.
 MENDED_HERE = {"no_recipient", "bad_recipient"}
 #: A second press within these seconds is the same press, and needs no explaining.
@@ -352,10 +348,7 @@ def _earlier(document: Document) -> Dispatch | None:
 
 
 def _mail_page(document: Document, body: str) -> Response:
-    html = wording.html_body(body, document.facts(), current_user.name)
-    answer = Response(html, mimetype="text/html")
-    answer.headers["Content-Security-Policy"] = MAIL_POLICY
-    return answer
+    return mail_frame(wording.html_body(body, document.facts(), current_user.name))
 
 
 def _email(choice: Choice) -> str:

@@ -106,6 +106,13 @@ def test_a_kind_that_is_none_is_not_found(trader: Visitor) -> None:
     assert trader.post("/documents/receipt", {}).status_code == 404
 
 
+@pytest.mark.sqlite_only
+def test_an_address_that_only_answers_a_button_says_so(trader: Visitor, paper: int) -> None:
+    answer = trader.get(f"/documents/{paper}/files")
+    assert answer.status_code == 405
+    assert "That page only answers a button Go back and press it again." in said(answer)
+
+
 BAD = {
     "lines-0-unit_price": {
         "abc": "“abc” is not an amount. Write it like 1240.00.",

@@ -336,6 +336,17 @@ def test_the_mail_is_shown_alone_with_its_own_rules(
 
 
 @pytest.mark.sqlite_only
+def test_who_was_signed_out_meanwhile_reads_so_in_the_frame(app: Flask, invoice: int) -> None:
+    stranger, address = app.test_client(), f"/documents/{invoice}/mail"
+    for ask in (stranger.get, stranger.post):
+        framed = ask(address, headers={"Sec-Fetch-Dest": "iframe"})
+        assert framed.status_code == 401 and "Sign in again" in said(framed)
+        assert "frame-ancestors 'self'" in framed.headers["Content-Security-Policy"]
+        assert "$1,240.00" not in framed.text
+        assert "/sign-in" in ask(address).location  # opened by itself, it is a page like any other
+
+
+@pytest.mark.sqlite_only
 def test_a_broken_wording_never_keeps_an_invoice_from_being_sent(
     app: Flask, trader: Visitor, invoice: int
 ) -> None:

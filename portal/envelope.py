@@ -8,6 +8,7 @@ import hashlib
 import re
 import unicodedata
 from dataclasses import dataclass
+from datetime import datetime
 from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -159,12 +160,13 @@ class Receipt:
 
 @dataclass(frozen=True)
 class SentCopy:
-    """What the provider's own sent copy says about itself."""
+    """What the provider's own sent copy says about itself. at: when the provider took it."""
 
     message_id: str
     sender: str
     internet_message_id: str
     thread_id: str = ""
+    at: datetime | None = None
 
 
 class ProviderAnswer(Exception):

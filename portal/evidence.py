@@ -76,8 +76,11 @@ def _put_off(dispatch_id: int, tries: int) -> bool:
 
 
 def _found_sent(dispatch_id: int, copy: SentCopy) -> None:
-    if accept(dispatch_id, (State.UNKNOWN,), provider_message_id=copy.message_id):
-        tell(dispatch_id, "Settled: the copy in Gmail's Sent shows that it left.")
+    values: dict[str, Any] = {"provider_message_id": copy.message_id}
+    if copy.at is not None:  # it left then, not when we looked
+        values["accepted_at"] = copy.at
+    if accept(dispatch_id, (State.UNKNOWN,), **values):
+        tell(dispatch_id, "Settled: found in Sent, so it had left.")
         _store_proof(dispatch_id, copy)
     db.session.commit()
 

@@ -158,10 +158,14 @@ def test_two_workers_at_once_send_once(app: Flask, office: Mailbox, google: Goog
 def test_an_answer_that_never_came_is_settled_from_sent(
     kind: str, office: Mailbox, google: Google
 ) -> None:
+    google.steer("clock", advance=300)  # Gmail's clock tells when it left, whenever we look
     google.fault("drafts.send", kind)
     asked = factories.asked()
     work(2)
     assert asked.state == State.ACCEPTED, asked.state_note
+    assert asked.accepted_at is not None
+    assert 290 < (asked.accepted_at - asked.requested_at).total_seconds() < 310
+    assert any("found in Sent" in one.text for one in asked.events)
     assert asked.proof == Proof.MATCHES
     assert len(google.accepted()) == 1
     assert [one.outcome for one in asked.attempts] == ["unknown"]

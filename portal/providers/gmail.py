@@ -415,7 +415,16 @@ def _sent_copy(message: Mapping[str, Any]) -> SentCopy:
         sender=headers.get("from", ""),
         internet_message_id=headers.get("message-id", ""),
         thread_id=str(message.get("threadId", "")),
+        at=_moment(message.get("internalDate")),
     )
+
+
+def _moment(milliseconds: Any) -> datetime | None:
+    """A time as Gmail writes it, in milliseconds since 1970; nothing where it cannot be read."""
+    try:
+        return datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
 
 
 _IN_BRACKETS = re.compile(r"<([^<>]*)>\s*$")

@@ -95,9 +95,26 @@ def change_password(user: User, old: str, new: str) -> None:
     """Give a person a new password, ending their other sessions. Raises CannotChange. Commits."""
     if sign_in(user.email, old) is None:
         raise CannotChange("That is not your present password.")
+    give_password(user, new)
+
+
+def give_password(user: User, new: str) -> None:
+    """Set a person's password, ending their sessions. Raises CannotChange. Commits."""
     if len(new) < SHORTEST_PASSWORD:
         raise CannotChange(f"Choose at least {SHORTEST_PASSWORD} characters.")
-    user.password_hash, user.session_key = hashed(new), secrets.token_hex(16)
+    user.password_hash = hashed(new)
+    end_sessions(user)
+
+
+def end(user: User) -> None:
+    """Let a person sign in no more, and sign them out everywhere. What they did stays. Commits."""
+    user.active = False
+    end_sessions(user)
+
+
+def let_back(user: User) -> None:
+    """Let a person sign in again who was ended. Commits."""
+    user.active = True
     db.session.commit()
 
 

@@ -1,16 +1,19 @@
-"""Commands for the operator: flask user-add, sweep, rotate-keys, seed, sandbox."""
+"""Commands for the operator: people, company, sweep, rotate-keys, seed, sandbox."""
+
+from collections.abc import Iterator
 
 import click
 from flask import Flask
 
-from portal import accounts, delivery, mailboxes
+from portal import accounts, delivery, dispatch, mailboxes
 from portal.extensions import db
 from portal.vault import CannotOpen
 
 
 def register(app: Flask) -> None:
     """Add the commands to `flask --app portal.wsgi`."""
-    for command in (user_add, company_name, sweep, rotate_keys, seed, sandbox):
+    people = (user_add, user_password, user_end)
+    for command in (*people, company_name, sweep, rotate_keys, seed, sandbox):
         app.cli.add_command(command)
 
 
@@ -33,12 +36,74 @@ def user_add(email: str, name: str, manager: bool, password: str) -> None:
         raise click.ClickException(
             f"The password needs at least {accounts.SHORTEST_PASSWORD} characters."
         )
-    if accounts.with_email(address) is not None:
-        raise click.ClickException(f"Somebody signs in as {address} already.")
+    _refuse_known(address)
     role = accounts.Role.MANAGER if manager else accounts.Role.STAFF
     accounts.add_user(address, name, role, password)
     db.session.commit()
     click.echo(f"{name} can sign in as {address}.")
+
+
+@click.command("user-password")
+@click.argument("email")
+@click.option("--again", is_flag=True, help="Let somebody back in who was ended.")
+@click.password_option()
+def user_password(email: str, again: bool, password: str) -> None:
+    """Give a person a new password, and sign them out everywhere."""
+    user = _known(email)
+    if not user.active and not again:
+        raise click.ClickException(f"{_was_ended(user)} Add --again to let them back in.")
+    try:
+        accounts.give_password(user, password)
+    except accounts.CannotChange as problem:
+        raise click.ClickException(str(problem)) from None
+    accounts.let_back(user)
+    click.echo(f"{user.name} signs in as {user.email} with the new password. Old sessions ended.")
+
+
+@click.command("user-end")
+@click.argument("email")
+def user_end(email: str) -> None:
+    """Let a person sign in no more. What they sent, and what still waits, stays."""
+    user = _known(email)
+    if not user.active:
+        raise click.ClickException(_was_ended(user))
+    accounts.end(user)
+    click.echo(f"{user.name} ({user.email}) may not sign in any more, and is signed out.")
+    for sentence in _left_behind(user):
+        click.echo(sentence)
+
+
+def _known(email: str) -> accounts.User:
+    user = accounts.with_email(email)
+    if user is None:
+        raise click.ClickException(f"Nobody signs in as {email.strip()}.")
+    return user
+
+
+def _refuse_known(address: str) -> None:
+    user = accounts.with_email(address)
+    if user is not None and user.active:
+        raise click.ClickException(f"Somebody signs in as {address} already.")
+    if user is not None:
+        hint = f"`user-password {address} --again` lets them back in."
+        raise click.ClickException(f"{_was_ended(user)} {hint}")
+
+
+def _was_ended(user: accounts.User) -> str:
+    return f"{user.name} ({user.email}) was ended before, and may not sign in."
+
+
+def _left_behind(user: accounts.User) -> Iterator[str]:
+    """What the operator may want to do after somebody has gone."""
+    waiting = dispatch.asked_by(user)
+    if waiting:
+        what = "message they asked for waits" if waiting == 1 else "messages they asked for wait"
+        yield f"{waiting} {what}, and will leave unless cancelled."
+    box = mailboxes.mailbox_of(user)
+    if box is not None and box.health != mailboxes.Health.DISCONNECTED:
+        yield f"Their own mailbox {box.email} stays connected, for that mail alone."
+    if not accounts.managers():
+        yield "No manager is left: add one with `user-add … --manager`."
 
 
 @click.command("company")

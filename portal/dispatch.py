@@ -457,6 +457,14 @@ def waiting_for(mailbox_id: int) -> int:
     return db.session.scalar(select(func.count()).where(or_(own, homeless))) or 0
 
 
+def asked_by(user: User) -> int:
+    """How many messages that this person asked for still wait, and can be cancelled."""
+    query = select(func.count()).where(
+        Dispatch.requested_by_id == user.id, Dispatch.state.in_((State.QUEUED, State.HELD))
+    )
+    return db.session.scalar(query) or 0
+
+
 def queued() -> int:
     """How many messages are in the queue."""
     query = select(func.count()).where(Dispatch.state == State.QUEUED)

@@ -3,13 +3,16 @@
 import pytest
 from click.testing import Result
 from flask import Flask
+from sqlalchemy import select
 
 from portal import accounts, mailboxes
 from portal.config import Config
+from portal.dispatch import Dispatch, State
 from portal.extensions import db
 from portal.people import company
 from tests import factories
 from tests.test_mailboxes import account, grant
+from tests.visitor import visitor
 
 
 def run(app: Flask, *words: str) -> Result:
@@ -55,6 +58,58 @@ def test_a_person_who_cannot_be_added_is_refused_in_one_sentence(
     assert said in done.output and "Traceback" not in done.output
     with app.app_context():
         assert [one.name for one in accounts.active_people()] == ["Olive Park"]
+
+
+def test_a_person_who_is_ended_is_out_at_once_and_their_mail_is_named(app: Flask) -> None:
+    tom = visitor(app, factories.tom)
+    assert tom.get("/profile").status_code == 200
+    with app.app_context():
+        factories.office_mailbox()
+        for _ in range(2):
+            factories.asked()
+        db.session.remove()
+    ended = run(app, "user-end", " Tom@brightspark.example")
+    assert ended.exit_code == 0, ended.output
+    assert "Tom Baker (tom@brightspark.example) may not sign in any more" in ended.output
+    assert "2 messages they asked for wait, and will leave unless cancelled." in ended.output
+    assert "No manager is left" in ended.output
+    assert "/sign-in" in tom.get("/profile").headers["Location"]
+    with app.app_context():
+        assert accounts.sign_in("tom@brightspark.example", factories.PASSWORD) is None
+        waiting = db.session.scalars(select(Dispatch.state)).all()
+        assert waiting == [State.QUEUED] * 2
+        db.session.remove()
+    assert "was ended before" in run(app, "user-end", "tom@brightspark.example").output
+    refused = run(app, "user-end", "nobody@brightspark.example")
+    assert refused.exit_code == 1 and "Nobody signs in as nobody@" in refused.output
+
+
+def test_a_new_password_ends_sessions_and_only_a_word_more_lets_the_ended_back(app: Flask) -> None:
+    tom = visitor(app, factories.tom)
+
+    def give(password: str, *more: str) -> Result:
+        words = ("user-password", "tom@brightspark.example", "--password", password)
+        return run(app, *words, *more)
+
+    short = give("short")
+    assert short.exit_code == 1 and "at least 10 characters" in short.output
+    assert tom.get("/profile").status_code == 200
+    assert give("a whole new one").exit_code == 0
+    assert "/sign-in" in tom.get("/profile").headers["Location"]
+    with app.app_context():
+        assert accounts.sign_in("tom@brightspark.example", "a whole new one") is not None
+        assert accounts.sign_in("tom@brightspark.example", factories.PASSWORD) is None
+    run(app, "user-end", "tom@brightspark.example")
+    again = add(app, "tom@brightspark.example", "Tom", "long enough")
+    assert again.exit_code == 1 and "Tom Baker (tom@" in again.output
+    assert "was ended before" in again.output and "--again" in again.output
+    refused = give("another new one")
+    assert refused.exit_code == 1 and "--again" in refused.output
+    with app.app_context():
+        assert accounts.sign_in("tom@brightspark.example", "another new one") is None
+    assert give("another new one", "--again").exit_code == 0
+    with app.app_context():
+        assert accounts.sign_in("tom@brightspark.example", "another new one") is not None
 
 
 def test_the_company_is_made_once_and_renamed(app: Flask) -> None:

@@ -19,7 +19,7 @@ from portal import mailboxes, queueing
 from portal.attempts import recover_stale, send, worker_name
 from portal.columns import db_now
 from portal.config import Config
-from portal.dispatch import Dispatch, Proof, State, release_ready
+from portal.dispatch import WORK, Dispatch, Proof, State, release_ready
 from portal.envelope import ProviderAnswer
 from portal.evidence import DISCARDING, discard_draft, read_proof, reconcile
 from portal.extensions import db
@@ -70,14 +70,9 @@ def sweep() -> None:
 
 def due_mailboxes(without: set[int]) -> list[int]:
     """Mailboxes with something to do now that nobody is draining."""
-    query = (
-        select(Dispatch.mailbox_id)
-        .join(Mailbox, Mailbox.id == Dispatch.mailbox_id)
-        .where(_due(), *_free(Mailbox))
-        .group_by(Dispatch.mailbox_id)
-        .order_by(Dispatch.mailbox_id)
-    )
-    found = [one for one in db.session.scalars(query) if one is not None and one not in without]
+    work = select(Dispatch.id).where(Dispatch.mailbox_id == Mailbox.id, WORK, _due())
+    query = select(Mailbox.id).where(*_free(), work.exists()).order_by(Mailbox.id)
+    found = [one for one in db.session.scalars(query) if one not in without]
     db.session.commit()
     return found
 
@@ -152,18 +147,17 @@ def _due() -> ColumnElement[bool]:
     )
 
 
-def _free(box: type[Mailbox]) -> tuple[ColumnElement[bool], ...]:
-    return (
-        or_(box.drain_until.is_(None), box.drain_until < db_now()),
-        or_(box.paused_until.is_(None), box.paused_until <= db_now()),
-    )
+def _free() -> tuple[ColumnElement[bool], ...]:
+    return or_(Mailbox.drain_until.is_(None), Mailbox.drain_until < db_now()), _not_paused()
+
+
+def _not_paused() -> ColumnElement[bool]:
+    return or_(Mailbox.paused_until.is_(None), Mailbox.paused_until <= db_now())
 
 
 def _next_due(mailbox_id: int) -> tuple[int, str] | None:
-    query = select(Dispatch.id, Dispatch.state).join(Mailbox)
-    query = query.where(Dispatch.mailbox_id == mailbox_id, _due())
-    query = query.where(or_(Mailbox.paused_until.is_(None), Mailbox.paused_until <= db_now()))
-    found = db.session.execute(query.order_by(Dispatch.id).limit(1)).first()
+    query = select(Dispatch.id, Dispatch.state).where(Dispatch.mailbox_id == mailbox_id)
+    found = db.session.execute(query.where(WORK, _due()).order_by(Dispatch.id).limit(1)).first()
     db.session.commit()
     return (found[0], found[1]) if found else None
 
@@ -175,7 +169,7 @@ def _lease(mailbox_id: int) -> Iterator[str]:
     seconds = current_app.config["PORTAL"].LEASE_SECONDS
     taken = db.session.execute(
         update(Mailbox)
-        .where(Mailbox.id == mailbox_id, *_free(Mailbox))
+        .where(Mailbox.id == mailbox_id, *_free())
         .values(drain_holder=holder, drain_until=db_now(seconds))
     )
     db.session.commit()
@@ -192,10 +186,11 @@ def _lease(mailbox_id: int) -> Iterator[str]:
 
 
 def _renew(mailbox_id: int, holder: str) -> bool:
+    """Keep the mailbox for another message; False when it was lost, or paused meanwhile."""
     seconds = current_app.config["PORTAL"].LEASE_SECONDS
     kept = db.session.execute(
         update(Mailbox)
-        .where(Mailbox.id == mailbox_id, Mailbox.drain_holder == holder)
+        .where(Mailbox.id == mailbox_id, Mailbox.drain_holder == holder, _not_paused())
         .values(drain_until=db_now(seconds))
     )
     db.session.commit()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from portal import delivery, dispatch, mailboxes, policy
 from portal.dispatch import Attempt, Dispatch, Proof, State
@@ -478,6 +478,28 @@ def test_no_transaction_is_open_while_google_is_asked(
     monkeypatch.setattr(Gmail, "_once", watched)
     delivery.send(asked.id)
     assert seen and not any(seen)
+
+
+def test_finding_work_never_reads_what_is_finished(office: Mailbox) -> None:
+    asked: list[tuple[str, Any]] = []
+
+    def listen(_c: Any, _k: Any, statement: str, parameters: Any, *_more: Any) -> None:
+        asked.append((statement, parameters))
+
+    event.listen(db.engine, "before_cursor_execute", listen)
+    delivery._next_due(office.id)
+    delivery.due_mailboxes(set())
+    event.remove(db.engine, "before_cursor_execute", listen)
+    found = [one for one in asked if "FROM dispatches" in one[0]]
+    assert len(found) == 2
+    connection = db.session.connection()
+    sqlite = connection.dialect.name == "sqlite"
+    if not sqlite:  # a handful of rows is read whole unless told otherwise
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+    for statement, parameters in found:
+        explain = f"EXPLAIN {'QUERY PLAN ' if sqlite else ''}{statement}"
+        plan = "\n".join(str(row) for row in connection.exec_driver_sql(explain, parameters))
+        assert "ix_dispatches_work" in plan, plan
 
 
 def test_a_cancelled_dispatch_never_leaves(office: Mailbox, google: Google) -> None:

@@ -91,6 +91,11 @@ def upgrade() -> None:
         sa.Column("created_by_id", sa.Integer(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("changed_by_id", sa.Integer(), nullable=True),
+        sa.Column("change", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["changed_by_id"], ["users.id"], name=op.f("fk_documents_changed_by_id_users")
+        ),
         sa.ForeignKeyConstraint(
             ["contact_id"], ["contacts.id"], name=op.f("fk_documents_contact_id_contacts")
         ),
@@ -220,6 +225,17 @@ def upgrade() -> None:
             "ix_dispatches_mailbox_state", ["mailbox_id", "state", "id"], unique=False
         )
         batch_op.create_index("ix_dispatches_state", ["state", "id"], unique=False)
+        work = sa.text(
+            "(state IN ('queued', 'unknown') OR (state = 'accepted' AND proof = 'unread')"
+            " OR (state IN ('refused', 'cancelled') AND draft_id IS NOT NULL))"
+        )
+        batch_op.create_index(
+            "ix_dispatches_work",
+            ["mailbox_id", "id"],
+            unique=False,
+            sqlite_where=work,
+            postgresql_where=work,
+        )
 
     op.create_table(
         "document_files",
@@ -311,6 +327,7 @@ def downgrade() -> None:
 
     op.drop_table("document_files")
     with op.batch_alter_table("dispatches", schema=None) as batch_op:
+        batch_op.drop_index("ix_dispatches_work")
         batch_op.drop_index("ix_dispatches_state")
         batch_op.drop_index("ix_dispatches_mailbox_state")
 

@@ -63,7 +63,7 @@ def company(app: Flask) -> Flask:
         documents = itertools.cycle(db.session.scalars(select(Document).order_by(Document.id)))
         olive = db.session.scalars(select(User).order_by(User.id)).first()
         assert olive
-        attach(next(documents), [("site.txt", b"The tap is behind the wall.")])
+        attach(next(documents), [("site.txt", b"The tap is behind the wall.")], olive)
         for state, document in zip(State, documents, strict=False):
             send(document, olive, state)
         db.session.remove()

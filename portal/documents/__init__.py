@@ -43,9 +43,12 @@ class Document(Base):
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=now)
     changed_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=now)
+    changed_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    change: Mapped[str] = mapped_column(default="")
 
     contact: Mapped[Contact] = relationship(lazy="joined")
-    created_by: Mapped[User | None] = relationship(lazy="joined")
+    created_by: Mapped[User | None] = relationship(lazy="joined", foreign_keys=created_by_id)
+    changed_by: Mapped[User | None] = relationship(foreign_keys=changed_by_id)
     lines: Mapped[list["Line"]] = relationship(
         cascade="all, delete-orphan", order_by="Line.position", lazy="selectin"
     )
@@ -56,6 +59,11 @@ class Document(Base):
     @property
     def kind_facts(self) -> Kind:
         return KINDS[self.kind]
+
+    def note_change(self, what: str, by: User) -> None:
+        """Count a change, so that nobody sends what they have not seen, and say whose it was."""
+        self.version += 1
+        self.changed_at, self.changed_by_id, self.change = now(), by.id, what
 
     def facts(self) -> DocumentFacts:
         """Everything the paper says, frozen."""
@@ -143,8 +151,7 @@ def keep(draft: Draft, author: User, document: Document | None = None) -> Docume
     for name in ("number", "title", "contact_id", "site", "reference", "issued", "due", "notes"):
         setattr(document, name, getattr(draft, name))
     document.lines = [_line(position, one) for position, one in enumerate(draft.lines)]
-    document.version += 1
-    document.changed_at = now()
+    document.note_change("Changed.", author)
     db.session.flush()
     db.session.refresh(document, ["contact"])
     document.total = document.facts().total

@@ -11,7 +11,7 @@ from pathlib import PurePath
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from portal.columns import now
+from portal.accounts import User
 from portal.documents import LARGEST_FILE, LARGEST_FILES, Document, DocumentFile
 from portal.extensions import db
 
@@ -46,7 +46,7 @@ class BadFile(ValueError):
     """A file that cannot travel along; the message says why. Nothing was stored."""
 
 
-def attach(document: Document, given: list[tuple[str, bytes]]) -> list[DocumentFile]:
+def attach(document: Document, given: list[tuple[str, bytes]], by: User) -> list[DocumentFile]:
     """Add files, all or none. Raises BadFile. Commits."""
     if len(document.files) + len(given) > MOST_FILES:
         raise BadFile(f"A document carries at most {MOST_FILES} files.")
@@ -58,14 +58,16 @@ def attach(document: Document, given: list[tuple[str, bytes]]) -> list[DocumentF
             f" a mail carries {megabytes(LARGEST_FILES)}."
         )
     document.files.extend(made)
-    _changed(document)
+    document.note_change(f"{', '.join(one.filename for one in made)} attached.", by)
+    db.session.commit()
     return made
 
 
-def remove(document: Document, file: DocumentFile) -> None:
+def remove(document: Document, file: DocumentFile, by: User) -> None:
     """Take a file off again. Mails that were sent keep theirs. Commits."""
     document.files.remove(file)
-    _changed(document)
+    document.note_change(f"{file.filename} taken off.", by)
+    db.session.commit()
 
 
 def megabytes(size: int) -> str:
@@ -175,9 +177,3 @@ def _smaller(content: bytes, name: str) -> bytes:
     smaller = io.BytesIO()
     photo.save(smaller, "JPEG", quality=85, optimize=True)
     return smaller.getvalue()
-
-
-def _changed(document: Document) -> None:
-    document.version += 1
-    document.changed_at = now()
-    db.session.commit()

@@ -21,7 +21,7 @@ from portal.documents import Document, NumberTaken, company_facts, keep, listed,
 from portal.documents.facts import LOCALE, plain_number
 from portal.documents.files import megabytes
 from portal.documents.kinds import KINDS, Kind
-from portal.documents.pdf import DrawingProblem, draw, pictures
+from portal.documents.pdf import DrawingProblem, draw, first_page
 from portal.extensions import db
 from portal.web import lines
 from portal.web.context import company
@@ -146,14 +146,14 @@ def paper(document_id: int) -> ResponseReturnValue:
 
 @pages.get("/documents/<int:document_id>/paper-<int:number>.png")
 def picture(document_id: int, number: int) -> ResponseReturnValue:
-    """One page of the document as a picture, for screens that show no PDF."""
+    """The document's first page as a picture, for screens that show no PDF."""
+    if number != 1:  # all of it is in the PDF
+        abort(404)
     try:
-        drawn = pictures(document_or_404(document_id).facts())
+        drawn = first_page(document_or_404(document_id).facts())
     except DrawingProblem:  # the PDF beside it says what is wrong
         abort(404)
-    if not 1 <= number <= len(drawn):
-        abort(404)
-    return Response(drawn[number - 1], mimetype="image/png")
+    return Response(drawn, mimetype="image/png")
 
 
 def show_page(document: Document, files: FilesForm, status: int = 200) -> ResponseReturnValue:
@@ -208,7 +208,8 @@ def _story(document: Document, sendings: list[Dispatch]) -> list[Told]:
     author = document.created_by.name if document.created_by else ""
     told = [Told(document.created_at, "Written.", author)]
     if document.version > 1:
-        told.append(Told(document.changed_at, "Changed."))
+        changer = document.changed_by.name if document.changed_by else ""
+        told.append(Told(document.changed_at, document.change, changer))
     told += [Told(event.at, event.text, event.actor) for one in sendings for event in one.events]
     return sorted(told, key=lambda one: one.at, reverse=True)[:LONGEST_STORY]
 

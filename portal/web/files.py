@@ -2,6 +2,7 @@
 
 from flask import Blueprint, Response, abort, flash, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_login import current_user
 
 from portal.documents import DocumentFile
 from portal.documents import files as attached
@@ -21,7 +22,7 @@ def create(document_id: int) -> ResponseReturnValue:
     try:
         if not given:
             raise attached.BadFile("Choose a file first.")
-        made = attached.attach(document, given)
+        made = attached.attach(document, given, current_user)
     except attached.BadFile as problem:
         form.files.errors = [str(problem)]
         return show_page(document, form, 422)
@@ -44,7 +45,7 @@ def remove(document_id: int, file_id: int) -> ResponseReturnValue:
     """Take a file off the document."""
     file = _file(document_id, file_id)
     document, name = document_or_404(document_id), file.filename
-    attached.remove(document, file)
+    attached.remove(document, file, current_user)
     flash(f"{name} is no longer attached.", "info")
     return see_other(_back(document.id))
 

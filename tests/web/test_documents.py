@@ -345,12 +345,14 @@ def test_photos_and_papers_are_attached_fetched_and_taken_off(
     assert stored(app)[0].version == 2
     words = trader.words(f"/documents/{paper}")
     assert "scan.pdf, tap.jpg are attached." in words
+    assert "scan.pdf, tap.jpg attached." in words.split("What happened")[1].split("Tom Baker")[0]
     kept = trader.get(f"/documents/{paper}/files/1")
     assert kept.data == b"%PDF-1.7 ..."
     assert kept.headers["Content-Disposition"] == "attachment; filename=scan.pdf"
     assert trader.get(f"/documents/{paper + 1}/files/1").status_code == 404
     assert trader.post(f"/documents/{paper}/files/1/removal").status_code == 303
     assert attached(app) == [("tap.jpg", "image/jpeg")]
+    assert "scan.pdf taken off." in trader.words(f"/documents/{paper}").split("What happened")[1]
 
 
 TAKEN = {
@@ -408,7 +410,7 @@ def test_a_photo_gets_smaller_and_loses_where_it_was_taken(app: Flask) -> None:
     given = photo((5000, 3000), exif=exif)
     with app.app_context():
         one = document()
-        files.attach(one, [("/tmp/site\u202e.jpg", given)])
+        files.attach(one, [("/tmp/site\u202e.jpg", given)], tom())
         (kept,) = one.files
         assert kept.filename == "site.jpg"
         with Image.open(io.BytesIO(kept.content)) as smaller:

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
@@ -331,8 +332,22 @@ def test_each_font_is_the_file_that_was_released_and_keeps_its_licence() -> None
         assert hashlib.sha256((pdf.FONTS / name).read_bytes()).hexdigest() == digest
 
 
-def test_every_page_has_a_picture_for_screens_that_show_no_pdf() -> None:
-    facts = replace(INVOICE, lines=some_lines(80))
-    drawn = pdf.pictures(facts)
-    assert len(drawn) == len(PdfReader(io.BytesIO(pdf.draw(facts))).pages) > 1
-    assert all(one.startswith(b"\x89PNG") for one in drawn)
+def test_the_first_page_has_a_picture_for_screens_that_show_no_pdf() -> None:
+    for facts in (INVOICE, replace(INVOICE, lines=some_lines(80))):
+        assert pdf.first_page(facts).startswith(b"\x89PNG")
+    assert pdf.first_page(INVOICE) != pdf.first_page(replace(INVOICE, number="INV-0043"))
+
+
+def test_a_picture_of_the_longest_document_costs_no_more_than_of_a_page() -> None:
+    heavy = tuple(replace(one, description="word " * 400) for one in some_lines(200))
+    tall = replace(INVOICE.lines[0], description="a\n" * 1000)
+    pdf.first_page(INVOICE)
+    for lines in (heavy, (tall,) * 200):
+        facts = replace(INVOICE, lines=lines, notes="note\n\n" * 800)
+        began = time.process_time()
+        assert pdf.first_page(facts).startswith(b"\x89PNG")
+        assert time.process_time() - began < 1
+        shown = pdf._cut_short(pdf.sheet(facts))
+        assert not shown["whole"]
+        assert shown["totals"] == pdf.sheet(facts)["totals"]
+        assert sum(len(one["description"]) for one in shown["lines"]) < 15_000

@@ -35,6 +35,8 @@ STANDARDS: list[typst.PDFStandard] = ["a-3a", "ua-1"]
 LOGO_PIXELS = (1200, 600)
 #: Dots to the inch of a picture for the screen: sharp at a page's width on a desktop.
 SCREEN = 110.0
+#: More than a page can hold, of rows and of letters: what is beyond is not drawn for a picture.
+MOST_ROWS, MOST_LETTERS = 60, 12_000
 
 _HEADINGS = {"job": "Job sheet"}
 _CONTROL = re.compile(
@@ -63,11 +65,35 @@ def draw(facts: DocumentFacts) -> bytes:
 
 
 @lru_cache(maxsize=8)
-def pictures(facts: DocumentFacts) -> tuple[bytes, ...]:
-    """Every page as a PNG, drawn by the same design: for screens, many of which show no PDF."""
+def first_page(facts: DocumentFacts) -> bytes:
+    """The first page as a PNG, drawn by the same design: for screens, many of which show no PDF."""
     _Forked.check()
-    drawn = _compiler().compile(format="png", sys_inputs=_inputs(facts), ppi=SCREEN)
-    return (drawn,) if isinstance(drawn, bytes) else tuple(drawn or ())
+    inputs = _written(_cut_short(sheet(facts)), facts)
+    drawn = _compiler().compile(format="png", sys_inputs=inputs, ppi=SCREEN)
+    pages = drawn if isinstance(drawn, list) else [drawn]
+    if not isinstance(pages[0], bytes):
+        raise TypeError("Typst drew no page")
+    return pages[0]
+
+
+def _cut_short(whole: dict[str, Any]) -> dict[str, Any]:
+    """The sheet without what comes after its first page; the totals stay those of the whole."""
+    cut = whole | {"lines": list(_top_lines(whole["lines"])), "notes": _top(whole["notes"])}
+    return cut | {"whole": cut == whole}
+
+
+def _top_lines(lines: list[dict[str, str]]) -> Iterator[dict[str, str]]:
+    room = MOST_LETTERS
+    for line in lines[:MOST_ROWS]:
+        if room <= 0:
+            return
+        rows = line["description"].split("\n")[:MOST_ROWS]
+        yield line | {"description": "\n".join(rows)}
+        room -= sum(len(row) for row in rows) + len(rows) * (MOST_LETTERS // MOST_ROWS)
+
+
+def _top(paragraphs: list[str]) -> list[str]:
+    return ["\n".join(one.split("\n")[:MOST_ROWS]) for one in paragraphs[:MOST_ROWS]]
 
 
 class _Forked:
@@ -94,7 +120,11 @@ os.register_at_fork(after_in_child=_Forked.in_child)
 
 
 def _inputs(facts: DocumentFacts) -> dict[str, str]:
-    return {"sheet": json.dumps(sheet(facts), ensure_ascii=False), "logo": _logo(facts)}
+    return _written(sheet(facts), facts)
+
+
+def _written(printed: dict[str, Any], facts: DocumentFacts) -> dict[str, str]:
+    return {"sheet": json.dumps(printed, ensure_ascii=False), "logo": _logo(facts)}
 
 
 def _compile(
@@ -147,6 +177,7 @@ def sheet(facts: DocumentFacts) -> dict[str, Any]:
         "totals": _totals(facts) if kind.priced else None,
         "notes": [_text(part) for part in re.split(r"\n\s*\n", facts.notes) if part.strip()],
         "prepared_by": _text(facts.prepared_by),
+        "whole": True,
     }
 
 

@@ -158,7 +158,6 @@ def _page(form: CompanyForm, status: int = 200, accent: str = "") -> ResponseRet
         status,
         form=form,
         readable=colour.contrast(accent, colour.WHITE) >= colour.READABLE,
-        ratio=f"{colour.contrast(accent, colour.WHITE):.1f}",
         shade=colour.readable(accent),
     )
 

@@ -85,7 +85,7 @@ def test_from_connecting_a_mailbox_to_an_invoice_that_is_proved(
     tom.get_by_role("button", name="Send invoice INV-0042 ($1,240.00) to Mary Lee").click()
     card = tom.locator("#dispatch")
     expect(card).to_contain_text(re.compile(r"Accepted by Gmail \d\d:\d\d"), timeout=PATIENCE)
-    proved = f"The sent copy says From: Bright Spark Plumbing <{ACCOUNTS}>, the same as asked."
+    proved = f"The sent copy says From: Bright Spark Plumbing <{ACCOUNTS}>. That is what was asked."
     expect(card).to_contain_text(proved, timeout=PATIENCE)
 
     sent = {one["to"]: one for one in accepted(demo)}
@@ -304,7 +304,7 @@ def confirm_by_code(demo: Live, portal: Page, email: str) -> None:
 def send_one(demo: Live, page: Page) -> None:
     page.goto(f"{demo.url}/documents/2/dispatches/new")
     page.get_by_role("button", name=re.compile("^Send invoice INV-0042")).click()
-    expect(page.locator("#dispatch")).to_contain_text("the same as asked", timeout=PATIENCE)
+    expect(page.locator("#dispatch")).to_contain_text("That is what was asked.", timeout=PATIENCE)
 
 
 def row(page: Page, words: str) -> Locator:

@@ -72,7 +72,7 @@ STATES = {
     "is about to leave": {"state": State.QUEUED},
     "Sending It is being handed to Gmail.": {"state": State.SUBMITTING},
     "Reading the sent copy": {"state": State.ACCEPTED, "provider_message_id": "1"},
-    "the same as asked": {
+    "That is what was asked.": {
         "state": State.ACCEPTED,
         "proof": Proof.MATCHES,
         "proof_from": OFFICE_SAYS,

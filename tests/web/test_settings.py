@@ -318,7 +318,7 @@ def test_a_detail_that_cannot_be_is_told_and_nothing_is_stored(
 
 def test_a_pale_colour_comes_with_a_word_of_warning(manager: Visitor) -> None:
     answer = manager.get("/settings/company?accent=%23ffe600", htmx=True)
-    assert "is hard to read (1.3 : 1" in said(answer)
+    assert "is hard to read. Papers and pages therefore write with a darker shade" in said(answer)
     assert "is easy to read" in manager.words("/settings/company")
 
 

@@ -5,6 +5,7 @@ Neither sends anything.
 """
 
 import logging
+from datetime import datetime
 from typing import Any
 
 from flask import current_app
@@ -32,12 +33,13 @@ def reconcile(dispatch_id: int) -> None:
     if dispatch.state != State.UNKNOWN or dispatch.mailbox is None or dispatch.draft_id is None:
         return
     draft_id, token, tries = dispatch.draft_id, dispatch.token, dispatch.settle_tries
+    since = dispatch.handed_over_at or dispatch.requested_at
     provider = mailboxes.provider_for(dispatch.mailbox)
     mailbox_id = dispatch.mailbox.id
     if not _put_off(dispatch_id, tries):
         return
     try:
-        verdict = _look(provider, draft_id, token)
+        verdict = _look(provider, draft_id, token, since)
     except (NeedsSignIn, NeedsPermission) as problem:
         mailboxes.mark_broken(mailbox_id, problem)
         return
@@ -52,12 +54,12 @@ def reconcile(dispatch_id: int) -> None:
         _ask_person(dispatch_id)
 
 
-def _look(provider: Gmail, draft_id: str, token: str) -> SentCopy | str:
+def _look(provider: Gmail, draft_id: str, token: str, since: datetime) -> SentCopy | str:
     if provider.two_phase and provider.has_draft(draft_id):
         return "draft"
     if not provider.can_read_sent:
         return "blind"
-    return provider.find_sent(token) or "nowhere"
+    return provider.find_sent(token, since) or "nowhere"
 
 
 def _put_off(dispatch_id: int, tries: int) -> bool:

@@ -171,6 +171,23 @@ def test_an_answer_that_never_came_is_settled_from_sent(
     assert [one.outcome for one in asked.attempts] == ["unknown"]
 
 
+def test_a_sent_copy_is_found_below_all_that_was_sent_since(
+    office: Mailbox, google: Google, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from portal.providers import gmail
+
+    monkeypatch.setattr(gmail, "SENT_WINDOW", 3)
+    google.fault("drafts.send", "swallow")
+    unclear = factories.asked()
+    delivery.send(unclear.id)
+    for _ in range(7):
+        delivery.send(factories.asked().id)
+    work(2)
+    assert unclear.state == State.ACCEPTED
+    assert unclear.proof == Proof.MATCHES
+    assert len(google.accepted()) == 8
+
+
 @pytest.mark.parametrize("kind", ["swallow-before", "500-before", "503-before", "cut-before"])
 def test_what_did_not_leave_is_sent_from_the_same_draft(
     kind: str, office: Mailbox, google: Google

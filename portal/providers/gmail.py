@@ -5,12 +5,13 @@ may have been carried out. Error shapes and limits: Gmail API guides "handle-err
 which scope allows which method: the API's discovery document, revision 20261005.
 """
 
+import itertools
 import json
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parseaddr
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -82,6 +83,10 @@ LIMIT_REASONS = {
 }
 #: How far back in Sent an unclear outcome is looked for.
 SENT_WINDOW = 50
+#: At most so many sent copies are read for one look-up (20 quota units each), and this far may
+#: Gmail's clock and ours stand apart.
+SENT_MOST = 250
+CLOCKS_APART = timedelta(minutes=5)
 #: Gmail's own lock-outs last at most a day.
 LONGEST_WAIT = 24 * 3600.0
 RETRY_AFTER = re.compile(r"Retry after (\S+)")
@@ -144,16 +149,27 @@ class Gmail:
         """What the copy in Sent says. Raises Gone when there is none."""
         return _sent_copy(self._metadata(message_id))
 
-    def find_sent(self, token: str) -> SentCopy | None:
-        """The sent copy that bears our dispatch header, among the newest in Sent."""
-        # `q` is refused under the metadata scope and its index lags, so the newest are read one by
-        # one, newest first.
-        found = self._call("GET", "/messages", {"labelIds": "SENT", "maxResults": SENT_WINDOW})
-        for one in found.get("messages", []):
-            message = self._metadata(one["id"])
+    def find_sent(self, token: str, since: datetime) -> SentCopy | None:
+        """The sent copy that bears our dispatch header, among those sent after `since`."""
+        # `q` is refused under the metadata scope and its index lags, so the copies are read one by
+        # one, newest first, until they are older than what is looked for.
+        for message_id in itertools.islice(self._sent_ids(), SENT_MOST):
+            message = self._metadata(message_id)
+            copy = _sent_copy(message)
             if _headers(message).get(DISPATCH_HEADER.lower()) == token:
-                return _sent_copy(message)
+                return copy
+            if copy.at is not None and copy.at < since - CLOCKS_APART:
+                return None
         return None
+
+    def _sent_ids(self) -> Iterator[str]:
+        query = {"labelIds": "SENT", "maxResults": str(SENT_WINDOW)}
+        while True:
+            found = self._call("GET", "/messages", query)
+            yield from (str(one["id"]) for one in found.get("messages", []))
+            if not found.get("nextPageToken"):
+                return
+            query["pageToken"] = str(found["nextPageToken"])
 
     def find_draft(self, token: str) -> str | None:
         """The id of the draft that bears our dispatch header, if one was left behind."""

@@ -237,8 +237,14 @@ def test_a_customer_of_any_script_is_printed_with_our_own_fonts(name: str) -> No
     assert archived(pdf.draw(replace(INVOICE, party=PartyFacts(name))))
 
 
+@pytest.mark.parametrize("sign", ["🔧", "😀", "👍🏽", "👩\u200d🔧", "🇦🇺", "❤️", "1️⃣", "✓", "🚿💧"])
+def test_an_emoji_is_printed_and_the_archive_keeps_it(sign: str) -> None:
+    title = f"Leak {sign} mended"
+    assert archived(pdf.draw(replace(INVOICE, title=title, notes=title)))
+
+
 @pytest.mark.parametrize(
-    "name", ["Mary 🚿", "\x00\x07\ud83d\ude00", "\ufffe\ufdd0", "a\u202eb", "\r\n"]
+    "name", ["Mary \U00013000", "\x00\x07\ud83d\ude00", "\ufffe\ufdd0", "a\u202eb", "\r\n"]
 )
 def test_letters_that_no_font_has_do_not_stop_a_document(name: str) -> None:
     assert pdf.draw(replace(INVOICE, party=PartyFacts(name))).startswith(b"%PDF")

@@ -59,7 +59,7 @@ def draw(facts: DocumentFacts) -> bytes:
     except typst.TypstError as error:
         if "could not be displayed" not in error.message:
             raise
-        # An archive must hold every glyph and our fonts lack one (an emoji, say). The customer
+        # An archive must hold every glyph and our fonts lack one (a hieroglyph, say). The customer
         # is better served by a plain PDF with a box in that place than by none.
         return _compile(inputs, issued, [])
 

@@ -7,7 +7,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 LARGEST = 1024 * 1024
 WIDEST = 800
-MOST_PIXELS = 40_000_000
+SHORTEST_SIDE = 40
+MOST_PIXELS = 10_000_000
 KINDS = ("PNG", "JPEG")
 TYPE = "image/png"
 
@@ -36,13 +37,15 @@ def redrawn(content: bytes) -> bytes:
         raise LogoProblem("This picture is damaged. Save it again and choose it anew.") from None
 
 
-TOO_MANY = "This picture has too many pixels. Save it smaller, 2,000 pixels wide at most."
+TOO_MANY = "This picture has too many pixels: save it smaller, 2,000 pixels wide at most."
 
 
 def _drawn(content: bytes) -> bytes:
     with Image.open(io.BytesIO(content), formats=KINDS) as picture:
         if picture.width * picture.height > MOST_PIXELS:
             raise LogoProblem(TOO_MANY)
+        if min(picture.size) < SHORTEST_SIDE:
+            raise LogoProblem(_too_small(picture))
         picture.load()
         shown = _upright(picture).convert("RGBA")
     shown.thumbnail((WIDEST, WIDEST), Image.Resampling.LANCZOS)
@@ -51,6 +54,13 @@ def _drawn(content: bytes) -> bytes:
     written = io.BytesIO()
     shown.save(written, "PNG", optimize=True)
     return written.getvalue()
+
+
+def _too_small(picture: Image.Image) -> str:
+    return (
+        f"This picture is too small for papers, {picture.width} by {picture.height} pixels:"
+        f" its shorter side needs {SHORTEST_SIDE} or more."
+    )
 
 
 def _upright(picture: Image.Image) -> Image.Image:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from flask import Blueprint, abort, flash, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
+from markupsafe import Markup, escape
 from werkzeug.datastructures import MultiDict
 
 from portal import mailboxes, policy
@@ -12,7 +13,7 @@ from portal.accounts import active_people
 from portal.documents.kinds import KINDS, Kind
 from portal.people import BadAddress, clean_address
 from portal.policy import EVERY_KIND, Readiness
-from portal.senders import Choice, Mode, Rule, SendFrom
+from portal.senders import Choice, Mode, Rule, SendFrom, Trouble
 from portal.web.guard import managers_only
 from portal.web.page import page, see_other
 
@@ -20,6 +21,12 @@ pages = Blueprint("policy", __name__)
 
 #: What a kind may choose besides the three modes.
 FOLLOW = "company"
+#: What adding an address in Gmail puts right.
+ADDABLE = (Trouble.NOT_LINKED, Trouble.PENDING, Trouble.LOST)
+WAITS = (
+    "Mail that is not ready waits here and goes out by itself once that is put right. "
+    "It never leaves from another address."
+)
 
 
 @dataclass(frozen=True)
@@ -122,25 +129,44 @@ def _checked(wish: Wish) -> Wish:
 
 
 def _tell(kind: str) -> None:
+    """What now holds; where it is not ready yet, what becomes of the mail and where to go on."""
     what = KINDS[kind].plural if kind else "Every document"
     comes = "come" if kind else "comes"
     choice = policy.choose_for(kind, current_user)
     people = [one for one in policy.readiness_now(kind) if not one.choice.ready]
-    if choice.ready or choice.mode is Mode.USER:
-        flash(f"Saved. {what} now {comes} {_from(choice)}.", "good")
+    if choice.mode is Mode.USER:
+        said = f"Saved. {what} now {comes} from whoever presses Send."
+        if people:
+            said += f" {_not_ready(people)} {WAITS}"
+    elif choice.ready:
+        said = f"Saved. {what} now {comes} {_from(choice)}."
     else:
-        flash(f"Saved, but not ready: {choice.problem}", "warn")
-    if people:
-        flash(
-            "Mail that is not ready waits here and goes out by itself once its address is "
-            "verified. It never leaves from another address.",
-            "info",
-        )
+        said = f"Saved, but not ready: {choice.problem} {WAITS}"
+    href, label = _next_step(choice, people)
+    link = Markup(' <a class="reach" href="{}">{}</a>').format(href, label) if href else ""
+    flash(escape(said) + link, "warn" if people else "good")
+
+
+def _not_ready(people: list[Readiness]) -> str:
+    if len(people) == 1:
+        return f"{people[0].user.name} is not ready yet."
+    return f"{len(people)} people are not ready yet."
+
+
+def _next_step(choice: Choice, people: list[Readiness]) -> tuple[str, str]:
+    """Where to go on after saving a rule that is not ready; nowhere when it is."""
+    if not people:
+        return "", ""
+    if choice.mode is Mode.USER:
+        return url_for("settings.show") + "#staff-title", "See who"
+    able = [one for one in mailboxes.company_mailboxes() if one.can_send and one.can_list_addresses]
+    if able and choice.sender and choice.trouble in ADDABLE:
+        email = choice.sender.email
+        return url_for("addresses.new", mailbox_id=able[0].id, email=email), "Show me how"
+    return url_for("settings.show"), "Open System settings"
 
 
 def _from(choice: Choice) -> str:
-    if choice.mode is Mode.USER:
-        return "from whoever presses Send"
     return f"from {choice.sender.email}" if choice.sender else "from the company mailbox"
 
 
@@ -158,6 +184,7 @@ def _page(kind: str, wish: Wish, status: int = 200) -> ResponseReturnValue:
         company_choice=policy.choose_for(EVERY_KIND, current_user) if kind else None,
         rules=[(one, policy.rule(slug)) for slug, one in KINDS.items()],
         boxes=mailboxes.company_mailboxes(),
+        owners={one.owner_id for one in mailboxes.all_mailboxes()},
     )
 
 

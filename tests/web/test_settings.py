@@ -4,9 +4,11 @@ import io
 from typing import Any
 
 import pytest
+from bs4 import BeautifulSoup, Tag
 from flask import Flask
 from PIL import Image
 from sqlalchemy import select
+from werkzeug.test import TestResponse
 
 from portal import policy
 from portal.documents import mail
@@ -218,12 +220,41 @@ def test_an_address_nobody_verified_may_be_chosen_and_its_mail_waits(
     app: Flask, manager: Visitor, office: int
 ) -> None:
     manager.post("/settings/send-from", {"mode": "specified", "listed": ACCOUNTS})
-    page = manager.words("/settings/send-from")
-    assert f"Saved, but not ready: {ACCOUNTS} is not confirmed yet" in page
-    assert "It never leaves from another address." in page
+    answer = manager.get("/settings/send-from")
+    (notice,) = notices(answer)
+    assert f"Saved, but not ready: {ACCOUNTS} is not confirmed yet" in said(answer)
+    assert "It never leaves from another address." in notice.text
+    link = f"/mailboxes/{office}/addresses/new?email={ACCOUNTS}"
+    assert [one["href"] for one in notice.select("a")] == [link]
     assert stored(app) == Rule(Mode.SPECIFIED, None, ACCOUNTS)
     with app.app_context():
         assert asked(document(), tom()).state == "held"
+
+
+def notices(answer: TestResponse) -> list[Tag]:
+    """What a page says of the deed that has just been done."""
+    return list(BeautifulSoup(answer.text, "html.parser").select(".flashes .notice"))
+
+
+def test_who_is_not_ready_is_told_once_and_can_be_added_there(
+    app: Flask, manager: Visitor, office: int
+) -> None:
+    with app.app_context():
+        tom(), nia()
+    manager.post("/settings/send-from", {"mode": "user"})
+    answer = manager.get("/settings/send-from")
+    (notice,) = notices(answer)
+    assert "2 people are not ready yet." in notice.text  # Olive and Nia
+    assert [one["href"] for one in notice.select("a")] == ["/settings#staff-title"]
+    for email, often in {NIA: 1, TOM: 0}.items():
+        assert answer.text.count(f"/mailboxes/{office}/addresses/new?email={email}") == often
+    with app.app_context():
+        db.session.add(Mailbox(account_sub="nia", email="n@gmail.example", owner_id=nia().id))
+        db.session.commit()
+    assert f"email={NIA}" not in manager.get("/settings/send-from").text  # hers to put right
+    manager.post("/settings/send-from", {"mode": "default"})
+    (notice,) = notices(manager.get("/settings/send-from"))
+    assert "Every document now comes from" in notice.text and not notice.select("a")
 
 
 def test_an_address_may_be_written(app: Flask, manager: Visitor, office: int) -> None:
@@ -347,6 +378,11 @@ def test_a_logo_is_drawn_anew_and_small(app: Flask, manager: Visitor, kind: str)
     assert (served.mimetype, served.data) == ("image/png", found.logo)
 
 
+def test_the_smallest_and_the_largest_logo_are_taken(manager: Visitor) -> None:
+    for size in ((40, 400), (4000, 2500)):
+        assert send_logo(manager, picture("PNG", size, "1")).status_code == 303
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
@@ -354,7 +390,8 @@ def test_a_logo_is_drawn_anew_and_small(app: Flask, manager: Visitor, kind: str)
         (b"<svg onload='x()'/>", "This is no picture we can read. Use a PNG or JPEG file."),
         (picture("GIF"), "This is no picture we can read. Use a PNG or JPEG file."),
         (picture()[:200], "This picture is damaged."),
-        (picture("PNG", (9000, 9000), "1"), "This picture has too many pixels."),
+        (picture("PNG", (4000, 2501), "1"), "This picture has too many pixels: save it smaller"),
+        (picture("PNG", (39, 400)), "too small for papers, 39 by 400 pixels: its shorter side"),
         (b"x" * (LARGEST + 1), "This file is too large. A logo may have 1 MB at most."),
     ],
 )

@@ -31,6 +31,17 @@ ENDINGS = {
     OFFICE["word/"]: (".docx",),
     OFFICE["xl/"]: (".xlsx",),
 }
+SEEMS = {
+    "application/pdf": "a PDF",
+    "image/jpeg": "a JPEG photo",
+    "image/png": "a PNG picture",
+    "image/webp": "a WebP picture",
+    "image/heic": "a HEIC photo",
+    "text/plain": "plain text",
+    OFFICE["word/"]: "a Word file",
+    OFFICE["xl/"]: "an Excel file",
+}
+PICTURE_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".heic", ".heif", ".gif")
 TAKEN = "a PDF, a photo (JPEG, PNG, WebP, HEIC), plain text, or a Word or Excel file"
 LONGEST_NAME = 100
 MOST_FILES = 20
@@ -39,6 +50,7 @@ PHOTO_PIXELS = 2400
 #: A few kilobytes can claim to be a picture of any size; no phone takes a larger one.
 MOST_PIXELS = 120_000_000
 _HEIC = re.compile(rb"....ftyp(heic|heix|heim|heis|hevc|mif1|msf1)", re.S)
+_ENDING = re.compile(r"\.(?=[0-9]*[a-z])[a-z0-9]{1,5}", re.I)
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069<>:"/\\|?*]')
 
 
@@ -119,9 +131,22 @@ def _clean_name(name: str) -> str:
 
 
 def _with_ending(name: str, kind: str) -> str:
-    """The name, ending as its content demands, so that it opens in the right program."""
-    endings = ENDINGS[kind]
-    return name if name.lower().endswith(endings) else name + endings[0]
+    """The name, ending as its content demands, so that it opens in the right program.
+
+    Phones and chats often save one kind of picture under the ending of another: that is put right.
+    Raises BadFile for any other ending that does not fit.
+    """
+    endings, path = ENDINGS[kind], PurePath(name)
+    ending = path.suffix.lower()
+    if ending in endings:
+        return name
+    if ending in PICTURE_ENDINGS and kind.startswith("image/"):
+        return path.stem + endings[0]
+    if _ENDING.fullmatch(ending):
+        raise BadFile(
+            f"“{name}” cannot be attached: it ends in {ending}, but seems to be {SEEMS[kind]}."
+        )
+    return name + endings[0]
 
 
 def _office(content: bytes) -> str:

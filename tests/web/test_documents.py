@@ -368,6 +368,9 @@ REFUSED = {
     "“page.txt” cannot be attached": b"<script>alert(1)</script>",
     "“logo.svg” cannot be attached": b"\xef\xbb\xbf <svg onload=x>",
     "“cut.jpg”": photo()[:40],
+    "“wrong.exe” cannot be attached: it ends in .exe, but seems to be plain text.": b"Hello",
+    "“photo.pdf” cannot be attached: it ends in .pdf, but seems to be a JPEG photo.": photo(),
+    "“scan.JPG” cannot be attached: it ends in .jpg, but seems to be a PDF.": b"%PDF-1.7",
     "“macro.docx” cannot be attached": office_file("word", "word/vbaProject.bin"),
     "“tools.zip” cannot be attached": office_file("src"),
     "“empty.pdf” is empty.": b"",
@@ -378,6 +381,22 @@ REFUSED = {
 @pytest.mark.parametrize("kind", TAKEN)
 def test_what_a_file_is_is_read_from_its_bytes(kind: str) -> None:
     assert files.content_type(TAKEN[kind]) == kind
+
+
+@pytest.mark.sqlite_only
+def test_a_name_without_an_ending_gets_the_one_of_its_content(
+    app: Flask, trader: Visitor, paper: int
+) -> None:
+    names = {
+        "tap": "tap.jpg",
+        "Job 3. March": "Job 3. March.jpg",
+        "tap.2026": "tap.2026.jpg",
+        "tap.png": "tap.jpg",  # as chats save them
+        "TAP.JPEG": "TAP.JPEG",
+    }
+    for name in names:
+        assert attach(trader, paper, (name, photo())).status_code == 303, name
+    assert [one for one, _ in attached(app)] == list(names.values())
 
 
 @pytest.mark.sqlite_only

@@ -113,6 +113,33 @@ def test_a_file_that_is_refused_is_seen_to_be_and_a_huge_one_leads_back(
     expect(trader.get_by_role("button", name="Attach")).to_be_in_viewport()
 
 
+def test_links_beside_a_mail_are_big_enough_for_a_thumb(
+    app: Flask, portal: str, trader: Page
+) -> None:
+    with app.app_context():
+        asked(db.session.get_one(Document, 1), tom())
+    send_page = f"{portal}/documents/1/dispatches/new"
+    links = {
+        "Look at it": send_page,
+        "Add photos or files": send_page,
+        "Look at sending 1": f"{portal}/documents/1",
+    }
+    for width in (360, 1280):
+        trader.set_viewport_size({"width": width, "height": 740})
+        for words, address in links.items():
+            trader.goto(address)
+            box = trader.get_by_role("link", name=words).bounding_box()
+            assert box and box["height"] >= 44, (words, width)
+
+
+def test_a_mail_whose_reader_was_signed_out_says_so_in_its_frame(portal: str, trader: Page) -> None:
+    trader.goto(f"{portal}/documents/1/dispatches/new")
+    trader.context.clear_cookies()
+    trader.get_by_role("button", name="Refresh").click()
+    frame = trader.frame_locator("iframe[name=mail]")
+    expect(frame.get_by_role("heading", name="Sign in again")).to_be_visible()
+
+
 def test_very_long_words_stay_on_a_phone(app: Flask, portal: str, trader: Page) -> None:
     with app.app_context():
         one = db.session.get_one(Document, 1)

@@ -9,7 +9,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -68,10 +69,41 @@ def _ring(redis: Redis) -> None:
         queue.enqueue_call(DRAIN, timeout=JOB_TIMEOUT, result_ttl=0, failure_ttl=3600)
 
 
+class Door(Queue):
+    """The queue as a worker listens at it: it remembers that Redis went away meanwhile."""
+
+    was_lost = False
+
+    @classmethod
+    def dequeue_any(cls, *args: Any, **kwargs: Any) -> Any:
+        with cls.remembering():
+            return super().dequeue_any(*args, **kwargs)
+
+    @classmethod
+    @contextmanager
+    def remembering(cls) -> Iterator[None]:
+        try:
+            yield
+        except RedisError:
+            cls.was_lost = True
+            raise
+
+
 class DrainWorker(Worker):
     """RQ's forking worker, which rings for itself and stops its work-horse gently."""
 
     before_fork: Callable[[], None] = staticmethod(lambda: None)
+    #: RQ would look for a lost Redis ever more rarely.
+    max_connection_wait_time = 1.0
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        """RQ's sign of life: the first call to a Redis that is back, where no ring was heard."""
+        with Door.remembering():
+            super().heartbeat(timeout, pipeline)
+            if Door.was_lost and pipeline is None:
+                self._say_alive()
+                _ring(self.connection)
+                Door.was_lost = False
 
     def run_maintenance_tasks(self) -> None:
         """The sweeper's tick: RQ calls it at the start, and regularly while idle."""
@@ -132,6 +164,7 @@ def _worker(config: Config) -> DrainWorker:
         list(QUEUES),
         connection=Redis.from_url(config.REDIS_URL, socket_connect_timeout=5),
         serializer=JSONSerializer,
+        queue_class=Door,
         worker_ttl=15 + max(1, int(config.SWEEP_SECONDS)),
         maintenance_interval=max(1, int(config.SWEEP_SECONDS)) - 1,
         job_monitoring_interval=min(30, max(1, int(config.SWEEP_SECONDS))),

@@ -131,6 +131,25 @@ def test_a_worker_outlives_a_redis_that_is_restarted(
                 assert worker.process.wait(10) == 0
 
 
+def test_what_was_asked_while_redis_was_away_leaves_as_soon_as_it_is_back(
+    app: Flask, environ: dict[str, str], local_google: "SandboxServer", tmp_path: Path
+) -> None:
+    factories.connected(local_google.url)
+    db.session.commit()
+    with servers.short_directory("swredis-") as home:
+        path = home / "redis.sock"
+        address = f"unix://{path}"
+        own = environ | {"REDIS_URL": address, "SWEEP_SECONDS": "120"}
+        with redis_at(path, home), servers.worker(own, tmp_path / "worker.log"):
+            until(lambda: bool(Redis.from_url(address).exists(queueing.ALIVE_KEY)), 20)
+            time.sleep(1)  # it has swept, and listens
+            os.kill(redis_pid(path), signal.SIGKILL)
+            factories.asked()
+            time.sleep(3.5)
+            with redis_at(path, home):
+                until(lambda: in_state(State.ACCEPTED) == 1, 3)
+
+
 def redis_at(path: Path, home: Path) -> "servers.contextlib.AbstractContextManager[object]":
     (home / "redis").mkdir(exist_ok=True)
     program, _ = redis_program()

@@ -143,7 +143,7 @@ def _tell(kind: str) -> None:
     else:
         said = f"Saved, but not ready: {choice.problem} {WAITS}"
     href, label = _next_step(choice, people)
-    link = Markup(' <a class="reach" href="{}">{}</a>').format(href, label) if href else ""
+    link = Markup(' <a href="{}">{}</a>').format(href, label) if href else ""
     flash(escape(said) + link, "warn" if people else "good")
 
 

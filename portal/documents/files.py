@@ -1,7 +1,8 @@
 """Files: photos and papers that travel with a document. What they are is read from their bytes.
 
 A name says nothing: what is attached is judged by its content, and a photo straight from a phone is
-made smaller and loses the place where it was taken.
+made smaller. JPEG, PNG and WebP lose the place where they were taken; a HEIC photo and papers (PDF,
+Word, Excel) travel as they are, with all that they say about themselves.
 """
 
 import io
@@ -13,6 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from portal.accounts import User
 from portal.documents import LARGEST_FILE, LARGEST_FILES, Document, DocumentFile
+from portal.documents.traces import without_traces
 from portal.extensions import db
 
 PICTURES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
@@ -111,6 +113,8 @@ def _file(name: str, content: bytes) -> DocumentFile:
         raise BadFile(f"“{shown}” cannot be attached: it is not {TAKEN}.")
     if kind == "image/jpeg":
         content = _smaller(content, shown)
+    elif kind in ("image/png", "image/webp"):
+        content = _without_traces(content, shown)
     _refuse_large(content, shown)
     return DocumentFile(
         filename=_with_ending(shown, kind), content_type=kind, size=len(content), content=content
@@ -184,6 +188,13 @@ def _text(content: bytes) -> str:
     odd = any(ord(char) < 32 and char not in "\t\n\r\f" for char in words)
     markup = words.lstrip("\ufeff \t\r\n").startswith("<")
     return "" if odd or markup else "text/plain"
+
+
+def _without_traces(content: bytes, name: str) -> bytes:
+    try:
+        return without_traces(content)
+    except ValueError:
+        raise BadFile(f"“{name}” is a picture that cannot be read. Save it anew.") from None
 
 
 def _smaller(content: bytes, name: str) -> bytes:

@@ -9,6 +9,7 @@ import pytest
 from bs4 import BeautifulSoup
 from flask import Flask
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from sqlalchemy import select
 
 from portal.documents import Document, DocumentFile, files
@@ -419,6 +420,29 @@ def test_files_together_must_fit_into_a_mail(app: Flask, trader: Visitor, paper:
     answer = attach(trader, paper, ("3.pdf", eight))
     assert "Together the files would come to 24 MB; a mail carries 20 MB." in said(answer)
     assert len(attached(app)) == 2
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+@pytest.mark.parametrize("turned", [1, 6])
+def test_a_picture_loses_where_it_was_taken_and_nothing_of_itself(kind: str, turned: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = turned
+    exif[0x013B] = "Tom the photographer"
+    exif.get_ifd(0x8825)[1] = "S"
+    words = PngInfo()
+    words.add_text("Comment", "at 33.8 south")
+    written = {"PNG": {"pnginfo": words}, "WEBP": {"xmp": b"<x>at 33.8 south</x>"}}[kind]
+    given = photo(kind=kind, exif=exif, **written) + b"and more"
+    kept = files._file("site." + kind.lower(), given).content
+    for trace in (b"Tom", b"33.8", b"and more"):
+        assert trace in given and trace not in kept
+    with Image.open(io.BytesIO(given)) as before, Image.open(io.BytesIO(kept)) as after:
+        after.load()
+        assert before.tobytes() == after.tobytes()
+        assert after.getexif().get(0x0112, 1) == turned
+        assert not after.getexif().get_ifd(0x8825)
+    with pytest.raises(files.BadFile):
+        files._file("cut." + kind.lower(), given[:60])
 
 
 @pytest.mark.sqlite_only

@@ -104,6 +104,34 @@ def test_a_session_that_is_used_is_prolonged_now_and_then(app: Flask, client: Fl
     assert "Expires=" in prolonged["Set-Cookie"] and prolonged["Cache-Control"] == "no-store"
 
 
+@pytest.mark.sqlite_only
+def test_every_answer_forbids_what_no_page_needs(client: FlaskClient) -> None:
+    for address in ("/sign-in", "/static/app.css", "/nowhere"):
+        headers = client.get(address).headers
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert headers["Permissions-Policy"] == "camera=(), microphone=(), geolocation=()"
+
+
+@pytest.mark.sqlite_only
+@pytest.mark.parametrize(("base", "secure"), [("https://portal.example", True), (None, False)])
+def test_the_chosen_colours_travel_as_safely_as_the_session(
+    base: str | None, secure: bool, database: str, redis_url: str
+) -> None:
+    served = {"PUBLIC_URL": base} if base else {}
+    config = servers.config_of(DATABASE_URL=database, REDIS_URL=redis_url, **served)
+    client = servers.make_app(config).test_client()
+    with client.application.app_context():
+        session_id = tom().get_id()
+        db.session.remove()
+    with client.session_transaction(base_url=base) as session:
+        session["_user_id"], session["_fresh"] = session_id, True
+    token = token_in(client.get("/profile", base_url=base).text)
+    form = {"csrf_token": token, "theme": "dark", "next": "/"}
+    answer = client.post("/preferences/theme", data=form, base_url=base)
+    (cookie,) = [one for one in answer.headers.getlist("Set-Cookie") if one.startswith("theme=")]
+    assert ("Secure" in cookie) is secure and "HttpOnly" in cookie
+
+
 # -- guessing passwords --------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Flask, Response, abort, request
+from flask import Blueprint, Flask, Response, abort, current_app, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import text
 
@@ -87,6 +87,11 @@ def theme() -> ResponseReturnValue:
     response = see_other(on_site(request.form.get("next", "")))
     if chosen in THEMES:
         response.set_cookie(  # type: ignore[union-attr]
-            "theme", chosen, max_age=365 * 86400, samesite="Lax", httponly=True
+            "theme",
+            chosen,
+            max_age=365 * 86400,
+            secure=current_app.config["PORTAL"].is_https,
+            httponly=True,
+            samesite="Lax",
         )
     return response

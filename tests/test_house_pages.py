@@ -194,6 +194,58 @@ def test_what_is_open_to_a_stranger_still_exists(company: Flask) -> None:
     assert {rule.endpoint for rule, _ in rules(company, UNSAFE | {"GET"})} >= OPEN
 
 
+# Who may do what
+
+#: What decides for the whole company. The table in docs/architecture.md says the same.
+MANAGERS_ONLY = {
+    "settings.show",
+    "company.edit",
+    "company.update",
+    "company.remove_logo",
+    "policy.edit",
+    "policy.update",
+    "wording.edit",
+    "wording.update",
+    "wording.preview",
+    "mailboxes.make_default",
+}
+#: What its owner does with an own mailbox, and with the company's only a manager.
+OWNERS_ONLY = {
+    "mailboxes.disconnection",
+    "mailboxes.disconnect",
+    "addresses.new",
+    "addresses.create",
+    "addresses.show",
+    "addresses.check",
+    "addresses.remove",
+    "addresses.trust",
+}
+
+
+@pytest.mark.sqlite_only
+def test_only_managers_decide_for_the_company(company: Flask) -> None:
+    company.config["WTF_CSRF_ENABLED"] = False  # so that the role, not the token, refuses
+    refused: dict[str, set[str]] = {email: set() for email in PEOPLE[:2]}
+    for email, found in refused.items():
+        for rule, method in rules(company, UNSAFE | {"GET"}):
+            for address in addresses(company, rule):
+                person = signed_in(company, email)  # anew: one of the walked signs out
+                answer = person.open(address, method=method)
+                answer.close()
+                if answer.status_code == 403:
+                    found.add(rule.endpoint)
+    manager, staff = refused.values()
+    assert staff == MANAGERS_ONLY | OWNERS_ONLY
+    assert not manager
+    wishes: tuple[dict[str, Any], ...] = (
+        {"purpose": "company"},
+        {"purpose": "reconnect", "mailbox_id": 1},
+    )
+    for wish in wishes:
+        answer = signed_in(company, PEOPLE[1]).post("/mailboxes/connections", data=wish)
+        assert answer.status_code == 403, wish
+
+
 # The token against forged requests
 
 

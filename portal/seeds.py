@@ -78,7 +78,7 @@ def _contacts(session: "scoped_session[Any] | Session") -> tuple[Contact, Contac
     copper = Contact(
         role="supplier",
         name="Copper & Co",
-        attention="Trade desk",
+        attention="Sam Reid",
         email="orders@copperco.example",
         phone="02 5550 9876",
         address="80 Mill Rd\nAlexandria NSW 2015",

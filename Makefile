@@ -22,7 +22,7 @@ run: environment ## Start the portal, its worker, Redis and the local Google; Ct
 test: dev-environment ## Check style, types and house rules, and run every test
 	@CHROMIUM_PATH="$$($(BIN)/python -m tools.chromium --install)" && export CHROMIUM_PATH \
 	&& $(MAKE) --no-print-directory lint types \
-	&& $(BIN)/python -m pytest -n 2 --dist worksteal
+	&& $(BIN)/python -m pytest -n 4 --dist worksteal
 
 lint: dev-environment ## Check the style of the code
 	@$(BIN)/python -m ruff check --quiet .

@@ -179,7 +179,7 @@ def test_every_page_can_be_read_reached_and_used(
     connect(demo, page)
     send_one(demo, page)
     found = {address: troubles(page, demo, address, width) for address in PAGES}
-    context.close()
+    page.goto("about:blank")
     assert {address: wrong for address, wrong in found.items() if wrong} == {}
     assert [said for said in complaints if "404" not in said] == []  # one page is not there
 
@@ -219,7 +219,9 @@ def at_work(browser: Browser, demo: Live, first: str, width: int) -> Iterator[Pa
     page = context.new_page()
     sign_in(page, demo, first)
     yield page
-    context.close()
+    # Left open until the browser ends: Chromium now and then never answers when a context with a
+    # page that was opened by another page is closed, and that call knows no time-out.
+    page.goto("about:blank")
 
 
 def sign_in(page: Page, demo: Live, first: str) -> None:
@@ -270,7 +272,6 @@ def add_in_gmail(portal: Page, email: str) -> None:
     gmail.get_by_label(re.compile("address", re.I)).last.fill(email)
     gmail.get_by_role("button", name=re.compile("Next Step")).click()
     gmail.get_by_role("button", name=re.compile("Send Verification")).click()
-    gmail.close()
 
 
 def confirmation_mail(demo: Live, portal: Page, email: str) -> Page:
@@ -287,7 +288,6 @@ def confirm_by_link(demo: Live, portal: Page, email: str) -> None:
     assert link, text
     inbox.goto(link[0])
     inbox.get_by_role("button", name="Confirm").click()
-    inbox.close()
 
 
 def confirm_by_code(demo: Live, portal: Page, email: str) -> None:
@@ -298,7 +298,6 @@ def confirm_by_code(demo: Live, portal: Page, email: str) -> None:
     inbox.get_by_role("link", name=re.compile(f"verify.*{re.escape(email)}")).click()
     inbox.get_by_label(re.compile("code", re.I)).fill(code[1])
     inbox.get_by_role("button", name=re.compile("Verify")).click()
-    inbox.close()
 
 
 def send_one(demo: Live, page: Page) -> None:

@@ -47,9 +47,13 @@ class Run:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def member(self, part: str) -> psutil.Process:
-        """The direct child whose command line holds `part`."""
+        """The direct child whose command line holds `part`; one just born gets it in a moment."""
+        wait_for(lambda: bool(self._members(part)))
+        return self._members(part)[0]
+
+    def _members(self, part: str) -> list[psutil.Process]:
         direct = psutil.Process(self.process.pid).children()
-        return next(one for one in direct if part in " ".join(one.cmdline()))
+        return [one for one in direct if part in command_of(one)]
 
     def exit_code(self, seconds: float = 60) -> int:
         return self.process.wait(seconds)
@@ -97,6 +101,13 @@ def free_ports(count: int) -> list[int]:
 
 def wait_for(true: Callable[[], bool], seconds: float = 90) -> None:
     assert children.wait_until(true, seconds)
+
+
+def command_of(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:  # it went while we looked
+        return ""
 
 
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:

@@ -210,7 +210,9 @@ def backoff(attempt: int, after: float) -> float:
     return after if after > 30 else min(60.0, 2.0 ** min(attempt, 6))
 
 
-def _hold(claim: Claim, trouble: Trouble, why: str) -> None:
+def _hold(
+    claim: Claim, trouble: Trouble, why: str, *, outcome: str = "on hold", words: str | None = None
+) -> None:
     moved = _move_claimed(
         claim,
         State.HELD,
@@ -221,7 +223,7 @@ def _hold(claim: Claim, trouble: Trouble, why: str) -> None:
     )
     if moved:
         tell(claim.dispatch_id, f"On hold: {why}")
-    _end_attempt(claim, "on hold", why)
+    _end_attempt(claim, outcome, why if words is None else words)
     db.session.commit()
 
 
@@ -233,8 +235,7 @@ def _mailbox_broken(claim: Claim, problem: NeedsSignIn | NeedsPermission) -> Non
     mailboxes.mark_broken(box_id, problem)
     box = db.session.get_one(Mailbox, box_id, populate_existing=True)
     why = box.why_not or problem.message
-    _hold(claim, Trouble.MAILBOX, why)
-    _end_attempt(claim, "needs sign-in", problem.words)
+    _hold(claim, Trouble.MAILBOX, why, outcome="needs sign-in", words=problem.words)
     hold_mailbox(box_id, why)
     db.session.commit()
 

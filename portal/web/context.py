@@ -96,7 +96,7 @@ def money_text(amount: Decimal, currency: str) -> str:
 
 def _banners() -> list[Banner]:
     broken = [one for one in mailboxes.all_mailboxes() if not one.can_send]
-    found = [_banner(one) for one in broken if _concerns(one)]
+    found = [banner for one in broken if (banner := _banner(one, waiting_for(one.id)))]
     stuck = stuck_in_queue()
     return [*found, _service_banner(stuck)] if stuck else found
 
@@ -116,19 +116,14 @@ def _service_banner(stuck: int) -> Banner:
     return Banner("warn", text, "", "")
 
 
-def _concerns(box: mailboxes.Mailbox) -> bool:
-    if box.health == mailboxes.Health.DISCONNECTED and not waiting_for(box.id):
-        return False
-    mine = box.owner_id == current_user.id
-    return mine or (box.owner_id is None and current_user.is_manager) or bool(waiting_for(box.id))
-
-
-def _banner(box: mailboxes.Mailbox) -> Banner:
-    waiting = waiting_for(box.id)
+def _banner(box: mailboxes.Mailbox, waiting: int) -> Banner | None:
+    """What to say of a mailbox that cannot send; nothing to whom it does not concern."""
+    allowed = mailboxes.may_manage(box, current_user)
+    given_up = box.health == mailboxes.Health.DISCONNECTED
+    if not waiting and (given_up or not allowed):
+        return None
     safe = f" {waiting} {'message is' if waiting == 1 else 'messages are'} safe and waiting."
-    mine = box.owner_id == current_user.id
-    allowed = mine or (box.owner_id is None and current_user.is_manager)
-    where = "profile.show" if mine else "settings.show"
+    where = "profile.show" if box.owner_id == current_user.id else "settings.show"
     return Banner(
         "bad",
         box.why_not + (safe if waiting else ""),

@@ -448,11 +448,13 @@ def latest_by_document(ids: list[int]) -> dict[int, Dispatch]:
     return {one.document_id: one for one in found}
 
 
-def needing_attention(limit: int = 20) -> list[Dispatch]:
+def needing_attention(user: User | None = None, limit: int = 200) -> list[Dispatch]:
     """What somebody should look at: on hold, refused, unclear, or sent under another From."""
     troubled = Dispatch.state.in_((State.HELD, State.UNKNOWN)) | (Dispatch.proof == Proof.DIFFERS)
     query = select(Dispatch).where(troubled | (Dispatch.state == State.REFUSED))
     query = query.where(Dispatch.purpose == Purpose.DOCUMENT)
+    if user is not None:
+        query = query.where(Dispatch.requested_by_id == user.id)
     newest = list(db.session.scalars(query.order_by(Dispatch.id.desc()).limit(limit)).unique())
     latest = latest_by_document([one.document_id for one in newest])
     open_still = (State.HELD, State.UNKNOWN)  # a later sending does not settle these

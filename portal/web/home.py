@@ -9,7 +9,7 @@ from flask_login import current_user
 
 from portal import dispatch, mailboxes
 from portal.columns import now
-from portal.dispatch import Dispatch, State
+from portal.dispatch import State
 from portal.documents import recent
 from portal.mailboxes import Health
 from portal.web.context import company, stuck_in_queue
@@ -19,6 +19,8 @@ pages = Blueprint("home", __name__)
 
 #: The kinds a day begins with; the others are one press further.
 STARTS = ("invoice", "quote", "job")
+#: More than these would hide what to begin with.
+MOST = 20
 
 
 @pages.get("/")
@@ -31,7 +33,7 @@ def index() -> ResponseReturnValue:
     return page(
         "home/index.html",
         None,
-        needing=_needing(),
+        needing=dispatch.needing_attention(mine)[:MOST],
         today=sum(tally.values()),
         accepted=tally.get(State.ACCEPTED, 0),
         documents=documents,
@@ -41,13 +43,6 @@ def index() -> ResponseReturnValue:
         starts=STARTS,
         stuck=stuck_in_queue(),
     )
-
-
-def _needing() -> list[Dispatch]:
-    found = dispatch.needing_attention(200)
-    if not current_user.is_manager:
-        found = [one for one in found if one.requested_by_id == current_user.id]
-    return found[:20]
 
 
 def _midnight() -> datetime:

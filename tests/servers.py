@@ -155,6 +155,18 @@ def make_app(config: Config) -> "Flask":
     return app
 
 
+@contextlib.contextmanager
+def inside(config: Config) -> "Iterator[Flask]":
+    """The portal with its context pushed, for tests that speak to its modules, not its pages."""
+    from portal.extensions import db
+
+    app = make_app(config)
+    with app.app_context():
+        yield app
+        db.session.remove()
+        db.engine.dispose()
+
+
 def migrate(database: str) -> None:
     """Make the tables as an installation gets them: by the migrations."""
     from flask_migrate import upgrade

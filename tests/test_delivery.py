@@ -75,11 +75,8 @@ def app(database: str, redis_url: str, google: Google) -> Iterator[Flask]:
         SETTLE_GRACE="0",
         **servers.pointed_at(google.url),
     )
-    made = servers.make_app(config)
-    with made.app_context():
+    with servers.inside(config) as made:
         yield made
-        db.session.remove()
-        db.engine.dispose()
 
 
 @pytest.fixture

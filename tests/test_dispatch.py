@@ -35,11 +35,8 @@ def app(database: str, redis_url: str, local_google: "SandboxServer") -> Iterato
         SETTLE_GRACE="0",
         **servers.pointed_at(local_google.url),
     )
-    made = servers.make_app(config)
-    with made.app_context():
+    with servers.inside(config) as made:
         yield made
-        db.session.remove()
-        db.engine.dispose()
 
 
 @pytest.fixture

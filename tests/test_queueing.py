@@ -42,11 +42,8 @@ def environ(database: str, redis_url: str, local_google: "SandboxServer") -> dic
 
 @pytest.fixture
 def app(environ: dict[str, str]) -> Iterator[Flask]:
-    made = servers.make_app(Config.from_env(environ, dotenv=Path(os.devnull)))
-    with made.app_context():
+    with servers.inside(Config.from_env(environ, dotenv=Path(os.devnull))) as made:
         yield made
-        db.session.remove()
-        db.engine.dispose()
 
 
 def jobs(redis_url: str) -> int:

@@ -98,7 +98,7 @@ def trust(mailbox_id: int, address_id: int) -> ResponseReturnValue:
     address = _address(box, address_id)
     mailboxes.trust(address)
     problem, _ = _ask_google(box)
-    if problem is None:
+    if problem is None and address.verification == "accepted":
         flash(f"{address.email} is used again, as Gmail's list says.", "good")
     return _back(box, None, problem)
 

@@ -648,6 +648,20 @@ def test_an_address_gmail_replaced_is_used_again_only_once_somebody_says_so(
     assert states(app)[email] == "accepted"
 
 
+def test_an_address_gmail_lists_no_more_is_not_called_used_again(
+    app: Flask, manager: Visitor, office: int, local_google: SandboxServer
+) -> None:
+    with app.app_context():
+        mailboxes.mistrust(office, TOM)
+        db.session.commit()
+        found = db.session.scalar(select(Address.id).where(Address.email == TOM))
+    told = {"account": OFFICE, "email": TOM}
+    requests.delete(f"{local_google.url}/_sandbox/aliases", json=told, timeout=5).raise_for_status()
+    manager.post(f"/mailboxes/{office}/addresses/{found}/trust")
+    assert states(app)[TOM] == "wanted"
+    assert "is used again" not in manager.words("/settings")
+
+
 def test_how_much_waits_is_told_to_who_can_put_it_right(
     app: Flask, manager: Visitor, office: int
 ) -> None:

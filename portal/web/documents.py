@@ -144,11 +144,9 @@ def paper(document_id: int) -> ResponseReturnValue:
     return pdf_answer(drawn, f"{document.number}.pdf")
 
 
-@pages.get("/documents/<int:document_id>/paper-<int:number>.png")
-def picture(document_id: int, number: int) -> ResponseReturnValue:
+@pages.get("/documents/<int:document_id>/paper.png")
+def picture(document_id: int) -> ResponseReturnValue:
     """The document's first page as a picture, for screens that show no PDF."""
-    if number != 1:  # all of it is in the PDF
-        abort(404)
     try:
         drawn = first_page(document_or_404(document_id).facts())
     except DrawingProblem:  # the PDF beside it says what is wrong

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, select, update
 
 from portal import mailboxes
 from portal.columns import db_now, now
@@ -92,7 +92,6 @@ def _claim(dispatch_id: int) -> Claim | None:
     taken = db.session.scalar(
         update(Dispatch)
         .where(Dispatch.id == dispatch_id, Dispatch.state == State.QUEUED)
-        .where(or_(Dispatch.not_before.is_(None), Dispatch.not_before <= db_now()))
         .values(
             state=State.SUBMITTING,
             state_since=now(),
@@ -100,7 +99,6 @@ def _claim(dispatch_id: int) -> Claim | None:
             attempt=Dispatch.attempt + 1,
             lease_until=db_now(lease),
             handed_over_at=None,
-            not_before=None,
         )
         .returning(Dispatch.attempt)
         .execution_options(synchronize_session=False)

@@ -135,10 +135,7 @@ def _due() -> ColumnElement[bool]:
     unread = and_(Dispatch.state == State.ACCEPTED, Dispatch.proof == Proof.UNREAD)
     useless = and_(Dispatch.state.in_(DISCARDING), Dispatch.draft_id.is_not(None))
     return or_(
-        and_(
-            Dispatch.state == State.QUEUED,
-            or_(Dispatch.not_before.is_(None), Dispatch.not_before <= db_now()),
-        ),
+        Dispatch.state == State.QUEUED,
         and_(Dispatch.state == State.UNKNOWN, Dispatch.settle_after <= db_now()),
         and_(
             or_(unread, useless),

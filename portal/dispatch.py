@@ -151,7 +151,6 @@ class Dispatch(Base):
     state_since: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     state_note: Mapped[str] = mapped_column(Text, default="")
     hold_code: Mapped[str] = mapped_column(default="")
-    not_before: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     mailbox_id: Mapped[int | None] = mapped_column(ForeignKey("mailboxes.id"))
     from_email: Mapped[str]

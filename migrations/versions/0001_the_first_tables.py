@@ -176,7 +176,6 @@ def upgrade() -> None:
         sa.Column("state_since", sa.DateTime(timezone=True), nullable=False),
         sa.Column("state_note", sa.Text(), nullable=False),
         sa.Column("hold_code", sa.String(), nullable=False),
-        sa.Column("not_before", sa.DateTime(timezone=True), nullable=True),
         sa.Column("mailbox_id", sa.Integer(), nullable=True),
         sa.Column("from_email", sa.String(), nullable=False),
         sa.Column("from_name", sa.String(), nullable=False),

@@ -179,7 +179,10 @@ def _documents(olive: User, tom: User, mary: Contact, copper: Contact, harbour: 
             mary,
             hill,
             None,
-            [],
+            [
+                _line("When did it start, and was any work done in the house then?", "1", "", "0"),
+                _line("Is it the same with hot and with cold water?", "1", "", "0"),
+            ],
             notes="The upstairs shower lost its pressure last week. The basin beside it runs well.",
         ),
         olive,

@@ -8,7 +8,7 @@ from portal.config import ROOT, Config
 
 def create_app(config: Config) -> Flask:
     """Wire the portal together. Reads no environment, opens no connection, decides nothing."""
-    from portal import cli, extensions, stores, web
+    from portal import batches, cli, extensions, history, links, stores, trials, web  # noqa: F401  so that every table is known
     from portal.providers import google
 
     app = Flask(

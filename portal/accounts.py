@@ -1,15 +1,17 @@
 """Accounts: the people who sign in, and who of them may do what."""
 
 import secrets
+from datetime import datetime
 from enum import StrEnum
 from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from flask_login import UserMixin
-from sqlalchemy import func, select
+from sqlalchemy import JSON, ForeignKey, func, select
 from sqlalchemy.orm import Mapped, mapped_column
 
+from portal.columns import UtcDateTime, now
 from portal.extensions import Base, db, login
 from portal.senders import Person
 
@@ -26,7 +28,11 @@ class Role(StrEnum):
 
 
 class User(UserMixin, Base):  # type: ignore[misc]
-    """A person of the company who signs in. Their e-mail is also their User send-from address."""
+    """A person of the company who signs in. Their e-mail is also their User send-from address.
+
+    contact_id: the employee contact they were made from. pin_hash: their quick PIN for a shared
+    tablet. displays: the columns they chose to see, by kind of document.
+    """
 
     __tablename__ = "users"
 
@@ -37,6 +43,9 @@ class User(UserMixin, Base):  # type: ignore[misc]
     password_hash: Mapped[str]
     active: Mapped[bool] = mapped_column(default=True)
     session_key: Mapped[str] = mapped_column(default=lambda: secrets.token_hex(16))
+    contact_id: Mapped[int | None] = mapped_column(ForeignKey("contacts.id"), unique=True)
+    pin_hash: Mapped[str] = mapped_column(default="")
+    displays: Mapped[dict[str, list[str]]] = mapped_column(JSON, default=dict)
 
     @property
     def is_active(self) -> bool:
@@ -48,11 +57,29 @@ class User(UserMixin, Base):  # type: ignore[misc]
 
     @property
     def person(self) -> Person:
-        return Person(self.id, self.name, self.email)
+        return Person(self.id, self.name, self.email, self.active)
 
     def get_id(self) -> str:
         """What the session cookie holds: a new session_key ends every session of this person."""
         return f"{self.id}:{self.session_key}"
+
+
+class Device(Base):
+    """A shared tablet on which somebody signed in fully and said that it may take quick PINs.
+
+    Only a hash of its cookie's key is stored. failures counts wrong PINs since the last right one.
+    """
+
+    __tablename__ = "devices"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key_hash: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str] = mapped_column(default="")
+    made_by_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    made_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    failures: Mapped[int] = mapped_column(default=0)
+    active: Mapped[bool] = mapped_column(default=True)
 
 
 def add_user(email: str, name: str, role: Role, password: str) -> User:

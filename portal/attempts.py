@@ -15,7 +15,17 @@ from sqlalchemy import ColumnElement, and_, func, select, update
 
 from portal import mailboxes
 from portal.columns import db_now, now
-from portal.dispatch import Attempt, Dispatch, State, accept, hold_mailbox, load, move, tell
+from portal.dispatch import (
+    Attempt,
+    Dispatch,
+    State,
+    accept,
+    hold_mailbox,
+    load,
+    move,
+    show_on_document,
+    tell,
+)
 from portal.envelope import (
     NeedsPermission,
     NeedsSignIn,
@@ -106,6 +116,7 @@ def _claim(dispatch_id: int) -> Claim | None:
     if taken is None:
         db.session.commit()
         return None
+    show_on_document(dispatch_id, State.SUBMITTING)
     db.session.add(Attempt(dispatch_id=dispatch_id, number=taken, worker=worker_name()))
     db.session.commit()
     return Claim(dispatch_id, taken)

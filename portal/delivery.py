@@ -71,7 +71,8 @@ def sweep() -> None:
 def due_mailboxes(without: set[int]) -> list[int]:
     """Mailboxes with something to do now that nobody is draining."""
     work = select(Dispatch.id).where(Dispatch.mailbox_id == Mailbox.id, WORK, _due())
-    query = select(Mailbox.id).where(*_free(), work.exists()).order_by(Mailbox.id)
+    first = work.order_by(Dispatch.lane, Dispatch.id).limit(1).scalar_subquery()
+    query = select(Mailbox.id).where(*_free(), first.is_not(None)).order_by(Mailbox.id)
     found = [one for one in db.session.scalars(query) if one not in without]
     db.session.commit()
     return found
@@ -154,7 +155,9 @@ def _not_paused() -> ColumnElement[bool]:
 
 def _next_due(mailbox_id: int) -> tuple[int, str] | None:
     query = select(Dispatch.id, Dispatch.state).where(Dispatch.mailbox_id == mailbox_id)
-    found = db.session.execute(query.where(WORK, _due()).order_by(Dispatch.id).limit(1)).first()
+    found = db.session.execute(
+        query.where(WORK, _due()).order_by(Dispatch.lane, Dispatch.id).limit(1)
+    ).first()
     db.session.commit()
     return (found[0], found[1]) if found else None
 

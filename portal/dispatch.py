@@ -9,7 +9,7 @@ import hashlib
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,18 +31,19 @@ from sqlalchemy import (
 )
 from sqlalchemy import update as sql_update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, aliased, mapped_column, relationship
 
 from portal import mailboxes, policy, queueing
 from portal.accounts import User
 from portal.checks import Problem, Sending, preflight
 from portal.columns import UtcDateTime, now
 from portal.documents import Document, mail, wording
+from portal.documents.wording import one_line
 from portal.envelope import LARGEST_MESSAGE, Envelope, Mailable, seal
 from portal.extensions import Base, db
 from portal.mailboxes import Address, Mailbox
-from portal.people import clean_address
-from portal.senders import Choice, SendFrom, Trouble, find, trouble_with
+from portal.people import clean_address, company
+from portal.senders import Choice, Rule, SendFrom, Trouble, find, trouble_with
 from portal.stores import rows_changed
 
 
@@ -56,13 +57,23 @@ class State(StrEnum):
     REFUSED = "refused"
     UNKNOWN = "unknown"
     CANCELLED = "cancelled"
+    RETURNED = "returned"
 
 
 class Purpose(StrEnum):
-    """What it is sent for: to its recipient, or as a test to whoever pressed the button."""
+    """What it is sent for: a document to its recipient, a test to whoever pressed the button, or
+    the portal's own word to somebody of the company."""
 
     DOCUMENT = "document"
     TEST = "test"
+    NOTICE = "notice"
+
+
+class Lane(IntEnum):
+    """Who goes first where many wait for one mailbox: what a person waits for, then batches."""
+
+    PERSON = 0
+    BATCH = 1
 
 
 @dataclass(frozen=True)
@@ -100,9 +111,16 @@ STATES = {
         moving=True,
     ),
     State.CANCELLED: StateFacts("Cancelled", "It was not sent.", "Send it again if you want."),
+    State.RETURNED: StateFacts(
+        "Came back",
+        "Gmail had taken it, and it came back later.",
+        "Correct the address, then send it again.",
+    ),
 }
 #: The hold that a person put on, or asked for, rather than a sender that is not ready.
 OPEN_STATES = (State.QUEUED, State.SUBMITTING, State.HELD, State.UNKNOWN)
+#: Names the portal's own words in the space of dispatch tokens.
+NOTICES = uuid.UUID("5e2d0b7a-51f4-4c43-9d54-52a4d3a1f0c6")
 #: A hand-over usually takes a second or two; behind a longer one, waiting needs explaining.
 LONG_TURN = timedelta(seconds=15)
 
@@ -135,6 +153,7 @@ class Dispatch(Base):
         Index(
             "ix_dispatches_work",
             "mailbox_id",
+            "lane",
             "id",
             sqlite_where=WORK,
             postgresql_where=WORK,
@@ -142,7 +161,9 @@ class Dispatch(Base):
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    document_id: Mapped[int] = mapped_column(ForeignKey("documents.id"))
+    document_id: Mapped[int | None] = mapped_column(ForeignKey("documents.id"))
+    batch_id: Mapped[int | None] = mapped_column(ForeignKey("batches.id"), index=True)
+    lane: Mapped[int] = mapped_column(default=Lane.PERSON)
     purpose: Mapped[str] = mapped_column(default=Purpose.DOCUMENT)
     sending_number: Mapped[int]
     token: Mapped[str] = mapped_column(unique=True)
@@ -165,7 +186,7 @@ class Dispatch(Base):
     mime_size: Mapped[int]
     pdf_sha256: Mapped[str]
     document_version: Mapped[int]
-    requested_by_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    requested_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     requested_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
     attempt: Mapped[int] = mapped_column(default=0)
@@ -183,8 +204,10 @@ class Dispatch(Base):
     proof_from: Mapped[str] = mapped_column(default="")
     proof_message_id: Mapped[str] = mapped_column(default="")
 
+    #: None of a notice, which no page of documents shows.
     document: Mapped[Document] = relationship()
     mailbox: Mapped[Mailbox | None] = relationship()
+    #: None of what the portal itself asked for.
     requested_by: Mapped[User] = relationship()
     attempts: Mapped[list["Attempt"]] = relationship(order_by="Attempt.id", viewonly=True)
     events: Mapped[list["Event"]] = relationship(order_by="Event.id", viewonly=True)
@@ -249,7 +272,10 @@ class Blocked(Exception):
 
 @dataclass(frozen=True)
 class Wish:
-    """What the person asks for on the send page. sending_number is the one the page showed."""
+    """What the person asks for on the send page. sending_number is the one the page showed.
+
+    once: a sender chosen for this one sending.
+    """
 
     sending_number: int
     to: tuple[str, ...]
@@ -257,6 +283,7 @@ class Wish:
     subject: str
     body: str
     purpose: Purpose = Purpose.DOCUMENT
+    once: Rule | None = None
 
 
 # -- asking --------------------------------------------------------------------------------------
@@ -270,19 +297,28 @@ def next_number(document: Document, purpose: Purpose = Purpose.DOCUMENT) -> int:
     return (db.session.scalar(query) or 0) + 1
 
 
-def request(document: Document, user: User, wish: Wish) -> Dispatch:
+def request(
+    document: Document,
+    user: User,
+    wish: Wish,
+    choice: Choice | None = None,
+    *,
+    batch_id: int | None = None,
+) -> Dispatch:
     """Accept a sending: choose, check, freeze, store, ring. The same wish twice is one dispatch.
 
+    choice: what the policy said, where the caller has asked it; batch_id: the batch it belongs to.
     Raises Blocked (nothing stored), wording.WordingProblem, people.BadAddress.
     """
     earlier = _same(document, wish)
     if earlier is not None:
         return earlier
-    choice = policy.choose_for(document.kind, user)
+    choice = choice or policy.sender_of(document, user, wish.once)
     problems = preflight(Sending(document, choice, wish.to, wish.cc))
     if any(problem.blocking for problem in problems):
         raise Blocked([problem for problem in problems if problem.blocking])
     dispatch = _frozen(document, user, wish, choice)
+    dispatch.batch_id, dispatch.lane = batch_id, Lane.BATCH if batch_id else Lane.PERSON
     db.session.commit()  # what was read is over; the row below is written in its own moment
     try:
         db.session.add(dispatch)
@@ -290,12 +326,55 @@ def request(document: Document, user: User, wish: Wish) -> Dispatch:
         tell(dispatch.id, _asked_text(dispatch), user.name)
         if choice.trouble:
             tell(dispatch.id, f"On hold: {choice.problem}")
+        show_on_document(dispatch.id, State(dispatch.state))
         db.session.commit()
     except IntegrityError:
         db.session.rollback()
         return _same(document, wish) or _raise(RuntimeError("the same dispatch vanished"))
     queueing.ring()
     return dispatch
+
+
+def notice(
+    key: str,
+    to: Mailable,
+    subject: str,
+    body: str,
+    through: SendFrom,
+    *,
+    user: User | None = None,
+    purpose: Purpose = Purpose.NOTICE,
+) -> Dispatch:
+    """Send the portal's own word to somebody, once for each key, ever. Commits and rings.
+
+    It takes the same road as a document: frozen, handed over once, its From read back.
+    """
+    token = uuid.uuid5(NOTICES, key).hex
+    known = db.session.scalar(select(Dispatch).where(Dispatch.token == token))
+    if known is not None:
+        return known
+    sender = Mailable(through.email, through.name or company().name)
+    made = _frozen_notice(token, sender, to, one_line(subject), body, through.mailbox_id)
+    made.purpose, made.requested_by_id = purpose, user.id if user else None
+    try:
+        db.session.add(made)
+        db.session.flush()
+        tell(made.id, f"Asked for, to {to.email} from {sender.email}.", user.name if user else "")
+        db.session.commit()
+    except IntegrityError:  # somebody had the same thought a moment ago
+        db.session.rollback()
+        return db.session.scalars(select(Dispatch).where(Dispatch.token == token)).one()
+    queueing.ring()
+    return made
+
+
+def came_back(dispatch: Dispatch, user: User, why: str) -> bool:
+    """Somebody found in the mailbox that an accepted mail came back. Commits."""
+    moved = move(dispatch.id, (State.ACCEPTED,), State.RETURNED, state_note=why)
+    if moved:
+        tell(dispatch.id, f"Came back: {why}" if why else "Came back.", user.name)
+    db.session.commit()
+    return moved
 
 
 def cancel(dispatch: Dispatch, user: User) -> bool:
@@ -402,7 +481,33 @@ def move(
         .values(state=state, **values)
         .execution_options(synchronize_session=False)
     )
-    return rows_changed(done) == 1
+    if rows_changed(done) != 1:
+        return False
+    if state not in allowed:
+        show_on_document(dispatch_id, state)
+    return True
+
+
+def show_on_document(dispatch_id: int, state: State) -> None:
+    """Let the document's e-mail status say what its newest sending says."""
+    newer = aliased(Dispatch)
+    newest = select(Dispatch.document_id).where(
+        Dispatch.id == dispatch_id,
+        Dispatch.purpose == Purpose.DOCUMENT,
+        ~select(newer.id)
+        .where(
+            newer.document_id == Dispatch.document_id,
+            newer.purpose == Purpose.DOCUMENT,
+            newer.sending_number > Dispatch.sending_number,
+        )
+        .exists(),
+    )
+    db.session.execute(
+        sql_update(Document)
+        .where(Document.id == newest.scalar_subquery())
+        .values(email_status=state)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def accept(dispatch_id: int, allowed: tuple[State, ...], *conditions: Any, **values: Any) -> bool:
@@ -444,7 +549,7 @@ def latest_by_document(ids: list[int]) -> dict[int, Dispatch]:
         .group_by(Dispatch.document_id)
     )
     found = db.session.scalars(select(Dispatch).where(Dispatch.id.in_(newest))).unique()
-    return {one.document_id: one for one in found}
+    return {one.document.id: one for one in found}
 
 
 def needing_attention(user: User | None = None, limit: int = 200) -> list[Dispatch]:
@@ -455,10 +560,10 @@ def needing_attention(user: User | None = None, limit: int = 200) -> list[Dispat
     if user is not None:
         query = query.where(Dispatch.requested_by_id == user.id)
     newest = list(db.session.scalars(query.order_by(Dispatch.id.desc()).limit(limit)).unique())
-    latest = latest_by_document([one.document_id for one in newest])
+    latest = latest_by_document([one.document.id for one in newest])
     open_still = (State.HELD, State.UNKNOWN)  # a later sending does not settle these
     return [
-        one for one in newest if one.state in open_still or latest[one.document_id].id == one.id
+        one for one in newest if one.state in open_still or latest[one.document.id].id == one.id
     ]
 
 
@@ -567,6 +672,40 @@ def _frozen(document: Document, user: User, wish: Wish, choice: Choice) -> Dispa
     )
 
 
+def _frozen_notice(
+    token: str, sender: Mailable, to: Mailable, subject: str, body: str, mailbox_id: int
+) -> Dispatch:
+    envelope = seal(
+        token=token,
+        message_id=f"<{token}@{_host()}>",
+        sender=sender,
+        to=[to],
+        cc=[],
+        subject=subject,
+        text=body,
+        html=wording.plain_html(body, sender.name),
+        attachments=[],
+    )
+    return Dispatch(
+        sending_number=1,
+        token=token,
+        state=State.QUEUED,
+        mailbox_id=mailbox_id,
+        from_email=sender.email,
+        from_name=sender.name,
+        reason="The portal's own word.",
+        to=[to.email],
+        cc=[],
+        subject=subject,
+        body=body,
+        mime=envelope.mime,
+        mime_sha256=envelope.sha256,
+        mime_size=len(envelope.mime),
+        pdf_sha256="",
+        document_version=0,
+    )
+
+
 def _everyone_once(wish: Wish) -> tuple[list[str], list[str]]:
     """Clean addresses, each once over To and Cc together, To first."""
     seen: dict[str, str] = {}
@@ -582,9 +721,9 @@ def _unique(addresses: list[str]) -> list[str]:
 
 
 def _name_for(document: Document, email: str) -> str:
-    contact = document.contact
-    same = contact.email.casefold() == email.casefold()
-    return (contact.attention or contact.name) if same else ""
+    found = document.recipients()
+    known = {one.email.casefold(): one.name for one in (*found.to, *found.cc)}
+    return known.get(email.casefold(), "")
 
 
 def _too_large(size: int) -> Problem:

@@ -229,6 +229,7 @@ def _as_policy_sees(one: Address) -> SendFrom:
         is_primary=one.is_primary,
         can_send=box.can_send,
         why_not=box.why_not,
+        owner_email=box.owner.email if box.owner else "",
     )
 
 

@@ -1,9 +1,10 @@
 """People and the company: who the mail is for, and whose letterhead it bears."""
 
 import re
+from enum import StrEnum
 
 from email_validator import EmailNotValidError, validate_email
-from sqlalchemy import LargeBinary, func, select
+from sqlalchemy import ForeignKey, Index, LargeBinary, Text, event, func, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.extensions import Base, db
@@ -19,7 +20,12 @@ _NAMED = re.compile(r'^(?:"[^"]*"|[^<>]*)<([^<>]*)>$')
 
 
 class Company(Base):
-    """The business this installation belongs to: exactly one row."""
+    """The business this installation belongs to: exactly one row.
+
+    mixed_batches: in a batch over several branches every document goes by its own rules ("each"),
+    or all of them by the company's ("company"). one_off: who may choose another sender for one
+    sending, "managers" or "everyone".
+    """
 
     __tablename__ = "company"
 
@@ -39,24 +45,90 @@ class Company(Base):
     time_zone: Mapped[str] = mapped_column(default="Australia/Sydney")
     logo: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
     logo_type: Mapped[str] = mapped_column(default="")
+    mixed_batches: Mapped[str] = mapped_column(default="each")
+    one_off: Mapped[str] = mapped_column(default="managers")
+    version: Mapped[int] = mapped_column(default=1)
+
+    __mapper_args__ = {"version_id_col": version}
 
     @property
     def has_logo(self) -> bool:
         return bool(self.logo_type)
 
 
+class ContactType(StrEnum):
+    """What somebody is to the company."""
+
+    EMPLOYEE = "employee"
+    CUSTOMER = "customer"
+    SUPPLIER = "supplier"
+    PROSPECT = "prospect"
+    SUBCONTRACTOR = "subcontractor"
+
+
+#: What each type is called on pages.
+CONTACT_TYPES = {
+    ContactType.EMPLOYEE: "Employee",
+    ContactType.CUSTOMER: "Customer",
+    ContactType.SUPPLIER: "Supplier",
+    ContactType.PROSPECT: "Prospect",
+    ContactType.SUBCONTRACTOR: "Sub-contractor",
+}
+#: The types a document for a customer or for a supplier is usually for.
+USUAL_FOR = {
+    "customer": (ContactType.CUSTOMER, ContactType.PROSPECT),
+    "supplier": (ContactType.SUPPLIER, ContactType.SUBCONTRACTOR),
+}
+
+
 class Contact(Base):
-    """Somebody documents are sent to: a customer or a supplier."""
+    """A person or a business the company deals with. Each address belongs to one contact.
+
+    name is what lists show and sort by, kept from the other names: the business if there is one,
+    else first and last name. email_key is the address as it is compared; None where there is none.
+    """
 
     __tablename__ = "contacts"
+    __table_args__ = (Index("ix_contacts_listed", "active", "type", "name", "id"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    role: Mapped[str] = mapped_column(default="customer")
-    name: Mapped[str]
-    attention: Mapped[str] = mapped_column(default="")
+    type: Mapped[str] = mapped_column(default=ContactType.CUSTOMER)
+    active: Mapped[bool] = mapped_column(default=True)
+    first_name: Mapped[str] = mapped_column(default="")
+    last_name: Mapped[str] = mapped_column(default="")
+    business: Mapped[str] = mapped_column(default="")
+    name: Mapped[str] = mapped_column(index=True)
     email: Mapped[str] = mapped_column(default="")
+    email_key: Mapped[str | None] = mapped_column(unique=True)
     phone: Mapped[str] = mapped_column(default="")
     address: Mapped[str] = mapped_column(default="")
+    notes: Mapped[str] = mapped_column(Text, default="")
+    merged_into_id: Mapped[int | None] = mapped_column(ForeignKey("contacts.id"))
+    version: Mapped[int] = mapped_column(default=1)
+
+    __mapper_args__ = {"version_id_col": version}
+
+    @property
+    def person(self) -> str:
+        """First and last name."""
+        return f"{self.first_name} {self.last_name}".strip()
+
+    @property
+    def attention(self) -> str:
+        """The person at a business."""
+        return self.person if self.business else ""
+
+
+@event.listens_for(Contact, "before_insert")
+@event.listens_for(Contact, "before_update")
+def _keep_derived(_mapper: object, _connection: object, one: Contact) -> None:
+    one.name = one.business or one.person or one.email
+    one.email_key = address_key(one.email) if one.email else None
+
+
+def address_key(email: str) -> str:
+    """An address as it is compared: two that differ in capitals alone are one."""
+    return email.strip().casefold()
 
 
 class BadAddress(ValueError):
@@ -124,24 +196,24 @@ def company() -> Company:
 
 
 def search_contacts(words: str = "", role: str = "", limit: int = 50) -> list[Contact]:
-    """Contacts whose name or address holds the words, by name."""
-    query = select(Contact).order_by(func.lower(Contact.name), Contact.id).limit(limit)
+    """Active contacts whose name or address holds the words, by name. role as in USUAL_FOR."""
+    query = select(Contact).where(Contact.active).order_by(func.lower(Contact.name), Contact.id)
     if role:
-        query = query.where(Contact.role == role)
+        query = query.where(Contact.type.in_(USUAL_FOR[role]))
     if words.strip():
         like = f"%{words.strip().lower()}%"
         query = query.where(
             func.lower(Contact.name).like(like) | func.lower(Contact.email).like(like)
         )
-    return list(db.session.scalars(query))
+    return list(db.session.scalars(query.limit(limit)))
 
 
 def contact_with(email: str, other_than: Contact | None = None) -> Contact | None:
-    """Who else holds an address."""
-    query = select(Contact).where(func.lower(Contact.email) == email.lower())
-    if other_than is not None:
+    """Who else holds an address, active or not."""
+    query = select(Contact).where(Contact.email_key == address_key(email))
+    if other_than is not None and other_than.id is not None:
         query = query.where(Contact.id != other_than.id)
-    return db.session.scalars(query.order_by(Contact.id)).first() if email else None
+    return db.session.scalars(query).first() if email else None
 
 
 def lines_of(text: str) -> tuple[str, ...]:

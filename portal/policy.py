@@ -1,35 +1,93 @@
-"""The stored sender policy: which rule holds for which kind, and who is ready for it."""
+"""The stored sender policy: which rule holds where and for which kind, and who is ready for it."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
-from sqlalchemy import delete, select
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, delete, select
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal import senders
 from portal.accounts import User, active_people
+from portal.documents import Document
 from portal.documents.kinds import KINDS
 from portal.extensions import Base, db
 from portal.mailboxes import send_from_addresses
-from portal.people import company
-from portal.senders import Choice, Mode, Rule
+from portal.people import Contact, company
+from portal.places import Branch, Property, Region
+from portal.senders import Case, Choice, Mode, Person, Place, Rule, Scope, SendFrom
 
 #: The kind under which the rule for every kind is stored: a unique column cannot hold two NULLs.
 EVERY_KIND = ""
+#: Where the company's own rules belong.
+COMPANY = Place(Scope.COMPANY, 0, "")
+#: The column of sender_rules that points at each scope's record.
+COLUMNS = {
+    Scope.REGION: "region_id",
+    Scope.BRANCH: "branch_id",
+    Scope.CUSTOMER: "customer_id",
+    Scope.PROPERTY: "property_id",
+}
+
+
+def _one_place() -> str:
+    """SQL: exactly the scope's own column is filled, so that no rule belongs nowhere or twice."""
+    alone = [
+        f"(scope = '{scope}' AND "
+        + " AND ".join(
+            f"{column} IS {'NOT NULL' if column == mine else 'NULL'}" for column in COLUMNS.values()
+        )
+        + ")"
+        for scope, mine in [(Scope.COMPANY, ""), *COLUMNS.items()]
+    ]
+    return " OR ".join(alone)
 
 
 class SenderRule(Base):
-    """One stored rule: the company's (kind "") or one kind's own."""
+    """One stored rule. target names its place in one word ("company", "branch:3")."""
 
     __tablename__ = "sender_rules"
+    __table_args__ = (
+        UniqueConstraint("target", "kind"),
+        CheckConstraint(_one_place(), name="one_place"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    kind: Mapped[str] = mapped_column(unique=True)
+    scope: Mapped[str] = mapped_column(default=Scope.COMPANY)
+    target: Mapped[str] = mapped_column(default="company")
+    region_id: Mapped[int | None] = mapped_column(ForeignKey("regions.id"), index=True)
+    branch_id: Mapped[int | None] = mapped_column(ForeignKey("branches.id"), index=True)
+    customer_id: Mapped[int | None] = mapped_column(ForeignKey("contacts.id"), index=True)
+    property_id: Mapped[int | None] = mapped_column(ForeignKey("properties.id"), index=True)
+    kind: Mapped[str]
     mode: Mapped[str]
     address: Mapped[str] = mapped_column(default="")
     name: Mapped[str] = mapped_column(default="")
+    version: Mapped[int] = mapped_column(default=1)
+
+    region: Mapped[Region | None] = relationship(lazy="joined")
+    branch: Mapped[Branch | None] = relationship(lazy="joined")
+    customer: Mapped[Contact | None] = relationship(lazy="joined", foreign_keys=customer_id)
+    property_: Mapped[Property | None] = relationship(lazy="joined")
+
+    __mapper_args__ = {"version_id_col": version}
+
+    @property
+    def place(self) -> Place:
+        """Where it holds."""
+        where = self.region or self.branch or self.customer or self.property_
+        return Place(Scope(self.scope), where.id, where.name) if where else COMPANY
 
     def as_rule(self) -> Rule:
-        return Rule(Mode(self.mode), self.kind or None, self.address, self.name)
+        place = self.place
+        return Rule(
+            Mode(self.mode),
+            self.kind or None,
+            self.address,
+            self.name,
+            place.scope,
+            place.id,
+            place.name,
+        )
 
 
 @dataclass(frozen=True)
@@ -40,73 +98,153 @@ class Readiness:
     choice: Choice
 
 
+# -- the stored rules ----------------------------------------------------------------------------
+
+
 def rules() -> list[Rule]:
-    return [one.as_rule() for one in db.session.scalars(select(SenderRule))]
+    """Every stored rule, of every place."""
+    return [one.as_rule() for one in db.session.scalars(select(SenderRule)).unique()]
 
 
-def rule(kind: str = EVERY_KIND) -> Rule | None:
-    """The rule stored for a kind itself; None where the kind follows the company."""
-    found = db.session.scalar(select(SenderRule).where(SenderRule.kind == kind))
+def rule(kind: str = EVERY_KIND, place: Place = COMPANY) -> Rule | None:
+    """The rule stored for a kind at a place itself; None where it follows a wider one."""
+    found = _stored(kind, place)
     return found.as_rule() if found else None
 
 
-def set_rule(kind: str, mode: Mode, address: str = "", name: str = "") -> None:
-    """Store a rule, replacing the kind's former one. Commits."""
-    found = db.session.scalar(select(SenderRule).where(SenderRule.kind == kind))
+def set_rule(
+    kind: str, mode: Mode, address: str = "", name: str = "", place: Place = COMPANY
+) -> None:
+    """Store a rule, replacing the former one of its place and kind. Commits."""
+    found = _stored(kind, place)
     if found is None:
-        found = SenderRule(kind=kind)
+        found = SenderRule(kind=kind, scope=place.scope, target=_target(place))
+        if place.scope in COLUMNS:
+            setattr(found, COLUMNS[place.scope], place.id)
         db.session.add(found)
     found.mode, found.address, found.name = mode, address.lower(), name
     db.session.commit()
 
 
-def follow_company(kind: str) -> None:
-    """Drop a kind's own rule. Commits."""
-    db.session.execute(delete(SenderRule).where(SenderRule.kind == kind))
+def drop_rule(kind: str, place: Place = COMPANY) -> None:
+    """Let a kind follow the wider rule again. Commits."""
+    mine = SenderRule.kind == kind, SenderRule.target == _target(place)
+    db.session.execute(delete(SenderRule).where(*mine))
     db.session.commit()
 
 
+def _stored(kind: str, place: Place) -> SenderRule | None:
+    query = select(SenderRule).where(SenderRule.kind == kind)
+    return db.session.scalars(query.where(SenderRule.target == _target(place))).unique().first()
+
+
+def _target(place: Place) -> str:
+    return f"{place.scope}:{place.id}" if place.id else str(place.scope)
+
+
+# -- where a document hangs ----------------------------------------------------------------------
+
+
+def case_of(document: Document, user: User, *, company_only: bool = False) -> Case:
+    """What the policy looks at of a document that this person sends."""
+    where = document.property_
+    manager = where.account_manager if where else None
+    return Case(
+        kind=document.kind,
+        kind_label=document.kind_facts.plural.lower(),
+        person=user.person,
+        places=places_of(document.branch, document.contact, where),
+        manager=manager.person if manager else None,
+        about=where.name if where else "",
+        company_only=company_only,
+    )
+
+
+def places_of(
+    branch: Branch | None, customer: Contact | None, where: Property | None
+) -> tuple[Place, ...]:
+    """The chain from the region down, without the links that are not there."""
+    region = branch.region if branch else None
+    links = (
+        (Scope.REGION, region),
+        (Scope.BRANCH, branch),
+        (Scope.CUSTOMER, where.customer if where else customer),
+        (Scope.PROPERTY, where),
+    )
+    return tuple(Place(scope, one.id, one.name) for scope, one in links if one is not None)
+
+
+# -- deciding ------------------------------------------------------------------------------------
+
+
+def sender_of(document: Document, user: User, once: Rule | None = None) -> Choice:
+    """Who this document comes from when this person sends it now; once: chosen for this time."""
+    return Scene().choose(case_of(document, user), once)
+
+
 def choose_for(kind: str, user: User) -> Choice:
-    """Who this person's document of this kind comes from, now."""
-    return _Scene(rules()).choose(kind, user)
+    """Who this person's document of this kind comes from by the company's own rules."""
+    return Scene().choose(plain_case(kind, user.person))
 
 
 def sample(kind: str, mode: Mode, address: str, user: User) -> Choice:
     """What choose_for() would answer if this rule were stored."""
-    return _as_if(kind, mode, address).choose(kind, user)
+    return _as_if(kind, mode, address).choose(plain_case(kind, user.person))
 
 
 def readiness(kind: str, mode: Mode, address: str = "") -> list[Readiness]:
     """For every person who can sign in: would their documents leave under this rule?"""
-    scene = _as_if(kind, mode, address)
-    return [Readiness(user, scene.choose(kind, user)) for user in active_people()]
+    return _everybody(kind, _as_if(kind, mode, address))
 
 
 def readiness_now(kind: str = EVERY_KIND) -> list[Readiness]:
     """The same for the rules as they are."""
-    scene = _Scene(rules())
-    return [Readiness(user, scene.choose(kind, user)) for user in active_people()]
+    return _everybody(kind, Scene())
 
 
-def _as_if(kind: str, mode: Mode, address: str) -> "_Scene":
-    others = [one for one in rules() if (one.kind or EVERY_KIND) != kind]
-    return _Scene([Rule(mode, kind or None, address.lower()), *others])
+def plain_case(kind: str, person: Person) -> Case:
+    """A document of a kind that hangs on no place."""
+    return Case(kind, KINDS[kind].plural.lower() if kind else "every document", person)
 
 
-class _Scene:
-    """Everything the decision looks at, read once for as many people as are asked about."""
+def _everybody(kind: str, scene: "Scene") -> list[Readiness]:
+    return [
+        Readiness(user, scene.choose(plain_case(kind, user.person))) for user in active_people()
+    ]
 
-    def __init__(self, stored: list[Rule]) -> None:
-        self._rules = stored
+
+def _as_if(kind: str, mode: Mode, address: str) -> "Scene":
+    wanted = Rule(mode, kind or None, address.lower())
+    same = (wanted.kind, wanted.scope)
+    return Scene([wanted, *(one for one in rules() if (one.kind, one.scope) != same)])
+
+
+class Scene:
+    """All that decisions look at, read once for as many documents and people as are asked about."""
+
+    def __init__(
+        self, stored: Iterable[Rule] | None = None, addresses: list[SendFrom] | None = None
+    ) -> None:
         self._company = company().name
-        self._addresses = send_from_addresses()
+        self._addresses = send_from_addresses() if addresses is None else addresses
+        self._rules: dict[tuple[Scope, int], list[Rule]] = {}
+        self._decided: dict[tuple[Rule, str, Person, bool], Choice] = {}
+        for one in rules() if stored is None else stored:
+            self._rules.setdefault((one.scope, one.scope_id), []).append(one)
 
-    def choose(self, kind: str, user: User) -> Choice:
-        return senders.choose(
-            kind=kind,
-            kind_label=KINDS[kind].plural.lower() if kind else "every document",
-            person=user.person,
-            company=self._company,
-            rules=self._rules,
-            addresses=self._addresses,
-        )
+    def choose(self, case: Case, once: Rule | None = None) -> Choice:
+        """senders.choose(), without looking at rules of other places, or deciding a thing twice."""
+        found = once or senders.rule_for(case, self._about(case))
+        if found.mode is Mode.ACCOUNT_MANAGER:  # its sentences name the property
+            return self._decide(found, case)
+        key = (found, case.kind, case.person, case.company_only)
+        if key not in self._decided:
+            self._decided[key] = self._decide(found, replace(case, places=(), manager=None))
+        return self._decided[key]
+
+    def _decide(self, found: Rule, case: Case) -> Choice:
+        return senders.decide(found, case, company=self._company, addresses=self._addresses)
+
+    def _about(self, case: Case) -> list[Rule]:
+        keys = [(Scope.COMPANY, 0), *((one.scope, one.id) for one in case.places)]
+        return [rule for key in keys for rule in self._rules.get(key, ())]

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, scoped_session
 from portal.accounts import Role, User, add_user
 from portal.documents import Draft, keep
 from portal.documents.facts import LineFacts
-from portal.people import Company, Contact
+from portal.people import Company, Contact, ContactType
 
 PASSWORD = "bright-spark-demo"
 TODAY = dt.date(2026, 11, 23)
@@ -70,22 +70,25 @@ def _people() -> tuple[User, User, User]:
 
 def _contacts(session: "scoped_session[Any] | Session") -> tuple[Contact, Contact, Contact]:
     mary = Contact(
-        name="Mary Lee",
+        first_name="Mary",
+        last_name="Lee",
         email="mary.lee@homes.example",
         phone="0491 570 006",
         address="12 Hill St\nNewtown NSW 2042",
     )
     copper = Contact(
-        role="supplier",
-        name="Copper & Co",
-        attention="Sam Reid",
+        type=ContactType.SUPPLIER,
+        business="Copper & Co",
+        first_name="Sam",
+        last_name="Reid",
         email="orders@copperco.example",
         phone="02 5550 9876",
         address="80 Mill Rd\nAlexandria NSW 2015",
     )
     harbour = Contact(
-        name="Harbour Strata Management",
-        attention="Priya Nair",
+        business="Harbour Strata Management",
+        first_name="Priya",
+        last_name="Nair",
         email="",
         phone="02 5550 4321",
         address="Level 3, 9 Quay St\nSydney NSW 2000",

@@ -1,42 +1,90 @@
 """Who a document's e-mail comes from: the sender policy's one decision, pure.
 
-choose() looks at the rules, the person and the send-from addresses it is given, and always answers
+choose() looks at the case, the rules and the send-from addresses it is given, and always answers
 with the address, the mailbox that will carry it, and a sentence that says why. It never puts
 another address in the place of one that is not ready: it answers with that address and the problem.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from portal.envelope import Mailable
 
 
 class Mode(StrEnum):
-    """The three ways a company can choose who its mail comes from."""
+    """The ways a rule can say who mail comes from."""
 
     DEFAULT = "default"
     USER = "user"
+    ACCOUNT_MANAGER = "account_manager"
     SPECIFIED = "specified"
+    RELAY = "relay"
+
+
+class Scope(StrEnum):
+    """What a rule is for, from the widest to the most specific; the most specific wins."""
+
+    COMPANY = "company"
+    REGION = "region"
+    BRANCH = "branch"
+    CUSTOMER = "customer"
+    PROPERTY = "property"
+    SENDING = "sending"
+
+
+@dataclass(frozen=True)
+class Place:
+    """One link of the chain a document hangs on: the region North, the property 12 Hill St."""
+
+    scope: Scope
+    id: int
+    name: str
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One line of the sender policy. kind None means every kind of document."""
+    """One line of the sender policy. kind None means every kind of document.
+
+    scope_id and scope_name say whose rule it is; the company's has 0 and no name. Of a one-off
+    choice (Scope.SENDING), scope_name is who made it.
+    """
 
     mode: Mode
     kind: str | None = None
     address: str = ""
     name: str = ""
+    scope: Scope = Scope.COMPANY
+    scope_id: int = 0
+    scope_name: str = ""
 
 
 @dataclass(frozen=True)
 class Person:
-    """Who presses Send."""
+    """Somebody of the company: who presses Send, or an account manager."""
 
     id: int
     name: str
     email: str
+    active: bool = True
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is to be decided: one document, as far as the policy looks at it.
+
+    kind_label is the plural shown in the sentence. places is the chain from region to property, as
+    far as the document has one. about names the property in sentences. company_only leaves every
+    rule but the company's aside: Aspire's way with a batch over several branches.
+    """
+
+    kind: str
+    kind_label: str
+    person: Person
+    places: tuple[Place, ...] = ()
+    manager: Person | None = None
+    about: str = ""
+    company_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,7 +92,8 @@ class SendFrom:
     """One address that one mailbox may (or may soon) send as.
 
     verification: accepted, pending, lost, mistrusted, wanted or unseen. can_send: whether the
-    mailbox works right now; why_not says what is wrong with it when it does not.
+    mailbox works right now; why_not says what is wrong with it when it does not. owner_email is
+    the address its owner signs in under; "" for the company's.
     """
 
     email: str
@@ -56,6 +105,14 @@ class SendFrom:
     is_primary: bool = False
     can_send: bool = True
     why_not: str = ""
+    owner_email: str = ""
+
+    @property
+    def is_owners_own(self) -> bool:
+        """Whether the address is the very person's whose mailbox this is."""
+        if self.owner_id is None:
+            return False
+        return self.is_primary or self.owner_email.casefold() == self.email.casefold()
 
 
 class Trouble(StrEnum):
@@ -69,6 +126,9 @@ class Trouble(StrEnum):
     MISTRUSTED = "mistrusted"
     UNSEEN = "unseen"
     MAILBOX = "mailbox"
+    NO_MANAGER = "no_manager"
+    MANAGER_LEFT = "manager_left"
+    NO_RELAY = "no_relay"
 
 
 @dataclass(frozen=True)
@@ -82,53 +142,123 @@ class Choice:
     reason: str
     trouble: Trouble | None = None
     problem: str = ""
+    rule: Rule | None = None
 
     @property
     def ready(self) -> bool:
         return self.trouble is None
 
 
-def rule_for(kind: str, rules: Sequence[Rule]) -> Rule:
-    """The rule that counts for a kind: its own, else the company's, else Default."""
-    own = [rule for rule in rules if rule.kind == kind]
-    company = [rule for rule in rules if rule.kind is None]
-    return (own + company + [Rule(Mode.DEFAULT)])[0]
+def rule_for(case: Case, rules: Iterable[Rule]) -> Rule:
+    """The rule that counts: the most specific scope's; in it the kind's own before the general.
+
+    Without any, the company's mail comes from the company mailbox.
+    """
+    ids = {(place.scope, place.id) for place in _chain(case)}
+    fits = [
+        rule
+        for rule in rules
+        if (rule.scope, rule.scope_id) in ids and rule.kind in (None, case.kind)
+    ]
+    order = list(Scope)
+    return max(
+        fits,
+        key=lambda rule: (order.index(rule.scope), rule.kind is not None),
+        default=Rule(Mode.DEFAULT),
+    )
+
+
+def _chain(case: Case) -> tuple[Place, ...]:
+    company = Place(Scope.COMPANY, 0, "")
+    return (company,) if case.company_only else (company, *case.places)
 
 
 def choose(
+    case: Case,
     *,
-    kind: str,
-    kind_label: str,
-    person: Person,
     company: str,
-    rules: Sequence[Rule],
+    rules: Iterable[Rule],
     addresses: Sequence[SendFrom],
+    once: Rule | None = None,
 ) -> Choice:
-    """Decide who a document comes from. kind_label is the plural shown in the sentence."""
-    rule = rule_for(kind, rules)
-    scope = f"{kind_label} come from" if rule.kind else "every document comes from"
-    if rule.mode is Mode.USER:
-        reason = f"Company rule: {scope} whoever presses Send. That is {person.name}."
-        name = f"{person.name} at {company}"
-        return _with_address(rule.mode, person.email, name, reason, addresses, person)
-    if rule.mode is Mode.SPECIFIED:
-        reason = f"Company rule: {scope} {rule.address}."
-        return _with_address(
-            rule.mode, rule.address, rule.name or company, reason, addresses, person
-        )
-    return _default(f"Company rule: {scope} the company mailbox.", company, addresses)
+    """Decide who a document comes from; `once` is a choice made for this one sending."""
+    return decide(once or rule_for(case, rules), case, company=company, addresses=addresses)
+
+
+def decide(rule: Rule, case: Case, *, company: str, addresses: Sequence[SendFrom]) -> Choice:
+    """What one rule comes to for one document."""
+    said = f"{_whose(rule, case)}: {_scope_words(rule, case)}"
+    match rule.mode:
+        case Mode.USER:
+            choice = _user(said, case.person, company, addresses)
+        case Mode.ACCOUNT_MANAGER:
+            choice = _manager(said, case, company, addresses)
+        case Mode.SPECIFIED:
+            name, reason = rule.name or company, f"{said} {rule.address}."
+            choice = _with_address(rule.mode, rule.address, name, reason, addresses, case.person)
+        case Mode.RELAY:
+            choice = _nobody(rule.mode, f"{said} the portal's own relay.", *NO_RELAY)
+        case _:
+            choice = _default(f"{said} the company mailbox.", company, addresses)
+    return replace(choice, rule=rule)
+
+
+NO_RELAY = Trouble.NO_RELAY, "The portal's own relay is not set up."
+
+
+def _whose(rule: Rule, case: Case) -> str:
+    if rule.scope is Scope.SENDING:
+        return f"Chosen for this sending by {rule.scope_name}"
+    if rule.scope is Scope.COMPANY:
+        several = "This batch covers several branches. " if case.company_only else ""
+        return f"{several}Company rule"
+    return f"Rule for the {rule.scope} {rule.scope_name}"
+
+
+def _scope_words(rule: Rule, case: Case) -> str:
+    if rule.scope is Scope.SENDING:
+        return "it comes from"
+    return f"{case.kind_label} come from" if rule.kind else "every document comes from"
+
+
+def _user(said: str, person: Person, company: str, addresses: Sequence[SendFrom]) -> Choice:
+    reason = f"{said} whoever presses Send. That is {person.name}."
+    name = f"{person.name} at {company}"
+    return _with_address(Mode.USER, person.email, name, reason, addresses, person)
+
+
+def _manager(said: str, case: Case, company: str, addresses: Sequence[SendFrom]) -> Choice:
+    mode, said = Mode.ACCOUNT_MANAGER, f"{said} the property's account manager."
+    manager, about = case.manager, case.about
+    if manager is None:
+        missing = f"{about} has no account manager" if about else "This document has no property"
+        rest = "" if about else ", so no account manager"
+        return _nobody(mode, said, Trouble.NO_MANAGER, f"{missing}{rest}.")
+    said = f"{said} That is {manager.name}."
+    if not manager.active:
+        problem = f"{manager.name}, the account manager of {about}, no longer works here."
+        return _nobody(mode, said, Trouble.MANAGER_LEFT, problem)
+    name = f"{manager.name} at {company}"
+    return _with_address(mode, manager.email, name, said, addresses, manager)
+
+
+def _nobody(mode: Mode, reason: str, trouble: Trouble, problem: str) -> Choice:
+    return Choice(None, None, "", mode, reason, trouble, problem)
 
 
 def find(
     email: str, addresses: Sequence[SendFrom], person_id: int | None = None
 ) -> SendFrom | None:
-    """The best mailbox for an address: verified, working, the person's own, the company's."""
+    """The mailbox for an address: verified, working, its owner's own, the company's, the person's.
+
+    person_id: who presses Send; their own mailbox may carry whatever it is verified for.
+    """
     same = [
         one
         for one in addresses
         if one.email.casefold() == email.casefold() and _may_carry(one, person_id)
     ]
-    return min(same, key=lambda one: _preference(one, person_id), default=None)
+    return min(same, key=_preference, default=None)
 
 
 def trouble_with(email: str, found: SendFrom | None) -> tuple[Trouble | None, str]:
@@ -213,10 +343,9 @@ def _with_address(
 
 def _may_carry(one: SendFrom, person_id: int | None) -> bool:
     """Nobody's own mailbox carries other people's mail, unless it is the very address asked for."""
-    return one.owner_id in (None, person_id) or one.is_primary
+    return one.owner_id in (None, person_id) or one.is_owners_own
 
 
-def _preference(one: SendFrom, person_id: int | None) -> tuple[bool, bool, bool, bool]:
-    owned = person_id is not None and one.owner_id == person_id
+def _preference(one: SendFrom) -> tuple[bool, bool, bool, bool]:
     company = one.owner_id is None
-    return (one.verification != "accepted", not one.can_send, not owned, not company)
+    return (one.verification != "accepted", not one.can_send, not one.is_owners_own, not company)

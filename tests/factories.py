@@ -13,7 +13,7 @@ from portal.documents import Document, Draft, keep, next_number
 from portal.documents.facts import LineFacts
 from portal.extensions import db
 from portal.mailboxes import Address, Mailbox
-from portal.people import Company, Contact
+from portal.people import Company, Contact, contact_with
 from portal.providers.gmail import FULL_SCOPES
 from portal.providers.google import Account, Grant
 
@@ -21,6 +21,7 @@ PASSWORD = "a password of the cast"
 OFFICE = "office@brightspark.example"
 ACCOUNTS = "accounts@brightspark.example"
 MARY = "mary.lee@homes.example"
+HILL_ST = "12 Hill St\nNewtown NSW 2042"
 
 
 def bright_spark() -> Company:
@@ -60,20 +61,23 @@ def nia() -> User:
 
 def mary(email: str = MARY) -> Contact:
     """A customer."""
+    return contact(first_name="Mary", last_name="Lee", email=email, address=HILL_ST)
+
+
+def contact(**known: Any) -> Contact:
+    """A contact, made once for each address."""
     bright_spark()
-    contact = Contact(name="Mary Lee", email=email, address="12 Hill St\nNewtown NSW 2042")
-    db.session.add(contact)
-    db.session.commit()
-    return contact
+    found = contact_with(known.get("email", ""))
+    if found is None:
+        found = Contact(**known)
+        db.session.add(found)
+        db.session.commit()
+    return found
 
 
 def copper() -> Contact:
     """A supplier."""
-    bright_spark()
-    contact = Contact(name="Copper & Co", email="orders@copperco.example", role="supplier")
-    db.session.add(contact)
-    db.session.commit()
-    return contact
+    return contact(business="Copper & Co", email="orders@copperco.example", type="supplier")
 
 
 def document(

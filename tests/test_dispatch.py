@@ -261,7 +261,7 @@ def test_names_with_line_breaks_reach_the_mail_on_one_line(
     office: Mailbox, local_google: "SandboxServer"
 ) -> None:
     contact = factories.mary()
-    contact.attention = "Mary\r\nBcc: thief@evil.example"
+    contact.first_name = "Mary\r\nBcc: thief@evil.example"
     factories.bright_spark().name = 'Bright, "Spark"\nPlumbing'
     db.session.commit()
     factories.asked(factories.document(contact=contact), subject="Hello\r\nBcc: thief@evil.example")

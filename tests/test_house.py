@@ -28,10 +28,10 @@ FLOORS: list[set[str]] = [
     {"portal"},
     {"web", "cli", "seeds"},
     {"delivery"},
-    {"attempts", "evidence"},
+    {"attempts", "evidence", "batches", "alarms", "trials"},
     {"dispatch", "checks"},
-    {"accounts", "people", "mailboxes", "policy", "documents"},
-    {"senders", "providers", "queueing"},
+    {"accounts", "people", "places", "mailboxes", "policy", "documents", "history", "links"},
+    {"senders", "recipients", "pace", "providers", "queueing"},
     {"envelope", "vault", "stores", "columns", "extensions", "children", "keys", "config"},
 ]
 FLOOR_OF = {noun: number for number, nouns in enumerate(FLOORS) for noun in nouns}

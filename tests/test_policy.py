@@ -43,7 +43,7 @@ def test_a_kinds_rule_is_its_own_until_it_follows_the_company_again(tom: User) -
     assert invoice.sender is not None and str(invoice.sender) == f"Accounts <{ACCOUNTS}>"
     assert not invoice.ready and ACCOUNTS in invoice.problem
     assert quote.sender is not None and quote.sender.email == tom.email and quote.ready
-    policy.follow_company("invoice")
+    policy.drop_rule("invoice")
     assert policy.choose_for("invoice", tom).mode is Mode.USER
     assert policy.rule("invoice") is None
 

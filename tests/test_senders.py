@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portal.senders import (
+    Case,
     Choice,
     Mode,
     Person,
@@ -27,7 +28,7 @@ STATES = ["accepted", "pending", "lost", "wanted", "unseen", "mistrusted"]
 emails = st.sampled_from(EMAILS).flatmap(lambda one: st.sampled_from([one, one.upper()]))
 rules = st.builds(
     Rule,
-    mode=st.sampled_from(Mode),
+    mode=st.sampled_from([Mode.DEFAULT, Mode.USER, Mode.SPECIFIED]),
     kind=st.sampled_from([None, *KINDS]),
     address=emails | st.just(""),
     name=st.sampled_from(["", "Accounts"]),
@@ -58,9 +59,7 @@ def chosen(
     rules_: list[Rule], known: list[SendFrom], person: Person = PEOPLE[0], kind: str = "invoice"
 ) -> Choice:
     return choose(
-        kind=kind,
-        kind_label=f"{kind}s",
-        person=person,
+        Case(kind, f"{kind}s", person),
         company="Bright Spark",
         rules=rules_,
         addresses=known,
@@ -71,7 +70,7 @@ def chosen(
 def test_the_address_is_the_one_promised_or_none(
     stored: list[Rule], known: list[SendFrom], person: Person, kind: str
 ) -> None:
-    rule, choice = rule_for(kind, stored), chosen(stored, known, person, kind)
+    rule, choice = rule_for(Case(kind, "", person), stored), chosen(stored, known, person, kind)
     assert choice.mode is rule.mode
     promised = {
         Mode.USER: person.email,
@@ -156,9 +155,9 @@ def test_what_is_ready_is_preferred_to_what_is_not(
 
 def test_a_kinds_own_rule_comes_before_the_companys_and_default_is_the_last() -> None:
     own, company = Rule(Mode.USER, "invoice"), Rule(Mode.SPECIFIED, None, "office@b.example")
-    assert rule_for("invoice", [company, own]) is own
-    assert rule_for("quote", [company, own]) is company
-    assert rule_for("quote", []).mode is Mode.DEFAULT
+    assert rule_for(Case("invoice", "", PEOPLE[0]), [company, own]) is own
+    assert rule_for(Case("quote", "", PEOPLE[0]), [company, own]) is company
+    assert rule_for(Case("quote", "", PEOPLE[0]), []).mode is Mode.DEFAULT
 
 
 def test_default_never_falls_to_another_mailbox() -> None:

@@ -5,7 +5,19 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
-from sqlalchemy import ForeignKey, LargeBinary, UniqueConstraint, func, select
+from sqlalchemy import (
+    ColumnElement,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    UniqueConstraint,
+    and_,
+    case,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.accounts import User
@@ -14,24 +26,43 @@ from portal.documents.facts import CompanyFacts, DocumentFacts, LineFacts, Party
 from portal.documents.kinds import KINDS, Kind
 from portal.extensions import Base, db
 from portal.people import Company, Contact, company, lines_of
+from portal.places import Branch, Property, PropertyContact, branches
+from portal.recipients import Receiver, Recipients, Wanted, recipients
 
 #: Together they must stay below what Gmail takes (25 MB before encoding), the PDF included.
 LARGEST_FILE = 10 * 1024 * 1024
 LARGEST_FILES = 20 * 1024 * 1024
 MOST_LINES = 200
+#: The e-mail status of what was never sent: nobody to send it to, or somebody.
+NOT_APPLICABLE, PENDING = "n/a", "pending"
 
 
 class Document(Base):
-    """One document. What it looked like when it was sent is kept with its dispatch."""
+    """One document. What it looked like when it was sent is kept with its dispatch.
+
+    email_status: N/A or PENDING until it is sent, then the state of its newest sending.
+    batch_id, batch_status: the batch it was last put into, and whether that is draft or completed.
+    """
 
     __tablename__ = "documents"
-    __table_args__ = (UniqueConstraint("number"),)
+    __table_args__ = (
+        UniqueConstraint("number"),
+        # Each list of documents is a stretch of one of these, newest first.
+        Index("ix_documents_listed", "kind", "issued", "id"),
+        Index("ix_documents_email_status", "kind", "email_status", "issued", "id"),
+        Index("ix_documents_branch", "kind", "branch_id", "issued", "id"),
+        Index("ix_documents_batch_status", "kind", "batch_status", "issued", "id"),
+        Index("ix_documents_contact", "contact_id", "issued", "id"),
+        Index("ix_documents_property", "property_id", "issued", "id"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    kind: Mapped[str] = mapped_column(index=True)
+    kind: Mapped[str]
     number: Mapped[str]
     title: Mapped[str] = mapped_column(default="")
-    contact_id: Mapped[int] = mapped_column(ForeignKey("contacts.id"), index=True)
+    contact_id: Mapped[int] = mapped_column(ForeignKey("contacts.id"))
+    property_id: Mapped[int | None] = mapped_column(ForeignKey("properties.id"))
+    branch_id: Mapped[int | None] = mapped_column(ForeignKey("branches.id"))
     site: Mapped[str] = mapped_column(default="")
     reference: Mapped[str] = mapped_column(default="")
     issued: Mapped[dt.date]
@@ -45,8 +76,13 @@ class Document(Base):
     changed_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=now)
     changed_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     change: Mapped[str] = mapped_column(default="")
+    email_status: Mapped[str] = mapped_column(default=PENDING)
+    batch_id: Mapped[int | None] = mapped_column(ForeignKey("batches.id"), index=True)
+    batch_status: Mapped[str] = mapped_column(default="")
 
     contact: Mapped[Contact] = relationship(lazy="joined")
+    property_: Mapped[Property | None] = relationship(lazy="joined")
+    branch: Mapped[Branch | None] = relationship(lazy="joined")
     created_by: Mapped[User | None] = relationship(lazy="joined", foreign_keys=created_by_id)
     changed_by: Mapped[User | None] = relationship(foreign_keys=changed_by_id)
     lines: Mapped[list["Line"]] = relationship(
@@ -65,6 +101,19 @@ class Document(Base):
         self.version += 1
         self.changed_at, self.changed_by_id, self.change = now(), by.id, what
 
+    def recipients(self) -> Recipients:
+        """Who receives it, and why."""
+        kind, where = self.kind_facts, self.property_
+        wanted = Wanted(
+            noun=kind.noun,
+            about=where.name if where else "",
+            mark=f"Email {kind.noun}",
+            by_billing=kind.slug == "invoice",
+            to_party=kind.recipient == "supplier",
+        )
+        party = _receiver(self.contact)
+        return recipients(wanted, party, receivers(where, self.kind) if where else ())
+
     def facts(self) -> DocumentFacts:
         """Everything the paper says, frozen."""
         return DocumentFacts(
@@ -82,6 +131,22 @@ class Document(Base):
             reference=self.reference,
             prepared_by=self.created_by.name if self.created_by else "",
         )
+
+
+def receivers(where: Property, kind: str) -> list[Receiver]:
+    """A property's contacts as the choice of recipients sees them."""
+    return [
+        _receiver(one.contact, one.receives(kind), one.primary, one.billing)
+        for one in where.contacts
+    ]
+
+
+def _receiver(
+    one: Contact, marked: bool = True, primary: bool = False, billing: bool = False
+) -> Receiver:
+    return Receiver(
+        one.attention or one.name, one.email, one.active, marked, primary, billing, one.id
+    )
 
 
 class Line(Base):
@@ -133,6 +198,8 @@ class Draft:
     due: dt.date | None
     notes: str
     lines: tuple[LineFacts, ...]
+    property_id: int | None = None
+    branch_id: int | None = None
 
 
 class NumberTaken(Exception):
@@ -150,12 +217,60 @@ def keep(draft: Draft, author: User, document: Document | None = None) -> Docume
         db.session.add(document)
     for name in ("number", "title", "contact_id", "site", "reference", "issued", "due", "notes"):
         setattr(document, name, getattr(draft, name))
+    document.property_id = draft.property_id
+    document.branch_id = _branch_of(draft)
     document.lines = [_line(position, one) for position, one in enumerate(draft.lines)]
     document.note_change("Changed.", author)
     db.session.flush()
-    db.session.refresh(document, ["contact"])
+    db.session.refresh(document, ["contact", "property_", "branch"])
     document.total = document.facts().total
+    renew_email_status(Document.id == document.id)
+    db.session.refresh(document, ["email_status"])
     return document
+
+
+def _branch_of(draft: Draft) -> int | None:
+    """The property's branch, else the one that was chosen, else the company's first, if any."""
+    where = db.session.get(Property, draft.property_id) if draft.property_id else None
+    if where is not None and where.branch_id:
+        return where.branch_id
+    if draft.branch_id:
+        return draft.branch_id
+    known = branches()
+    return known[0].id if known else None
+
+
+def renew_email_status(*conditions: ColumnElement[bool]) -> None:
+    """Say anew of documents that were never sent whether there is somebody to send them to.
+
+    To be called whenever a contact's address, or who receives what at a property, has changed; the
+    conditions say which documents that may concern. The caller commits.
+    """
+    receiving = [
+        and_(Document.kind == kind, getattr(PropertyContact, f"email_{kind}")) for kind in KINDS
+    ]
+    receiver = (
+        select(PropertyContact.id)
+        .join(Contact, Contact.id == PropertyContact.contact_id)
+        .where(
+            PropertyContact.property_id == Document.property_id,
+            Contact.active,
+            Contact.email != "",
+            or_(*receiving),
+        )
+    )
+    party = select(Contact.id).where(
+        Contact.id == Document.contact_id, Contact.active, Contact.email != ""
+    )
+    to_suppliers = [kind for kind, facts in KINDS.items() if facts.recipient == "supplier"]
+    by_party = or_(Document.property_id.is_(None), Document.kind.in_(to_suppliers))
+    somebody = or_(and_(by_party, party.exists()), and_(~by_party, receiver.exists()))
+    db.session.execute(
+        update(Document)
+        .where(Document.email_status.in_((NOT_APPLICABLE, PENDING)), *conditions)
+        .values(email_status=case((somebody, PENDING), else_=NOT_APPLICABLE))
+        .execution_options(synchronize_session=False)
+    )
 
 
 def next_number(kind: str) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Text, delete, select
+from sqlalchemy import ForeignKey, Text, UniqueConstraint, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.documents import Document, wording
@@ -13,14 +13,25 @@ from portal.extensions import Base, db
 
 
 class MailWording(Base):
-    """The office's own subject and body for a kind; without a row the shipped ones are used."""
+    """The office's own words for a kind; without a row the shipped ones are used.
+
+    branch_id: the branch whose own words they are, None for the company's. target names that in
+    one word ("", "branch:3"), because a unique column cannot hold two NULLs.
+    """
 
     __tablename__ = "mail_wordings"
+    __table_args__ = (UniqueConstraint("target", "kind"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    kind: Mapped[str] = mapped_column(unique=True)
+    target: Mapped[str] = mapped_column(default="")
+    branch_id: Mapped[int | None] = mapped_column(ForeignKey("branches.id"), index=True)
+    kind: Mapped[str]
     subject: Mapped[str]
     body: Mapped[str] = mapped_column(Text)
+    signature: Mapped[str] = mapped_column(Text, default="")
+    version: Mapped[int] = mapped_column(default=1)
+
+    __mapper_args__ = {"version_id_col": version}
 
 
 @dataclass(frozen=True)

@@ -143,12 +143,25 @@ def html_body(text: str, facts: DocumentFacts, sender_name: str) -> str:
     return _html().render(
         facts=facts,
         kind=KINDS[facts.kind],
-        paragraphs=[_linked(part) for part in re.split(r"\n\s*\n", text.strip()) if part.strip()],
+        paragraphs=_paragraphs(text),
         rows=list(_card(facts)),
         sender_name=one_line(sender_name) or facts.company.name,
         website=_web_address(facts.company.website),
         colours=_colours(facts.company.accent),
     )
+
+
+def plain_html(text: str, company_name: str) -> str:
+    """The HTML twin of the portal's own word: the same paragraphs, and nothing more."""
+    return (
+        _html_environment()
+        .get_template("notice.html")
+        .render(paragraphs=_paragraphs(text), company_name=company_name)
+    )
+
+
+def _paragraphs(text: str) -> list[Markup]:
+    return [_linked(part) for part in re.split(r"\n\s*\n", text.strip()) if part.strip()]
 
 
 @lru_cache(maxsize=256)

@@ -92,7 +92,8 @@ def _unshared(form: ContactForm, contact: Contact | None) -> bool:
 
 
 def _keep(contact: Contact, form: ContactForm) -> None:
-    for name in ("role", "name", "attention", "email", "phone", "address"):
+    contact.type, contact.business = form.role.data, form.name.data
+    for name in ("email", "phone", "address"):
         setattr(contact, name, form[name].data or "")
     db.session.commit()
     flash(f"{contact.name} is saved.", "good")

@@ -76,7 +76,7 @@ def update(kind: str = EVERY_KIND) -> ResponseReturnValue:
     if wish.problem:
         return _page(kind, wish, 422)
     if wish.mode == FOLLOW:
-        policy.follow_company(kind)
+        policy.drop_rule(kind)
     else:
         chosen = wish.address if wish.mode == Mode.SPECIFIED else ""
         policy.set_rule(kind, Mode(wish.mode), chosen)

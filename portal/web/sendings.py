@@ -196,7 +196,7 @@ def _already(document: Document, number: int) -> ResponseReturnValue:
 
 def _as_seen(form: SendForm, document: Document) -> bool:
     """Whether the paper and the sender are still those the page showed."""
-    choice = policy.choose_for(document.kind, current_user)
+    choice = policy.sender_of(document, current_user)
     number = str(dispatch.next_number(document))
     if form.number.data != number:
         form.number.data = number
@@ -250,7 +250,7 @@ def _send_page(
 
 
 def _desk(document: Document, form: SendForm, more: list[Problem]) -> Desk:
-    choice = policy.choose_for(document.kind, current_user)
+    choice = policy.sender_of(document, current_user)
     box = db.session.get(Mailbox, choice.mailbox_id) if choice.mailbox_id else None
     to, cc = form.to.data or (), form.cc.data or ()
     found = preflight(Sending(document, choice, to, cc))
@@ -326,9 +326,13 @@ def _filled(document: Document) -> SendForm:
             ),
             wording.render(wording.default_body(document.kind), facts, current_user.name),
         )
-    email = document.contact.email
+    found = document.recipients()
     form = SendForm(
-        None, to=(email,) if email else (), cc=(), subject=words.subject, body=words.body
+        None,
+        to=tuple(one.email for one in found.to),
+        cc=tuple(one.email for one in found.cc),
+        subject=words.subject,
+        body=words.body,
     )
     _number_again(form, document)
     return form

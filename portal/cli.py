@@ -142,12 +142,16 @@ def rotate_keys() -> None:
 
 
 @click.command("seed")
-def seed() -> None:
+@click.option("--large", is_flag=True, help="40 staff, 2,000 properties and a month's invoices.")
+def seed(large: bool) -> None:
     """Fill an empty database with the demo company."""
     from portal.seeds import seed_demo
+    from portal.seeds.large import seed_large
 
     for one in seed_demo(db.session):
         click.echo(f"{one.name}: {one.email} / {one.password}")
+    if large:
+        seed_large(click.echo)
 
 
 @click.command("sandbox")

@@ -1,6 +1,6 @@
 """The stored sender policy: which rule holds where and for which kind, and who is ready for it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, delete, select
@@ -174,6 +174,56 @@ def places_of(
     return tuple(Place(scope, one.id, one.name) for scope, one in links if one is not None)
 
 
+# -- one sending ---------------------------------------------------------------------------------
+
+
+def may_choose_once(user: User) -> bool:
+    """Whether this person may send one document from another address than the rules say."""
+    return user.is_manager or company().one_off == "everyone"
+
+
+def once_choices(document: Document, user: User) -> list[Choice]:
+    """What this person may choose for one sending of a document, each with its rule; no From twice.
+
+    The company mailbox, themselves, the property's account manager, and every verified address of
+    the company. Empty for whom may_choose_once() refuses.
+    """
+    if not may_choose_once(user):
+        return []
+    scene, case = Scene(), case_of(document, user)
+    found: dict[str, Choice] = {}
+    for one in _once_rules(case, scene.addresses):
+        choice = scene.choose(case, one)
+        if choice.sender is not None:
+            found.setdefault(choice.sender.email.casefold(), choice)
+    return list(found.values())
+
+
+def once_key(choice: Choice) -> str:
+    """A choice for one sending as a form carries it; "" for what the rules say by themselves."""
+    made = choice.rule
+    if made is None or made.scope is not Scope.SENDING:
+        return ""
+    return f"{made.mode}:{made.address}" if made.address else str(made.mode)
+
+
+def once_named(key: str, document: Document, user: User) -> Rule | None:
+    """The rule behind once_key(); None where this person may not choose that for this document."""
+    return next((one.rule for one in once_choices(document, user) if once_key(one) == key), None)
+
+
+def _once_rules(case: Case, addresses: Iterable[SendFrom]) -> Iterator[Rule]:
+    """What can be chosen, the ones with a person or a mailbox behind them before bare addresses."""
+    once = Rule(Mode.DEFAULT, scope=Scope.SENDING, scope_name=case.person.name)
+    yield once
+    yield replace(once, mode=Mode.USER)
+    if case.manager is not None and case.manager.active:
+        yield replace(once, mode=Mode.ACCOUNT_MANAGER)
+    for one in addresses:
+        if one.owner_id is None and one.verification == "accepted":
+            yield replace(once, mode=Mode.SPECIFIED, address=one.email)
+
+
 # -- deciding ------------------------------------------------------------------------------------
 
 
@@ -226,7 +276,7 @@ class Scene:
         self, stored: Iterable[Rule] | None = None, addresses: list[SendFrom] | None = None
     ) -> None:
         self._company = company().name
-        self._addresses = send_from_addresses() if addresses is None else addresses
+        self.addresses = send_from_addresses() if addresses is None else addresses
         self._rules: dict[tuple[Scope, int], list[Rule]] = {}
         self._decided: dict[tuple[Rule, str, Person, bool], Choice] = {}
         for one in rules() if stored is None else stored:
@@ -243,7 +293,7 @@ class Scene:
         return self._decided[key]
 
     def _decide(self, found: Rule, case: Case) -> Choice:
-        return senders.decide(found, case, company=self._company, addresses=self._addresses)
+        return senders.decide(found, case, company=self._company, addresses=self.addresses)
 
     def _about(self, case: Case) -> list[Rule]:
         keys = [(Scope.COMPANY, 0), *((one.scope, one.id) for one in case.places)]

@@ -1,6 +1,19 @@
 """Places: regions, their branches, and the properties where customers have work done."""
 
-from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint, select
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import (
+    ColumnElement,
+    ForeignKey,
+    Index,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    or_,
+    select,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.accounts import User
@@ -98,3 +111,64 @@ def branches() -> list[Branch]:
 def regions() -> list[Region]:
     """The regions in use, by name."""
     return list(db.session.scalars(select(Region).where(Region.active).order_by(Region.name)))
+
+
+# -- what hangs on a record ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Use:
+    """One record that needs another. id is 0 for the line that only counts further ones."""
+
+    what: str
+    name: str
+    noun: str
+    id: int
+
+
+#: Who may point at a place or a contact, in the order in which they are told: the table, what its
+#: rows are called, the noun they go by, and the column that names one.
+USERS = (
+    ("branches", "Branch", "branch", "name"),
+    ("properties", "Property", "property", "name"),
+    ("users", "Person who signs in", "user", "name"),
+    ("sender_rules", "Rule for who mail comes from", "rule", "kind"),
+    ("mail_wordings", "Wording of e-mails", "wording", "kind"),
+    ("documents", "", "document", "number"),
+    ("contacts", "Merged contact", "contact", "name"),
+)
+
+
+def uses_of(record: Region | Branch | Property | Contact, most: int = 5) -> list[Use]:
+    """What keeps a record from being deleted: at most so many of each sort, and how many more."""
+    return [use for user in USERS for use in _uses(record, user, most)]
+
+
+def _uses(
+    record: Region | Branch | Property | Contact, user: tuple[str, str, str, str], most: int
+) -> Iterator[Use]:
+    table_name, what, noun, named = user
+    table = Base.metadata.tables[table_name]
+    conditions = list(_pointing(table, record))
+    if not conditions:
+        return
+    query = select(table).where(or_(*conditions))
+    for row in db.session.execute(query.order_by(table.c.id).limit(most)).mappings():
+        kind = str(row.get("kind", "")).replace("_", " ")
+        name = row[named] if named != "kind" else kind or "every document"
+        yield Use(what or kind.capitalize(), name, noun, row["id"])
+    total = db.session.scalar(select(func.count()).select_from(table).where(or_(*conditions))) or 0
+    if total > most:
+        yield Use(what or "Documents", f"and {total - most:,} more", noun, 0)
+
+
+def _pointing(
+    table: Table, record: Region | Branch | Property | Contact
+) -> Iterator[ColumnElement[bool]]:
+    """Which rows of a table point at the record, themselves or as a property's contact."""
+    for key in table.foreign_keys:
+        if key.column.table is type(record).__table__:
+            yield key.parent == record.id
+    if table is Property.__table__ and isinstance(record, Contact):
+        mine = PropertyContact.contact_id == record.id
+        yield table.c.id.in_(select(PropertyContact.property_id).where(mine))

@@ -5,18 +5,23 @@ from dataclasses import dataclass
 
 from portal.documents import LARGEST_FILES, Document
 from portal.people import BadAddress, clean_address
-from portal.senders import Choice
+from portal.senders import Choice, Trouble
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong, how to put it right, and where. Blocking problems take the button away."""
+    """What is wrong, how to put it right, and where. Blocking problems take the button away.
+
+    fix: the record that puts it right: "document", "contact", "property", "sender" or "settings".
+    contact_id: whose record, where it is another contact than the document's.
+    """
 
     code: str
     message: str
     hint: str = ""
     fix: str = ""
     blocking: bool = True
+    contact_id: int = 0
 
 
 @dataclass(frozen=True)
@@ -41,15 +46,33 @@ def has_lines(sending: Sending) -> Problem | None:
     )
 
 
+#: What mends a contact who lacks something.
+MEND = {"no_address": "add one to the contact", "inactive": "make the contact active again"}
+
+
 def has_recipient(sending: Sending) -> Problem | None:
     if sending.to:
         return None
-    return Problem(
-        "no_recipient",
-        f"{sending.document.contact.name} has no e-mail address.",
-        "Write an address in To, or add one to the contact.",
-        "contact",
-    )
+    found = sending.document.recipients()
+    lack = next((one for one in found.lacks if one.blocking), None)
+    if lack is None:
+        message = f"Nobody stands in To of {sending.document.number}."
+        return Problem("no_recipient", message, "Write an address in To.")
+    if lack.contact_id:
+        hint = f"Write an address in To, or {MEND.get(lack.code, 'mend the contact')}."
+        return Problem("no_recipient", lack.message, hint, "contact", contact_id=lack.contact_id)
+    hint = "Mark somebody at the property, or write an address in To."
+    return Problem("no_recipient", lack.message, hint, "property")
+
+
+def copies_have_addresses(sending: Sending) -> Problem | None:
+    """Who is marked for a copy and cannot get one. It keeps nobody else from getting theirs."""
+    lacks = sending.document.recipients().lacks if sending.to else ()
+    lack = next((one for one in lacks if not one.blocking), None)
+    if lack is None:
+        return None
+    hint = "It goes to the others without them."
+    return Problem("no_copy", lack.message, hint, "contact", False, lack.contact_id)
 
 
 def recipients_are_addresses(sending: Sending) -> Problem | None:
@@ -74,14 +97,15 @@ def files_fit(sending: Sending) -> Problem | None:
 
 
 def has_sender(sending: Sending) -> Problem | None:
-    if sending.choice.sender is not None:
+    choice = sending.choice
+    if choice.sender is not None:
         return None
-    return Problem(
-        "no_sender",
-        sending.choice.problem,
-        "The office manager connects it under Administration.",
-        "settings",
-    )
+    if choice.trouble in ABOUT_MANAGER:
+        where = sending.document.property_
+        hint = "Give the property an account manager." if where else "Choose its property."
+        return Problem("no_sender", choice.problem, hint, "property" if where else "document")
+    hint = "The office manager connects it under Administration."
+    return Problem("no_sender", choice.problem, hint, "settings")
 
 
 def sender_is_ready(sending: Sending) -> Problem | None:
@@ -98,10 +122,13 @@ def sender_is_ready(sending: Sending) -> Problem | None:
     )
 
 
+#: What is wrong with the property rather than with a mailbox.
+ABOUT_MANAGER = (Trouble.NO_MANAGER, Trouble.MANAGER_LEFT)
 Check = Callable[[Sending], Problem | None]
 PREFLIGHT: tuple[Check, ...] = (
     has_lines,
     has_recipient,
+    copies_have_addresses,
     recipients_are_addresses,
     files_fit,
     has_sender,

@@ -43,6 +43,7 @@ from portal.envelope import LARGEST_MESSAGE, Envelope, Mailable, seal
 from portal.extensions import Base, db
 from portal.mailboxes import Address, Mailbox
 from portal.people import clean_address, company
+from portal.recipients import Reached, reached
 from portal.senders import Choice, Rule, SendFrom, Trouble, find, trouble_with
 from portal.stores import rows_changed
 
@@ -179,6 +180,8 @@ class Dispatch(Base):
     reason: Mapped[str] = mapped_column(Text)
     to: Mapped[list[str]] = mapped_column(JSON)
     cc: Mapped[list[str]] = mapped_column(JSON)
+    #: Who each address is and why it was written to, by address.
+    recipients_why: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
     subject: Mapped[str]
     body: Mapped[str] = mapped_column(Text)
     mime: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
@@ -188,6 +191,8 @@ class Dispatch(Base):
     document_version: Mapped[int]
     requested_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     requested_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    #: When it last came into the queue from outside: asked for, or released from a hold.
+    queued_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
     attempt: Mapped[int] = mapped_column(default=0)
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -349,10 +354,10 @@ def notice(
 
     It takes the same road as a document: frozen, handed over once, its From read back.
     """
-    token = uuid.uuid5(NOTICES, key).hex
-    known = db.session.scalar(select(Dispatch).where(Dispatch.token == token))
+    known = noticed(key)
     if known is not None:
         return known
+    token = uuid.uuid5(NOTICES, key).hex
     sender = Mailable(through.email, through.name or company().name)
     made = _frozen_notice(token, sender, to, one_line(subject), body, through.mailbox_id)
     made.purpose, made.requested_by_id = purpose, user.id if user else None
@@ -363,9 +368,14 @@ def notice(
         db.session.commit()
     except IntegrityError:  # somebody had the same thought a moment ago
         db.session.rollback()
-        return db.session.scalars(select(Dispatch).where(Dispatch.token == token)).one()
+        return noticed(key) or _raise(RuntimeError("the same notice vanished"))
     queueing.ring()
     return made
+
+
+def noticed(key: str) -> Dispatch | None:
+    """The notice asked for under a key, if it was."""
+    return db.session.scalar(select(Dispatch).where(Dispatch.token == uuid.uuid5(NOTICES, key).hex))
 
 
 def came_back(dispatch: Dispatch, user: User, why: str) -> bool:
@@ -429,6 +439,7 @@ def _release(found: SendFrom, *held: ColumnElement[bool]) -> int:
         "hold_code": "",
         "state_note": "",
         "mailbox_id": found.mailbox_id,
+        "queued_at": now(),
         "draft_id": case((same, Dispatch.draft_id), else_=None),
     }
     moved = [one for one in ids.all() if move(one, (State.HELD,), State.QUEUED, **values)]
@@ -633,13 +644,14 @@ def _frozen(document: Document, user: User, wish: Wish, choice: Choice) -> Dispa
     token = uuid.uuid4().hex
     paper = mail.paper(document, facts)
     to, cc = _everyone_once(wish)
+    found = reached(document.recipients(), to, cc)
     subject = wording.one_line(wish.subject)
     envelope = seal(
         token=token,
         message_id=f"<{token}@{_host()}>",
         sender=choice.sender,
-        to=[Mailable(one, _name_for(document, one)) for one in to],
-        cc=[Mailable(one) for one in cc],
+        to=[Mailable(one.email, one.name) for one in found.to],
+        cc=[Mailable(one.email, one.name) for one in found.cc],
         subject=subject,
         text=wish.body,
         html=wording.html_body(wish.body, facts, user.name),
@@ -661,6 +673,7 @@ def _frozen(document: Document, user: User, wish: Wish, choice: Choice) -> Dispa
         reason=choice.reason,
         to=to,
         cc=cc,
+        recipients_why=_whys(found, wish.purpose),
         subject=subject,
         body=wish.body,
         mime=envelope.mime,
@@ -720,10 +733,11 @@ def _unique(addresses: list[str]) -> list[str]:
     return list({one.casefold(): one for one in reversed(addresses)}.values())[::-1]
 
 
-def _name_for(document: Document, email: str) -> str:
-    found = document.recipients()
-    known = {one.email.casefold(): one.name for one in (*found.to, *found.cc)}
-    return known.get(email.casefold(), "")
+def _whys(found: Reached, purpose: Purpose) -> dict[str, str]:
+    if purpose == Purpose.TEST:
+        return {one.email: "a test, to whoever asked for it" for one in found.to}
+    everybody = (*found.to, *found.cc)
+    return {one.email: f"{one.name}, {one.why}" if one.name else one.why for one in everybody}
 
 
 def _too_large(size: int) -> Problem:

@@ -1,5 +1,8 @@
 """the company as it is"""
 
+import re
+import unicodedata
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -13,6 +16,7 @@ WORK = (
     "(state IN ('queued', 'unknown') OR (state = 'accepted' AND proof = 'unread')"
     " OR (state IN ('refused', 'cancelled') AND draft_id IS NOT NULL))"
 )
+NO_ADDRESS = sa.text("email_key IS NULL")
 #: A rule belongs to exactly one place.
 PLACES = {
     "region": "region_id",
@@ -38,10 +42,11 @@ FILLED = {
         "first_name": sa.String(),
         "last_name": sa.String(),
         "business": sa.String(),
+        "name_key": sa.String(),
         "notes": sa.Text(),
         "version": sa.Integer(),
     },
-    "dispatches": {"lane": sa.Integer()},
+    "dispatches": {"lane": sa.Integer(), "recipients_why": sa.JSON()},
     "documents": {"email_status": sa.String(), "batch_status": sa.String()},
     "mail_wordings": {"target": sa.String(), "signature": sa.Text(), "version": sa.Integer()},
     "sender_rules": {"scope": sa.String(), "target": sa.String(), "version": sa.Integer()},
@@ -318,16 +323,51 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("first_name", sa.String(), nullable=False, server_default=""))
         batch_op.add_column(sa.Column("last_name", sa.String(), nullable=False, server_default=""))
         batch_op.add_column(sa.Column("business", sa.String(), nullable=False, server_default=""))
+        batch_op.add_column(sa.Column("name_key", sa.String(), nullable=False, server_default=""))
         batch_op.add_column(sa.Column("email_key", sa.String(), nullable=True))
         batch_op.add_column(sa.Column("notes", sa.Text(), nullable=False, server_default=""))
         batch_op.add_column(sa.Column("merged_into_id", sa.Integer(), nullable=True))
         batch_op.add_column(sa.Column("version", sa.Integer(), nullable=False, server_default="1"))
 
+    op.create_table(
+        "contact_words",
+        sa.Column(
+            "word",
+            sa.String().with_variant(sa.String(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("contact_id", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["contact_id"],
+            ["contacts.id"],
+            name=op.f("fk_contact_words_contact_id_contacts"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("word", "contact_id", name=op.f("pk_contact_words")),
+    )
+    with op.batch_alter_table("contact_words", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_contact_words_contact_id"), ["contact_id"], unique=False
+        )
     _name_contacts()
+    _find_contacts()
 
     with op.batch_alter_table("contacts", schema=None) as batch_op:
-        batch_op.create_index("ix_contacts_listed", ["active", "type", "name", "id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_contacts_name"), ["name"], unique=False)
+        batch_op.create_index("ix_contacts_named", ["name_key", "id"], unique=False)
+        batch_op.create_index("ix_contacts_listed", ["active", "name_key", "id"], unique=False)
+        batch_op.create_index(
+            "ix_contacts_type", ["active", "type", "name_key", "id"], unique=False
+        )
+        batch_op.create_index(
+            "ix_contacts_no_address",
+            ["active", "name_key", "id"],
+            unique=False,
+            sqlite_where=NO_ADDRESS,
+            postgresql_where=NO_ADDRESS,
+        )
+        batch_op.create_index(
+            batch_op.f("ix_contacts_merged_into_id"), ["merged_into_id"], unique=False
+        )
         batch_op.create_unique_constraint(batch_op.f("uq_contacts_email_key"), ["email_key"])
         batch_op.create_foreign_key(
             batch_op.f("fk_contacts_merged_into_id_contacts"),
@@ -339,8 +379,12 @@ def upgrade() -> None:
         batch_op.drop_column("role")
 
     with op.batch_alter_table("dispatches", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("queued_at", sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column("batch_id", sa.Integer(), nullable=True))
         batch_op.add_column(sa.Column("lane", sa.Integer(), nullable=False, server_default="0"))
+        batch_op.add_column(
+            sa.Column("recipients_why", sa.JSON(), nullable=False, server_default="{}")
+        )
         batch_op.alter_column("document_id", existing_type=sa.INTEGER(), nullable=True)
         batch_op.alter_column("requested_by_id", existing_type=sa.INTEGER(), nullable=True)
         batch_op.drop_index(
@@ -457,6 +501,9 @@ def upgrade() -> None:
         )
 
     _tell_email_status()
+    op.execute("UPDATE dispatches SET queued_at = requested_at")
+    with op.batch_alter_table("dispatches") as batch_op:
+        batch_op.alter_column("queued_at", existing_type=sa.DateTime(timezone=True), nullable=False)
     for table, columns in FILLED.items():
         with op.batch_alter_table(table) as batch_op:
             for column, kind in columns.items():
@@ -496,6 +543,39 @@ def _name_contacts() -> None:
                 "note": note,
             },
         )
+
+
+def _find_contacts() -> None:
+    """Note the words each contact is found by."""
+    connection = op.get_bind()
+    contacts = connection.execute(
+        sa.text("SELECT id, name, attention, email, phone FROM contacts ORDER BY id")
+    ).all()
+    for one in contacts:
+        connection.execute(
+            sa.text("UPDATE contacts SET name_key = :key WHERE id = :id"),
+            {"id": one.id, "key": " ".join(_folded(one.name).split())},
+        )
+        for word in sorted(_words(one.name, one.attention, one.email.strip(), one.phone)):
+            connection.execute(
+                sa.text("INSERT INTO contact_words (word, contact_id) VALUES (:word, :id)"),
+                {"word": word[:100], "id": one.id},
+            )
+
+
+def _folded(text: str) -> str:
+    plain = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(one for one in plain if not unicodedata.combining(one))
+
+
+def _words(name: str, attention: str, email: str, phone: str) -> set[str]:
+    names, address = f"{name} {attention}", email.casefold()
+    found = {re.sub(r"[\W_]+", "", word) for word in _folded(names).split()}
+    found |= set(re.split(r"[\W_]+", _folded(names))) | set(re.split(r"[\W_]+", address))
+    found |= {address, *address.rsplit("@", 1)}
+    groups = re.findall(r"[0-9]+", phone)
+    tails = {"".join(groups[start:]) for start in range(len(groups))}
+    return (found | tails | {tail.lstrip("0") for tail in tails}) - {""}
 
 
 def _names(name: str, attention: str, role: str) -> tuple[str, str, str]:

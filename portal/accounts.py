@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.columns import UtcDateTime, now
 from portal.extensions import Base, db, login
+from portal.people import Contact, ContactType
 from portal.senders import Person
 
 SHORTEST_PASSWORD = 10
@@ -89,6 +90,45 @@ def add_user(email: str, name: str, role: Role, password: str) -> User:
     )
     db.session.add(user)
     return user
+
+
+class CannotMake(Exception):
+    """A contact that no user can be made from; the message says why, and what to do."""
+
+
+def user_of(contact: Contact) -> User | None:
+    """The person who was made from a contact, active or not."""
+    return db.session.scalars(select(User).where(User.contact_id == contact.id)).one_or_none()
+
+
+def user_from_contact(contact: Contact, role: Role) -> User:
+    """Let an employee sign in, under the contact's address. Raises CannotMake. Commits.
+
+    Nobody knows the password: they set their own by a link.
+    """
+    why_not = why_no_user(contact)
+    if why_not:
+        raise CannotMake(why_not)
+    user = add_user(contact.email, contact.person or contact.name, role, secrets.token_urlsafe(32))
+    user.contact_id = contact.id
+    db.session.commit()
+    return user
+
+
+def why_no_user(contact: Contact) -> str:
+    """Why nobody can be let sign in as this contact, in one sentence; empty when one can."""
+    if contact.type != ContactType.EMPLOYEE:
+        return f"{contact.name} is not an employee. Only employees can sign in."
+    if not contact.active:
+        return f"{contact.name} is inactive. Make the contact active first."
+    if not contact.email:
+        return f"{contact.name} has no e-mail address. Write one on the contact first."
+    if user_of(contact) is not None:
+        return f"{contact.name} is a user already."
+    other = with_email(contact.email)
+    if other is not None:
+        return f"{other.name} signs in as {contact.email} already. Use another address."
+    return ""
 
 
 def hashed(password: str) -> str:

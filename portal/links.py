@@ -3,15 +3,18 @@
 Only a hash of a link's key is stored. A link ends by being used, by time, or by a newer one.
 """
 
-from datetime import datetime
+import hashlib
+import secrets
+from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, exists, select, update
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.accounts import User
 from portal.columns import UtcDateTime, now
-from portal.extensions import Base
+from portal.extensions import Base, db
+from portal.stores import rows_changed
 
 
 class Purpose(StrEnum):
@@ -19,6 +22,17 @@ class Purpose(StrEnum):
 
     PASSWORD = "password"
     MAILBOX = "mailbox"
+
+
+LASTS = {Purpose.PASSWORD: timedelta(days=7), Purpose.MAILBOX: timedelta(hours=48)}
+UNKNOWN = (
+    "This is not a link of ours. Copy the whole link from the mail, to its last character, "
+    "or ask for a new one."
+)
+USED = "This link was used before. It counts only once; ask for a new one if you need it."
+REPLACED = "A newer link was made for you since, and only the newest counts. Look for a later mail."
+OVER = "This link has run out. Ask for a new one."
+LEFT = "This link no longer counts: {} may not sign in here any more."
 
 
 class Link(Base):
@@ -36,3 +50,88 @@ class Link(Base):
     used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     user: Mapped[User] = relationship(foreign_keys=user_id)
+    made_by: Mapped[User | None] = relationship(foreign_keys=made_by_id)
+
+
+class Ended(Exception):
+    """A link that opens nothing (any more); the message says why, and what to do."""
+
+
+def make(purpose: Purpose, user: User, made_by: User | None) -> str:
+    """A new link's key, in clear this once. Every older link of this purpose ends. Commits."""
+    key = secrets.token_urlsafe(24)
+    ends_at = now() + LASTS[purpose]
+    db.session.add(
+        Link(
+            purpose=purpose,
+            user_id=user.id,
+            key_hash=_hash(key),
+            made_by_id=made_by.id if made_by else None,
+            ends_at=ends_at,
+        )
+    )
+    db.session.commit()
+    return key
+
+
+def open(key: str, purpose: Purpose) -> Link:
+    """The link with this key, while it counts. Raises Ended. Changes nothing."""
+    query = select(Link).where(Link.key_hash == _hash(key), Link.purpose == purpose)
+    link = db.session.scalars(query).one_or_none()
+    if link is None:
+        raise Ended(UNKNOWN)
+    why_not = _why_not(link)
+    if why_not:
+        raise Ended(why_not)
+    return link
+
+
+def still_open(link_id: int) -> Link:
+    """A link that was opened before, if it counts even now. Raises Ended."""
+    link = db.session.get(Link, link_id, populate_existing=True)
+    if link is None or (why_not := _why_not(link)):
+        raise Ended(why_not if link else UNKNOWN)
+    return link
+
+
+def use(link: Link) -> None:
+    """Count a link as used, once. Raises Ended when somebody was faster. The caller commits."""
+    done = db.session.execute(
+        update(Link).where(Link.id == link.id, Link.used_at.is_(None)).values(used_at=now())
+    )
+    if rows_changed(done) != 1:
+        raise Ended(USED)
+
+
+def end_all(user: User) -> None:
+    """Let no link of this person count any more. The caller commits."""
+    waiting = (Link.user_id == user.id, Link.used_at.is_(None), Link.ends_at > now())
+    db.session.execute(update(Link).where(*waiting).values(ends_at=now()))
+
+
+def waiting(user: User, purpose: Purpose) -> Link | None:
+    """The link of this purpose that a person could still use, if there is one."""
+    query = select(Link).where(Link.user_id == user.id, Link.purpose == purpose)
+    newest = db.session.scalars(query.order_by(Link.id.desc()).limit(1)).first()
+    return newest if newest and not _why_not(newest) else None
+
+
+def _why_not(link: Link) -> str:
+    if link.used_at:
+        return USED
+    if not link.user.active:
+        return LEFT.format(link.user.name)
+    if _is_replaced(link):
+        return REPLACED
+    return OVER if link.ends_at <= now() else ""
+
+
+def _is_replaced(link: Link) -> bool:
+    newer = exists().where(
+        Link.user_id == link.user_id, Link.purpose == link.purpose, Link.id > link.id
+    )
+    return bool(db.session.scalar(select(newer)))
+
+
+def _hash(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()

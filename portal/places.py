@@ -78,6 +78,16 @@ class Property(Base):
     __mapper_args__ = {"version_id_col": version}
 
 
+#: What the tick that makes a property's contact receive a kind of document is called.
+MARKS = {
+    "invoice": "Email Invoice",
+    "quote": "Email Quote",
+    "purchase_order": "Email Order",
+    "job": "Email Job",
+    "enquiry": "Email Enquiry",
+}
+
+
 class PropertyContact(Base):
     """A contact of a property, and what of it they receive."""
 

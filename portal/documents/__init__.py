@@ -26,7 +26,7 @@ from portal.documents.facts import CompanyFacts, DocumentFacts, LineFacts, Party
 from portal.documents.kinds import KINDS, Kind
 from portal.extensions import Base, db
 from portal.people import Company, Contact, company, lines_of
-from portal.places import Branch, Property, PropertyContact, branches
+from portal.places import MARKS, Branch, Property, PropertyContact, branches
 from portal.recipients import Receiver, Recipients, Wanted, recipients
 
 #: Together they must stay below what Gmail takes (25 MB before encoding), the PDF included.
@@ -35,6 +35,8 @@ LARGEST_FILES = 20 * 1024 * 1024
 MOST_LINES = 200
 #: The e-mail status of what was never sent: nobody to send it to, or somebody.
 NOT_APPLICABLE, PENDING = "n/a", "pending"
+#: The kind that asks for money, and so goes to whoever is marked Billing.
+BY_BILLING = "invoice"
 
 
 class Document(Base):
@@ -103,16 +105,10 @@ class Document(Base):
 
     def recipients(self) -> Recipients:
         """Who receives it, and why."""
-        kind, where = self.kind_facts, self.property_
-        wanted = Wanted(
-            noun=kind.noun,
-            about=where.name if where else "",
-            mark=f"Email {kind.noun}",
-            by_billing=kind.slug == "invoice",
-            to_party=kind.recipient == "supplier",
-        )
-        party = _receiver(self.contact)
-        return recipients(wanted, party, receivers(where, self.kind) if where else ())
+        where = self.property_
+        contacts = receivers(where, self.kind) if where else []
+        about = where.name if where else ""
+        return recipients(wanted(self.kind, about), _receiver(self.contact), contacts)
 
     def facts(self) -> DocumentFacts:
         """Everything the paper says, frozen."""
@@ -131,6 +127,18 @@ class Document(Base):
             reference=self.reference,
             prepared_by=self.created_by.name if self.created_by else "",
         )
+
+
+def wanted(kind: str, about: str) -> Wanted:
+    """What the choice of recipients needs to know of a kind; about: the property, "" without."""
+    facts = KINDS[kind]
+    return Wanted(
+        noun=facts.noun,
+        about=about,
+        mark=MARKS[kind],
+        by_billing=kind == BY_BILLING,
+        to_party=facts.recipient == "supplier",
+    )
 
 
 def receivers(where: Property, kind: str) -> list[Receiver]:
@@ -249,6 +257,7 @@ def renew_email_status(*conditions: ColumnElement[bool]) -> None:
     receiving = [
         and_(Document.kind == kind, getattr(PropertyContact, f"email_{kind}")) for kind in KINDS
     ]
+    answering = or_(Document.kind != BY_BILLING, PropertyContact.billing)
     receiver = (
         select(PropertyContact.id)
         .join(Contact, Contact.id == PropertyContact.contact_id)
@@ -257,6 +266,7 @@ def renew_email_status(*conditions: ColumnElement[bool]) -> None:
             Contact.active,
             Contact.email != "",
             or_(*receiving),
+            answering,
         )
     )
     party = select(Contact.id).where(

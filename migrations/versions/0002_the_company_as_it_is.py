@@ -102,11 +102,15 @@ def upgrade() -> None:
         sa.Column("mixed", sa.String(), nullable=False),
         sa.Column("created_by_id", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("checked_by_id", sa.Integer(), nullable=True),
         sa.Column("checked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("completed_by_id", sa.Integer(), nullable=True),
         sa.Column("completed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("retry_of_id", sa.Integer(), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["checked_by_id"], ["users.id"], name=op.f("fk_batches_checked_by_id_users")
+        ),
         sa.ForeignKeyConstraint(
             ["completed_by_id"], ["users.id"], name=op.f("fk_batches_completed_by_id_users")
         ),
@@ -277,6 +281,13 @@ def upgrade() -> None:
             batch_op.f("ix_batch_items_document_id"), ["document_id"], unique=False
         )
         batch_op.create_index("ix_batch_items_state", ["batch_id", "state", "id"], unique=False)
+        batch_op.create_index(
+            "ix_batch_items_pending",
+            ["id"],
+            unique=False,
+            sqlite_where=sa.text("state = 'pending'"),
+            postgresql_where=sa.text("state = 'pending'"),
+        )
 
     op.create_table(
         "trials",

@@ -1,15 +1,9 @@
-"""Batches: documents that are completed together.
-
-A batch is a draft until somebody completes it; before that nothing is generated and nothing sent.
-check() stores what each item comes to: sender and reason, recipients, what is lacking. complete()
-gives the ready ones to the worker, which freezes them one by one (prepare()): exactly what was
-checked, or, where something changed meanwhile, nothing.
-"""
+"""Tables: a batch, and the documents in it with what checking each of them found."""
 
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import JSON, ForeignKey, Index, Text, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, Index, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.accounts import User
@@ -44,8 +38,17 @@ class ItemState(StrEnum):
     LEFT = "left"
 
 
+#: What a worker has to freeze. A partial index holds just these rows, so that a worker which looks
+#: for work every few seconds finds none in no time after years of batches.
+PENDING_ROWS = text("state = 'pending'")
+
+
 class Batch(Base):
-    """One batch. mixed: how it treats several branches, as Company.mixed_batches says when made."""
+    """One batch. mixed: how it treats several branches, as Company.mixed_batches says when made.
+
+    checked_by_id: as whose sending it was checked, which decides where a rule says "whoever presses
+    Send".
+    """
 
     __tablename__ = "batches"
 
@@ -56,6 +59,7 @@ class Batch(Base):
     mixed: Mapped[str] = mapped_column(default="each")
     created_by_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    checked_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     checked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     completed_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     completed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -64,17 +68,32 @@ class Batch(Base):
 
     created_by: Mapped[User] = relationship(foreign_keys=created_by_id, lazy="joined")
     completed_by: Mapped[User | None] = relationship(foreign_keys=completed_by_id)
+    retry_of: Mapped["Batch | None"] = relationship(remote_side=id)
 
     __mapper_args__ = {"version_id_col": version}
 
+    @property
+    def is_draft(self) -> bool:
+        return self.status == BatchStatus.DRAFT
+
 
 class BatchItem(Base):
-    """One document in a batch, and what checking it found."""
+    """One document in a batch, and what checking it found.
+
+    size: bytes that go along, the PDF's estimated and the files' exact. fix says where the problem
+    is put right: "document:5", "contact:12", "property:7", or "sender" (who mail comes from).
+    """
 
     __tablename__ = "batch_items"
     __table_args__ = (
         UniqueConstraint("batch_id", "document_id"),
         Index("ix_batch_items_state", "batch_id", "state", "id"),
+        Index(
+            "ix_batch_items_pending",
+            "id",
+            sqlite_where=PENDING_ROWS,
+            postgresql_where=PENDING_ROWS,
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -98,5 +117,6 @@ class BatchItem(Base):
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     dispatch_id: Mapped[int | None] = mapped_column(ForeignKey("dispatches.id"))
 
+    batch: Mapped[Batch] = relationship()
     document: Mapped[Document] = relationship()
     dispatch: Mapped[Dispatch | None] = relationship()

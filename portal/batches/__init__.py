@@ -1,0 +1,44 @@
+"""Batches: documents that are completed together.
+
+A batch is a draft until somebody completes it; before that nothing is generated and nothing sent.
+check() stores what each item comes to: sender and reason, recipients, what is lacking. complete()
+gives the ready ones to the worker, which freezes them one by one (prepare()): exactly what was
+checked, or, where something changed meanwhile, nothing.
+"""
+
+from portal.batches.checking import Checked, Summary, check, check_again, items, summary
+from portal.batches.completing import complete, forecast
+from portal.batches.drafts import Filled, NotNow, discard, fill, listed, make, remove, rename
+from portal.batches.freezing import prepare
+from portal.batches.results import Progress, Results, progress, results, retry, table
+from portal.batches.tables import Batch, BatchItem, BatchStatus, ItemState
+
+__all__ = [
+    "Batch",
+    "BatchItem",
+    "BatchStatus",
+    "Checked",
+    "Filled",
+    "ItemState",
+    "NotNow",
+    "Progress",
+    "Results",
+    "Summary",
+    "check",
+    "check_again",
+    "complete",
+    "discard",
+    "fill",
+    "forecast",
+    "items",
+    "listed",
+    "make",
+    "prepare",
+    "progress",
+    "remove",
+    "rename",
+    "results",
+    "retry",
+    "summary",
+    "table",
+]

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from flask import Flask, current_app
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
-from portal import mailboxes, queueing
+from portal import alarms, mailboxes, queueing
 from portal.attempts import recover_stale, send, worker_name
 from portal.columns import db_now
 from portal.config import Config
@@ -66,6 +66,7 @@ def sweep() -> None:
     recover_stale()
     watch_addresses()
     release_ready()
+    alarms.tell_managers()
 
 
 def due_mailboxes(without: set[int]) -> list[int]:

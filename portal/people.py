@@ -1,11 +1,30 @@
 """People and the company: who the mail is for, and whose letterhead it bears."""
 
 import re
+import unicodedata
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from email_validator import EmailNotValidError, validate_email
-from sqlalchemy import ForeignKey, Index, LargeBinary, Text, event, func, select
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Select,
+    String,
+    Text,
+    delete,
+    event,
+    insert,
+    inspect,
+    or_,
+    select,
+    text,
+    tuple_,
+)
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.extensions import Base, db
 
@@ -81,15 +100,31 @@ USUAL_FOR = {
 }
 
 
+_NO_ADDRESS = text("email_key IS NULL")
+
+
 class Contact(Base):
     """A person or a business the company deals with. Each address belongs to one contact.
 
-    name is what lists show and sort by, kept from the other names: the business if there is one,
-    else first and last name. email_key is the address as it is compared; None where there is none.
+    name is what lists show, kept from the other names: the business if there is one, else first and
+    last name. name_key is what they sort by. email_key is the address as it is compared; None where
+    there is none. merged_into_id: the contact this one became, which then has its address.
     """
 
     __tablename__ = "contacts"
-    __table_args__ = (Index("ix_contacts_listed", "active", "type", "name", "id"),)
+    __table_args__ = (
+        Index("ix_contacts_named", "name_key", "id"),
+        Index("ix_contacts_listed", "active", "name_key", "id"),
+        Index("ix_contacts_type", "active", "type", "name_key", "id"),
+        Index(
+            "ix_contacts_no_address",
+            "active",
+            "name_key",
+            "id",
+            sqlite_where=_NO_ADDRESS,
+            postgresql_where=_NO_ADDRESS,
+        ),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     type: Mapped[str] = mapped_column(default=ContactType.CUSTOMER)
@@ -97,16 +132,23 @@ class Contact(Base):
     first_name: Mapped[str] = mapped_column(default="")
     last_name: Mapped[str] = mapped_column(default="")
     business: Mapped[str] = mapped_column(default="")
-    name: Mapped[str] = mapped_column(index=True)
+    name: Mapped[str]
+    name_key: Mapped[str]
     email: Mapped[str] = mapped_column(default="")
     email_key: Mapped[str | None] = mapped_column(unique=True)
     phone: Mapped[str] = mapped_column(default="")
     address: Mapped[str] = mapped_column(default="")
     notes: Mapped[str] = mapped_column(Text, default="")
-    merged_into_id: Mapped[int | None] = mapped_column(ForeignKey("contacts.id"))
+    merged_into_id: Mapped[int | None] = mapped_column(ForeignKey("contacts.id"), index=True)
     version: Mapped[int] = mapped_column(default=1)
 
+    merged_into: Mapped["Contact | None"] = relationship(remote_side=id)
+
     __mapper_args__ = {"version_id_col": version}
+
+    @property
+    def type_label(self) -> str:
+        return CONTACT_TYPES[ContactType(self.type)]
 
     @property
     def person(self) -> str:
@@ -119,11 +161,41 @@ class Contact(Base):
         return self.person if self.business else ""
 
 
+class ContactWord(Base):
+    """A word a contact is found by: of its names, its address, or the digits of its phone."""
+
+    __tablename__ = "contact_words"
+
+    #: Compared byte by byte on both databases, so that a beginning is a stretch of the index.
+    word: Mapped[str] = mapped_column(
+        String().with_variant(String(collation="C"), "postgresql"), primary_key=True
+    )
+    contact_id: Mapped[int] = mapped_column(
+        ForeignKey("contacts.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+
+
 @event.listens_for(Contact, "before_insert")
 @event.listens_for(Contact, "before_update")
 def _keep_derived(_mapper: object, _connection: object, one: Contact) -> None:
     one.name = one.business or one.person or one.email
+    one.name_key = folded(one.name)
     one.email_key = address_key(one.email) if one.email else None
+
+
+@event.listens_for(Contact, "after_insert")
+def _keep_words(_mapper: object, connection: Connection, one: Contact) -> None:
+    rows = [{"word": word, "contact_id": one.id} for word in words_of(one)]
+    if rows:
+        connection.execute(insert(ContactWord), rows)
+
+
+@event.listens_for(Contact, "after_update")
+def _renew_words(_mapper: object, connection: Connection, one: Contact) -> None:
+    state = inspect(one)
+    if any(state.attrs[name].history.has_changes() for name in SEARCHED):
+        connection.execute(delete(ContactWord).where(ContactWord.contact_id == one.id))
+        _keep_words(_mapper, connection, one)
 
 
 def address_key(email: str) -> str:
@@ -196,16 +268,111 @@ def company() -> Company:
 
 
 def search_contacts(words: str = "", role: str = "", limit: int = 50) -> list[Contact]:
-    """Active contacts whose name or address holds the words, by name. role as in USUAL_FOR."""
-    query = select(Contact).where(Contact.active).order_by(func.lower(Contact.name), Contact.id)
-    if role:
-        query = query.where(Contact.type.in_(USUAL_FOR[role]))
-    if words.strip():
-        like = f"%{words.strip().lower()}%"
-        query = query.where(
-            func.lower(Contact.name).like(like) | func.lower(Contact.email).like(like)
-        )
-    return list(db.session.scalars(query.limit(limit)))
+    """Active contacts found by words, by name. role as in USUAL_FOR."""
+    return find_contacts(words, USUAL_FOR[role] if role else (), limit=limit)
+
+
+def find_contacts(
+    words: str = "",
+    types: Iterable[str] = (),
+    active: bool | None = True,
+    email: str = "",
+    after: str | None = None,
+    limit: int = 50,
+    *,
+    without_address: bool = False,
+) -> list[Contact]:
+    """A stretch of the contacts, by name.
+
+    words: each is the beginning of a word of the name, of the address, or of the phone's digits.
+    active: None for both. email: the whole address. after: place_of() the last contact that was
+    shown; one that cannot be read counts as the beginning.
+    """
+    query = select(Contact).order_by(Contact.name_key, Contact.id).limit(limit)
+    for forms in search_forms(words):
+        query = query.where(Contact.id.in_(_beginning_with(forms)))
+    if wanted := list(types):
+        query = query.where(Contact.type.in_(wanted))
+    if active is not None:
+        query = query.where(Contact.active.is_(active))
+    if email.strip():
+        holders = select(ContactWord.contact_id).where(ContactWord.word == address_key(email))
+        query = query.where(Contact.id.in_(holders))
+    if without_address:
+        query = query.where(Contact.email_key.is_(None))
+    if (place := _read_place(after or "")) is not None:
+        query = query.where(place)
+    return list(db.session.scalars(query))
+
+
+def place_of(contact: Contact) -> str:
+    """Where a contact stands in a list, to go on after it."""
+    return f"{contact.id}:{contact.name_key}"
+
+
+def _read_place(written: str) -> ColumnElement[bool] | None:
+    number, _, name = written.partition(":")
+    if not number.isdecimal() or len(number) > 9 or "\0" in name:
+        return None
+    return tuple_(Contact.name_key, Contact.id) > tuple_(name, int(number))
+
+
+def _beginning_with(forms: Sequence[str]) -> Select[int]:
+    word = ContactWord.word
+    stretches = [(word >= form) & (word < form + "\U0010ffff") for form in forms]
+    return select(ContactWord.contact_id).where(or_(*stretches))
+
+
+#: What a contact is found by.
+SEARCHED = ("first_name", "last_name", "business", "email", "phone")
+_PHONE = re.compile(r"\+?[\d ().-]+", re.ASCII)
+#: So many words of a search count; nobody writes more.
+MOST_WORDS = 8
+LONGEST_WORD = 100
+
+
+def folded(text: str) -> str:
+    """A name as it is sorted and searched: no capitals, no accents, single spaces."""
+    plain = unicodedata.normalize("NFKD", text.casefold())
+    return " ".join("".join(one for one in plain if not unicodedata.combining(one)).split())
+
+
+def words_of(one: Contact) -> set[str]:
+    """Every word a contact is found by."""
+    found: set[str] = set()
+    for name in (one.first_name, one.last_name, one.business):
+        for word in folded(name or "").split():
+            found |= {_bare(word), *re.split(r"[\W_]+", word)}
+    if one.email:
+        whole = address_key(one.email)
+        local, _, domain = whole.rpartition("@")
+        found |= {whole, domain, local, *re.split(r"[\W_]+", whole)}
+    groups = re.findall(r"\d+", one.phone or "", re.ASCII)
+    tails = {"".join(groups[start:]) for start in range(len(groups))}
+    found |= tails | {tail.lstrip("0") for tail in tails}
+    return {word[:LONGEST_WORD] for word in found if word}
+
+
+def search_forms(typed: str) -> list[tuple[str, ...]]:
+    """What to look for, one entry for each word typed; any form of a word will do."""
+    digits = "".join(re.findall(r"\d", typed, re.ASCII))
+    if len(digits) > 4 and _PHONE.fullmatch(typed.strip()):
+        abroad = digits[2:] if typed.strip().startswith("+") else digits
+        return [_each_once((digits, digits.lstrip("0"), abroad))]
+    found = [
+        _each_once((_bare(word), word if "@" in word or "." in word else ""))
+        for word in folded(typed.replace("\0", "")).split()
+    ]
+    return [forms for forms in found if forms][:MOST_WORDS]
+
+
+def _bare(word: str) -> str:
+    """O'Hara and Smith-Jones as one word."""
+    return re.sub(r"[\W_]+", "", word)
+
+
+def _each_once(forms: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(form[:LONGEST_WORD] for form in forms if form))
 
 
 def contact_with(email: str, other_than: Contact | None = None) -> Contact | None:

@@ -35,11 +35,11 @@ class Banner:
 def register(app: Flask) -> None:
     """Bind the context and the filters."""
     app.context_processor(_common)
-    app.jinja_env.globals["ui"] = app.jinja_env.get_template("macros.html").module
     app.jinja_env.filters["clock"] = clock
     app.jinja_env.filters["moment"] = moment
     app.jinja_env.filters["ago"] = ago
     app.jinja_env.filters["money"] = money_text
+    app.jinja_env.globals["ui"] = app.jinja_env.get_template("macros.html").module
 
 
 def _common() -> dict[str, Any]:

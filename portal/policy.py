@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, delete, select
+from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, func, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from portal import senders
+from portal import history, senders
 from portal.accounts import User, active_people
 from portal.documents import Document
 from portal.documents.kinds import KINDS
@@ -18,6 +18,8 @@ from portal.senders import Case, Choice, Mode, Person, Place, Rule, Scope, SendF
 
 #: The kind under which the rule for every kind is stored: a unique column cannot hold two NULLs.
 EVERY_KIND = ""
+#: What the history of all rules is kept under: a dropped rule has no record of its own any more.
+POLICY = "policy"
 #: Where the company's own rules belong.
 COMPANY = Place(Scope.COMPANY, 0, "")
 #: The column of sender_rules that points at each scope's record.
@@ -101,41 +103,108 @@ class Readiness:
 # -- the stored rules ----------------------------------------------------------------------------
 
 
-def rules() -> list[Rule]:
-    """Every stored rule, of every place."""
-    return [one.as_rule() for one in db.session.scalars(select(SenderRule)).unique()]
+def rules(places: Iterable[Place] | None = None) -> list[Rule]:
+    """The stored rules, of every place or of the company and the named places alone."""
+    query = select(
+        SenderRule.mode,
+        SenderRule.kind,
+        SenderRule.address,
+        SenderRule.name,
+        SenderRule.scope,
+        func.coalesce(Region.id, Branch.id, Contact.id, Property.id, 0),
+        func.coalesce(Region.name, Branch.name, Contact.name, Property.name, ""),
+    )
+    for where in (SenderRule.region, SenderRule.branch, SenderRule.customer, SenderRule.property_):
+        query = query.outerjoin(where)
+    if places is not None:
+        targets = [_target(place) for place in (COMPANY, *places)]
+        query = query.where(SenderRule.target.in_(targets))
+    rows = db.session.execute(query.order_by(SenderRule.id))
+    return [
+        Rule(Mode(mode), kind or None, address, name, Scope(scope), id_, place)
+        for mode, kind, address, name, scope, id_, place in rows
+    ]
 
 
 def rule(kind: str = EVERY_KIND, place: Place = COMPANY) -> Rule | None:
     """The rule stored for a kind at a place itself; None where it follows a wider one."""
-    found = _stored(kind, place)
+    found = stored_at(kind, place)
     return found.as_rule() if found else None
 
 
+def stored_at(kind: str, place: Place) -> SenderRule | None:
+    """The row of that rule."""
+    query = select(SenderRule).where(SenderRule.kind == kind)
+    return db.session.scalars(query.where(SenderRule.target == _target(place))).unique().first()
+
+
 def set_rule(
-    kind: str, mode: Mode, address: str = "", name: str = "", place: Place = COMPANY
+    kind: str,
+    mode: Mode,
+    address: str = "",
+    name: str = "",
+    place: Place = COMPANY,
+    *,
+    actor: str = "",
 ) -> None:
     """Store a rule, replacing the former one of its place and kind. Commits."""
-    found = _stored(kind, place)
+    put_rule(kind, mode, address, name, place, actor=actor)
+    db.session.commit()
+
+
+def put_rule(
+    kind: str,
+    mode: Mode,
+    address: str = "",
+    name: str = "",
+    place: Place = COMPANY,
+    *,
+    actor: str = "",
+) -> SenderRule:
+    """set_rule() as one part of something larger: the caller commits."""
+    found = stored_at(kind, place)
+    before = found.as_rule() if found else None
     if found is None:
         found = SenderRule(kind=kind, scope=place.scope, target=_target(place))
         if place.scope in COLUMNS:
             setattr(found, COLUMNS[place.scope], place.id)
         db.session.add(found)
     found.mode, found.address, found.name = mode, address.lower(), name
-    db.session.commit()
+    db.session.flush()
+    wanted = Rule(mode, kind or None, address.lower(), name, place.scope, place.id, place.name)
+    if wanted != before:
+        instead = f", no longer {senders.source(before)}" if before else ""
+        _note(wanted, f"now {_comes(wanted)} {senders.source(wanted)}{instead}.", actor)
+    return found
 
 
-def drop_rule(kind: str, place: Place = COMPANY) -> None:
+def drop_rule(kind: str, place: Place = COMPANY, *, actor: str = "") -> None:
     """Let a kind follow the wider rule again. Commits."""
-    mine = SenderRule.kind == kind, SenderRule.target == _target(place)
-    db.session.execute(delete(SenderRule).where(*mine))
+    found = stored_at(kind, place)
+    if found is not None:
+        _note(found.as_rule(), "no longer has a rule there.", actor)
+        db.session.delete(found)
     db.session.commit()
 
 
-def _stored(kind: str, place: Place) -> SenderRule | None:
-    query = select(SenderRule).where(SenderRule.kind == kind)
-    return db.session.scalars(query.where(SenderRule.target == _target(place))).unique().first()
+def where(place: Place) -> str:
+    """A place in words: "the company", "the branch Newcastle"."""
+    return f"the {place.scope} {place.name}".strip()
+
+
+def kind_words(kind: str | None) -> str:
+    """What a rule is for, as it begins a sentence: "Invoices", "Every document"."""
+    return KINDS[kind].plural if kind else "Every document"
+
+
+def _comes(one: Rule) -> str:
+    return "come from" if one.kind else "comes from"
+
+
+def _note(one: Rule, text: str, actor: str) -> None:
+    place = where(Place(one.scope, one.scope_id, one.scope_name))
+    at = "" if one.scope is Scope.COMPANY else f" of {place}"
+    history.note(POLICY, 0, f"{kind_words(one.kind)}{at}: {text}", actor)
 
 
 def _target(place: Place) -> str:
@@ -229,7 +298,8 @@ def _once_rules(case: Case, addresses: Iterable[SendFrom]) -> Iterator[Rule]:
 
 def sender_of(document: Document, user: User, once: Rule | None = None) -> Choice:
     """Who this document comes from when this person sends it now; once: chosen for this time."""
-    return Scene().choose(case_of(document, user), once)
+    case = case_of(document, user)
+    return Scene(rules(case.places)).choose(case, once)
 
 
 def choose_for(kind: str, user: User) -> Choice:

@@ -187,20 +187,31 @@ def choose(
 
 def decide(rule: Rule, case: Case, *, company: str, addresses: Sequence[SendFrom]) -> Choice:
     """What one rule comes to for one document."""
-    said = f"{_whose(rule, case)}: {_scope_words(rule, case)}"
+    said = f"{_whose(rule, case)}: {_scope_words(rule, case)} {_source(rule, case)}."
     match rule.mode:
         case Mode.USER:
-            choice = _user(said, case.person, company, addresses)
+            choice = _user(said, rule, case.person, company, addresses)
         case Mode.ACCOUNT_MANAGER:
             choice = _manager(said, case, company, addresses)
         case Mode.SPECIFIED:
-            name, reason = rule.name or company, f"{said} {rule.address}."
-            choice = _with_address(rule.mode, rule.address, name, reason, addresses, case.person)
+            name = rule.name or company
+            choice = _with_address(rule.mode, rule.address, name, said, addresses, case.person)
         case Mode.RELAY:
-            choice = _nobody(rule.mode, f"{said} the portal's own relay.", *NO_RELAY)
+            choice = _nobody(rule.mode, said, *NO_RELAY)
         case _:
-            choice = _default(f"{said} the company mailbox.", company, addresses)
+            choice = _default(said, company, addresses)
     return replace(choice, rule=rule)
+
+
+def source(rule: Rule) -> str:
+    """What a rule says mail comes from, in words that end a sentence."""
+    return {
+        Mode.DEFAULT: "the company mailbox",
+        Mode.USER: "whoever presses Send",
+        Mode.ACCOUNT_MANAGER: "the property's account manager",
+        Mode.SPECIFIED: rule.address or "an address still to be named",
+        Mode.RELAY: "the portal's own relay",
+    }[rule.mode]
 
 
 NO_RELAY = Trouble.NO_RELAY, "The portal's own relay is not set up."
@@ -221,15 +232,22 @@ def _scope_words(rule: Rule, case: Case) -> str:
     return f"{case.kind_label} come from" if rule.kind else "every document comes from"
 
 
-def _user(said: str, person: Person, company: str, addresses: Sequence[SendFrom]) -> Choice:
-    reason = f"{said} whoever presses Send. That is {person.name}."
+def _source(rule: Rule, case: Case) -> str:
+    once = rule.scope is Scope.SENDING and rule.mode is Mode.USER
+    return case.person.name if once else source(rule)
+
+
+def _user(
+    said: str, rule: Rule, person: Person, company: str, addresses: Sequence[SendFrom]
+) -> Choice:
+    once = rule.scope is Scope.SENDING
+    reason = said if once else f"{said} That is {person.name}."
     name = f"{person.name} at {company}"
     return _with_address(Mode.USER, person.email, name, reason, addresses, person)
 
 
 def _manager(said: str, case: Case, company: str, addresses: Sequence[SendFrom]) -> Choice:
-    mode, said = Mode.ACCOUNT_MANAGER, f"{said} the property's account manager."
-    manager, about = case.manager, case.about
+    mode, manager, about = Mode.ACCOUNT_MANAGER, case.manager, case.about
     if manager is None:
         missing = f"{about} has no account manager" if about else "This document has no property"
         rest = "" if about else ", so no account manager"

@@ -28,10 +28,13 @@ FLOORS: list[set[str]] = [
     {"portal"},
     {"web", "cli", "seeds"},
     {"delivery"},
-    {"attempts", "evidence", "batches", "alarms", "trials"},
+    {"attempts", "evidence", "batches", "alarms", "invitations", "trials"},
     {"dispatch", "checks"},
-    {"accounts", "people", "places", "mailboxes", "policy", "documents", "history", "links"},
-    {"senders", "recipients", "pace", "providers", "queueing"},
+    {
+        *("accounts", "devices", "links", "people", "places"),
+        *("mailboxes", "policy", "documents", "history"),
+    },
+    {"senders", "ladder", "recipients", "pace", "providers", "queueing"},
     {"envelope", "vault", "stores", "columns", "extensions", "children", "keys", "config"},
 ]
 FLOOR_OF = {noun: number for number, nouns in enumerate(FLOORS) for noun in nouns}

@@ -1,8 +1,10 @@
-"""History: what was done to a contact, a place, a rule or a setting, by whom. Only ever added."""
+"""History: what was done to a contact, a place, a rule or a setting, by whom. Only ever added
+to, as long as the record is there.
+"""
 
 from datetime import datetime
 
-from sqlalchemy import Index, Text, select
+from sqlalchemy import Index, Text, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.columns import UtcDateTime, now
@@ -32,3 +34,8 @@ def of(noun: str, *ids: int, limit: int = 100) -> list[Change]:
     """The history of one record, or of several that became one; newest first."""
     query = select(Change).where(Change.noun == noun, Change.noun_id.in_(ids))
     return list(db.session.scalars(query.order_by(Change.id.desc()).limit(limit)))
+
+
+def forget(noun: str, noun_id: int) -> None:
+    """Leave out the history of a record that is deleted: a new one may get its number."""
+    db.session.execute(delete(Change).where(Change.noun == noun, Change.noun_id == noun_id))

@@ -31,8 +31,8 @@ FLOORS: list[set[str]] = [
     {"attempts", "evidence", "batches", "alarms", "invitations", "trials"},
     {"dispatch", "checks"},
     {
-        *("accounts", "devices", "links", "people", "places"),
-        *("mailboxes", "policy", "documents", "history"),
+        *("accounts", "devices", "links", "people", "places", "properties", "regions"),
+        *("mailboxes", "policy", "standing", "approaches", "documents", "history"),
     },
     {"senders", "ladder", "recipients", "pace", "providers", "queueing"},
     {"envelope", "vault", "stores", "columns", "extensions", "children", "keys", "config"},

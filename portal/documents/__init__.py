@@ -108,7 +108,7 @@ class Document(Base):
         where = self.property_
         contacts = receivers(where, self.kind) if where else []
         about = where.name if where else ""
-        return recipients(wanted(self.kind, about), _receiver(self.contact), contacts)
+        return recipients(wanted(self.kind, about), receiver(self.contact), contacts)
 
     def facts(self) -> DocumentFacts:
         """Everything the paper says, frozen."""
@@ -144,14 +144,15 @@ def wanted(kind: str, about: str) -> Wanted:
 def receivers(where: Property, kind: str) -> list[Receiver]:
     """A property's contacts as the choice of recipients sees them."""
     return [
-        _receiver(one.contact, one.receives(kind), one.primary, one.billing)
+        receiver(one.contact, one.receives(kind), one.primary, one.billing)
         for one in where.contacts
     ]
 
 
-def _receiver(
+def receiver(
     one: Contact, marked: bool = True, primary: bool = False, billing: bool = False
 ) -> Receiver:
+    """One contact as the choice of recipients sees it."""
     return Receiver(
         one.attention or one.name, one.email, one.active, marked, primary, billing, one.id
     )

@@ -1,7 +1,6 @@
 """The send page: who it comes from, to whom, with which words; and the one button."""
 
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 
 from flask import Blueprint, Response, flash, request, url_for
 from flask.typing import ResponseReturnValue
@@ -11,19 +10,17 @@ from wtforms import BooleanField, HiddenField, TextAreaField, ValidationError
 from wtforms.validators import DataRequired
 
 from portal import dispatch, policy, queueing
-from portal.accounts import active_people
-from portal.checks import Problem, Sending, preflight
+from portal.checks import Problem
 from portal.columns import now
-from portal.dispatch import Blocked, Dispatch, Purpose, State, Wish
+from portal.dispatch import Blocked, Dispatch, Purpose, Wish
 from portal.documents import Document, mail, wording
-from portal.documents.files import megabytes
 from portal.documents.pdf import DrawingProblem
 from portal.documents.wording import WordingProblem
-from portal.extensions import db, limiter
-from portal.mailboxes import Mailbox
+from portal.extensions import limiter
 from portal.people import BadAddress
-from portal.senders import Choice, Mode
+from portal.senders import Choice, Rule
 from portal.web.context import clock
+from portal.web.desk import Typed, earlier, laid_out
 from portal.web.documents import document_or_404
 from portal.web.fields import AddressesField, Line, Most, printable, stripped
 from portal.web.guard import mail_frame
@@ -31,11 +28,8 @@ from portal.web.page import page, see_other, wants_fragment
 
 pages = Blueprint("sendings", __name__)
 
-#: What the page itself can put right: these never take the button away.
-MENDED_HERE = {"no_recipient", "bad_recipient"}
 #: A second press within these seconds is the same press, and needs no explaining.
 DOUBLE_TAP = 15
-GONE_BY = {State.CANCELLED, State.REFUSED}
 
 
 class SendForm(FlaskForm):  # type: ignore[misc]
@@ -54,50 +48,34 @@ class SendForm(FlaskForm):  # type: ignore[misc]
     test_number = HiddenField()
     version = HiddenField()
     sender = HiddenField()
+    once = HiddenField()
 
     def validate_cc(self, field: AddressesField) -> None:
         if len((self.to.data or ()) + (field.data or ())) > 20:
             raise ValidationError("To and Cc together may have 20 addresses.")
 
-    def wish(self) -> Wish:
+    def wish(self, once: Rule | None) -> Wish:
         return Wish(
             sending_number=_whole(self.number.data),
             to=self.to.data or (),
             cc=self.cc.data or (),
             subject=self.subject.data or "",
             body=self.body.data or "",
+            once=once,
         )
+
+    def typed(self, once: Rule | None) -> Typed:
+        """What it says of who receives the mail and who sends it."""
+        return Typed(_readable(self.to), _readable(self.cc), once)
 
     def is_testable(self) -> bool:
         """A test needs words, but nobody to send them to."""
         return bool(self.subject.validate(self) & self.body.validate(self))
 
 
-@dataclass(frozen=True)
-class Fix:
-    """A problem, and the one place that puts it right."""
-
-    problem: Problem
-    href: str = ""
-    label: str = ""
-    ask: str = ""
-
-
-@dataclass(frozen=True)
-class Desk:
-    """Everything the send page shows of a document that is about to be sent."""
-
-    document: Document
-    choice: Choice
-    earlier: Dispatch | None
-    sender_fix: Fix | None
-    notices: list[Fix]
-    blocking: list[Fix]
-    enclosed: list[tuple[str, str]]
-    total: str
-    checked: datetime | None
-    paused_until: datetime | None
-    rule_href: str
+def _readable(field: AddressesField) -> tuple[str, ...] | None:
+    wrong = (field.process_errors or field.errors) and str((field.raw_data or [""])[0]).strip()
+    return None if wrong else field.data or ()
 
 
 @pages.get("/documents/<int:document_id>/dispatches/new")
@@ -105,6 +83,16 @@ def new(document_id: int) -> ResponseReturnValue:
     """The send page, with the office's wording filled in."""
     document = document_or_404(document_id)
     return _send_page(document, _filled(document))
+
+
+@pages.post("/documents/<int:document_id>/dispatches/new")
+def look_again(document_id: int) -> ResponseReturnValue:
+    """The page with what is typed now: other recipients, another sender. Stores nothing."""
+    document = document_or_404(document_id)
+    form = SendForm()
+    _may_choose(form, document)
+    _number_again(form, document)
+    return _send_page(document, form, block="who")
 
 
 @pages.post("/documents/<int:document_id>/dispatches")
@@ -115,10 +103,11 @@ def create(document_id: int) -> ResponseReturnValue:
     number = _whole(form.number.data)
     if 0 < number < dispatch.next_number(document):
         return _already(document, number)
-    if not form.validate() or not _as_seen(form, document) or not _agreed(form, document):
+    fine = form.validate() and _may_choose(form, document)
+    if not fine or not _as_seen(form, document) or not _agreed(form, document):
         return _send_page(document, form, 422)
     try:
-        asked = dispatch.request(document, current_user, form.wish())
+        asked = dispatch.request(document, current_user, form.wish(_once(form, document)))
     except Blocked as blocked:
         return _send_page(document, form, 422, blocked.problems)
     except (BadAddress, WordingProblem, DrawingProblem, ValueError) as problem:
@@ -136,7 +125,7 @@ def test(document_id: int) -> ResponseReturnValue:
     document = document_or_404(document_id)
     form = SendForm()
     sent, problems = None, []
-    if form.is_testable():
+    if form.is_testable() and _may_choose(form, document):
         try:
             sent = _sent_test(document, form)
         except Blocked as blocked:
@@ -169,7 +158,11 @@ def _sent_test(document: Document, form: SendForm) -> Dispatch:
     number = min(_whole(form.test_number.data) or upcoming, upcoming)
     subject = f"[Test] {form.subject.data}"[: wording.MAX_SUBJECT]
     wish = replace(
-        form.wish(), to=(current_user.email,), cc=(), subject=subject, purpose=Purpose.TEST
+        form.wish(_once(form, document)),
+        to=(current_user.email,),
+        cc=(),
+        subject=subject,
+        purpose=Purpose.TEST,
     )
     sent = dispatch.request(document, current_user, replace(wish, sending_number=number))
     if sent.requested_by_id != current_user.id:  # a colleague tested it with this very number
@@ -194,9 +187,27 @@ def _already(document: Document, number: int) -> ResponseReturnValue:
     return see_other(url_for("dispatches.show", dispatch_id=found.id))
 
 
+def _once(form: SendForm, document: Document) -> Rule | None:
+    """The sender that was chosen for this one sending, if this person may."""
+    return policy.once_named(form.once.data or "", document, current_user)
+
+
+def _may_choose(form: SendForm, document: Document) -> bool:
+    """Whether nothing else was chosen than this person may choose; else the rules hold again."""
+    if not form.once.data or _once(form, document) is not None:
+        return True
+    form.once.data = ""
+    allowed = policy.may_choose_once(current_user)
+    why = "That address can no longer be chosen for this sending."
+    if not allowed:
+        why = "Only the office manager may choose another address for one sending."
+    form.form_errors.append(f"{why} It comes from the usual one, as shown above.")
+    return False
+
+
 def _as_seen(form: SendForm, document: Document) -> bool:
     """Whether the paper and the sender are still those the page showed."""
-    choice = policy.sender_of(document, current_user)
+    choice = policy.sender_of(document, current_user, _once(form, document))
     number = str(dispatch.next_number(document))
     if form.number.data != number:
         form.number.data = number
@@ -217,7 +228,7 @@ def _as_seen(form: SendForm, document: Document) -> bool:
 
 def _agreed(form: SendForm, document: Document) -> bool:
     """A second sending is a deliberate one."""
-    if _earlier(document) is None or form.again.data:
+    if earlier(document) is None or form.again.data:
         return True
     form.again.errors = ["Tick this if it should really be sent again."]
     return False
@@ -232,12 +243,14 @@ def _send_page(
     status: int = 200,
     problems: list[Problem] | None = None,
     tested: Dispatch | None = None,
+    block: str = "test",
 ) -> ResponseReturnValue:
-    desk = _desk(document, form, problems or [])
+    once = _once(form, document)
+    desk = laid_out(document, form.typed(once), problems or [])
     form.version.data, form.sender.data = str(document.version), _email(desk.choice)
     return page(
         "dispatches/new.html",
-        "test",
+        block,
         status,
         document=document,
         form=form,
@@ -249,83 +262,13 @@ def _send_page(
     )
 
 
-def _desk(document: Document, form: SendForm, more: list[Problem]) -> Desk:
-    choice = policy.sender_of(document, current_user)
-    box = db.session.get(Mailbox, choice.mailbox_id) if choice.mailbox_id else None
-    to, cc = form.to.data or (), form.cc.data or ()
-    found = preflight(Sending(document, choice, to, cc))
-    found += [one for one in more if one.code not in {other.code for other in found}]
-    facts = document.facts()
-    enclosed = []
-    try:
-        papers = mail.paper(document, facts)
-        enclosed = [(papers.filename, megabytes(len(papers.content)))]
-    except DrawingProblem as problem:
-        found.append(Problem("paper", str(problem), "", "settings"))
-    enclosed += [(one.filename, megabytes(one.size)) for one in document.files]
-    about_sender = [one for one in found if one.fix in ("sender", "settings") and not choice.ready]
-    others = [one for one in found if one not in about_sender]
-    return Desk(
-        document=document,
-        choice=choice,
-        earlier=_earlier(document),
-        sender_fix=_fix(about_sender[0], document, choice) if about_sender else None,
-        notices=[_fix(one, document, choice) for one in others if one.code in MENDED_HERE],
-        blocking=[
-            _fix(one, document, choice)
-            for one in found
-            if one.blocking and one.code not in MENDED_HERE
-        ],
-        enclosed=enclosed,
-        total=facts.money(facts.total),
-        checked=box.addresses_checked_at if box else None,
-        paused_until=box.paused_until if box and box.is_paused else None,
-        rule_href=_rule_href(document.kind),
-    )
-
-
-def _rule_href(kind: str) -> str:
-    """Where a manager changes the rule that chose this From; nothing for anybody else."""
-    if not current_user.is_manager:
-        return ""
-    return url_for("policy.edit", kind=kind if policy.rule(kind) else None)
-
-
-def _fix(problem: Problem, document: Document, choice: Choice) -> Fix:
-    """Where this person puts a problem right, or whom they ask."""
-    if problem.fix == "document":
-        href = url_for("documents.edit", document_id=document.id)
-        return Fix(problem, href, f"Edit {document.number}")
-    if problem.fix == "contact":
-        back = url_for("sendings.new", document_id=document.id)
-        href = url_for("contacts.edit", contact_id=document.contact_id, next=back)
-        return Fix(problem, href, f"Add an address to {document.contact.name}")
-    if not problem.fix:
-        return Fix(problem)
-    return _sender_fix(problem, choice)
-
-
-def _sender_fix(problem: Problem, choice: Choice) -> Fix:
-    if choice.mode is Mode.USER and problem.fix == "sender":
-        return Fix(problem, url_for("profile.show"), "Set up my address")
-    if current_user.is_manager:
-        return Fix(problem, url_for("settings.show"), "Open System settings")
-    managers = " or ".join(one.name for one in active_people() if one.is_manager)
-    return Fix(problem, ask=f"Ask {managers}." if managers else "")
-
-
 def _filled(document: Document) -> SendForm:
     """The form as the office's wording fills it; the shipped wording where that one is broken."""
     facts = document.facts()
     try:
         words = mail.filled(facts, current_user.name)
     except WordingProblem:
-        words = mail.Words(
-            wording.render_subject(
-                wording.default_subject(document.kind), facts, current_user.name
-            ),
-            wording.render(wording.default_body(document.kind), facts, current_user.name),
-        )
+        words = mail.filled(facts, current_user.name, mail.shipped(document.kind))
     found = document.recipients()
     form = SendForm(
         None,
@@ -343,12 +286,6 @@ def _number_again(form: SendForm, document: Document) -> None:
     if not _whole(form.number.data):
         form.number.data = str(dispatch.next_number(document))
     form.test_number.data = str(dispatch.next_number(document, Purpose.TEST))
-
-
-def _earlier(document: Document) -> Dispatch | None:
-    """The last sending that left, or still may."""
-    real = [one for one in dispatch.of_document(document) if not one.is_test]
-    return next((one for one in real if one.state not in GONE_BY), None)
 
 
 def _mail_page(document: Document, body: str) -> Response:

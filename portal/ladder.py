@@ -92,7 +92,7 @@ def shadowed(
 ) -> dict[tuple[Scope, int, str | None], Shadow]:
     """The rules that nothing ever reaches, by scope, place and kind."""
     stored = _Stored(rules)
-    found = {_key(rule): _shadow(rule, stored, tree, kinds) for rule in rules}
+    found = {rule.key: _shadow(rule, stored, tree, kinds) for rule in rules}
     return {key: shadow for key, shadow in found.items() if shadow is not None}
 
 
@@ -100,7 +100,7 @@ class _Stored:
     """Rules by where they stand."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
-        self._known = {_key(rule): rule for rule in rules}
+        self._known = {rule.key: rule for rule in rules}
 
     def own(self, place: Place, kind: str | None) -> Rule | None:
         return self._known.get((place.scope, place.id, kind))
@@ -108,10 +108,6 @@ class _Stored:
     def at(self, scope: Scope, id_: int, kind: str) -> Rule | None:
         """What decides a kind at a place itself."""
         return self._known.get((scope, id_, kind)) or self._known.get((scope, id_, None))
-
-
-def _key(rule: Rule) -> tuple[Scope, int, str | None]:
-    return rule.scope, rule.scope_id, rule.kind
 
 
 def _shadow(rule: Rule, stored: _Stored, tree: Tree, kinds: Collection[str]) -> Shadow | None:

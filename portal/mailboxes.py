@@ -284,6 +284,13 @@ def disconnect(box: Mailbox) -> bool:
 
 def want_address(box: Mailbox, email: str, name: str = "") -> Address:
     """Remember an address somebody is about to add in Gmail, so that the page can watch for it."""
+    found = put_address(box, email, name)
+    db.session.commit()
+    return found
+
+
+def put_address(box: Mailbox, email: str, name: str = "") -> Address:
+    """want_address() as one part of something larger: the caller commits."""
     found = _address(box, email)
     if found is None:
         email = email.lower()
@@ -292,7 +299,6 @@ def want_address(box: Mailbox, email: str, name: str = "") -> Address:
     elif found.verification == "lost":
         found.verification, found.since = "wanted", now()
     box.addresses_checked_at = None
-    db.session.commit()
     return found
 
 

@@ -74,9 +74,14 @@ class SenderRule(Base):
     __mapper_args__ = {"version_id_col": version}
 
     @property
+    def where(self) -> Region | Branch | Contact | Property | None:
+        """The record it belongs to; None for the company's."""
+        return self.region or self.branch or self.customer or self.property_
+
+    @property
     def place(self) -> Place:
         """Where it holds."""
-        where = self.region or self.branch or self.customer or self.property_
+        where = self.where
         return Place(Scope(self.scope), where.id, where.name) if where else COMPANY
 
     def as_rule(self) -> Rule:
@@ -202,8 +207,7 @@ def _comes(one: Rule) -> str:
 
 
 def _note(one: Rule, text: str, actor: str) -> None:
-    place = where(Place(one.scope, one.scope_id, one.scope_name))
-    at = "" if one.scope is Scope.COMPANY else f" of {place}"
+    at = "" if one.scope is Scope.COMPANY else f" of {where(one.place)}"
     history.note(POLICY, 0, f"{kind_words(one.kind)}{at}: {text}", actor)
 
 

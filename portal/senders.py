@@ -58,6 +58,15 @@ class Rule:
     scope_id: int = 0
     scope_name: str = ""
 
+    @property
+    def place(self) -> Place:
+        return Place(self.scope, self.scope_id, self.scope_name)
+
+    @property
+    def key(self) -> tuple[Scope, int, str | None]:
+        """What only one rule can be for."""
+        return self.scope, self.scope_id, self.kind
+
 
 @dataclass(frozen=True)
 class Person:

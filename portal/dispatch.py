@@ -226,6 +226,11 @@ class Dispatch(Base):
         return Mailable(self.from_email, self.from_name)
 
     @property
+    def about(self) -> str:
+        """What it is called: by its document, else by its subject."""
+        return self.subject if self.document_id is None else self.document.number
+
+    @property
     def is_test(self) -> bool:
         return self.purpose == Purpose.TEST
 

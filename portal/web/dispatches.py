@@ -10,18 +10,30 @@ from urllib.parse import quote
 from flask import Blueprint, Response, abort, current_app, flash, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
+from flask_wtf import FlaskForm
+from wtforms import TextAreaField
 
 from portal import dispatch, queueing
+from portal.batches import Batch
 from portal.columns import now
-from portal.dispatch import Dispatch, State
+from portal.dispatch import Dispatch, Purpose, State
 from portal.extensions import db
 from portal.senders import Trouble
 from portal.web.documents import pdf_answer
+from portal.web.fields import Most, printable, stripped
 from portal.web.page import page, see_other, wants_fragment
 
 pages = Blueprint("dispatches", __name__)
 
+LONGEST_WHY = 2000
+
 _UNQUOTED = re.compile(r"[^\w\s.-]")
+
+
+class BackForm(FlaskForm):  # type: ignore[misc]
+    """What the mail that came back said."""
+
+    why = TextAreaField("What it said", [printable, Most(LONGEST_WHY)], filters=[stripped])
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,8 @@ def show(dispatch_id: int) -> ResponseReturnValue:
         "card",
         htmx_part=wants_fragment(),
         one=one,
+        batch=_batch_name(one),
+        shows_words=_is_for_everybody(one),
         every=_every(one),
         queue=queueing.health() if one.state == State.QUEUED else "",
         pause=_pause(one),
@@ -53,9 +67,9 @@ def show(dispatch_id: int) -> ResponseReturnValue:
 @pages.get("/dispatches/<int:dispatch_id>/message.eml")
 def message(dispatch_id: int) -> ResponseReturnValue:
     """The very bytes that were frozen when somebody pressed Send."""
-    one = _dispatch(dispatch_id)
+    one = _open(dispatch_id)
     answer = Response(one.mime, mimetype="message/rfc822")
-    name = f"{one.document.number}-{one.sending_number}.eml"
+    name = f"{one.about}-{one.sending_number}.eml"
     answer.headers.set("Content-Disposition", "attachment", filename=name)
     return answer
 
@@ -63,7 +77,7 @@ def message(dispatch_id: int) -> ResponseReturnValue:
 @pages.get("/dispatches/<int:dispatch_id>/paper.pdf")
 def paper(dispatch_id: int) -> ResponseReturnValue:
     """The PDF that went along, taken out of the frozen message."""
-    one = _dispatch(dispatch_id)
+    one = _open(dispatch_id)
     frozen = message_from_bytes(one.mime, policy=default)
     assert isinstance(frozen, EmailMessage)
     papers = (part for part in frozen.iter_attachments() if part.get_filename("").endswith(".pdf"))
@@ -89,6 +103,55 @@ def settle(dispatch_id: int) -> ResponseReturnValue:
     elif not dispatch.settle(one, current_user, left=answer == "yes"):
         flash("It is settled already.", "info")
     return see_other(url_for("dispatches.show", dispatch_id=dispatch_id))
+
+
+@pages.get("/dispatches/<int:dispatch_id>/return")
+def found_back(dispatch_id: int) -> ResponseReturnValue:
+    """Saying that an accepted mail came back."""
+    one = _accepted(dispatch_id)
+    return _back_page(one, BackForm(None)) if one else _show(dispatch_id)
+
+
+@pages.post("/dispatches/<int:dispatch_id>/return")
+def came_back(dispatch_id: int) -> ResponseReturnValue:
+    """Keep that it came back, and what was said of why."""
+    one, form = _accepted(dispatch_id), BackForm()
+    if one is not None and not form.validate():
+        return _back_page(one, form, 422)
+    if one is None or not dispatch.came_back(one, current_user, form.why.data or ""):
+        flash("Only what Gmail has accepted can come back.", "info")
+    return _show(dispatch_id)
+
+
+def _back_page(one: Dispatch, form: BackForm, status: int = 200) -> ResponseReturnValue:
+    where = _in_gmail(one, f"from:mailer-daemon {{{' '.join(one.to)}}}")
+    return page("dispatches/came_back.html", None, status, one=one, form=form, where_back=where)
+
+
+def _show(dispatch_id: int) -> ResponseReturnValue:
+    return see_other(url_for("dispatches.show", dispatch_id=dispatch_id))
+
+
+def _accepted(dispatch_id: int) -> Dispatch | None:
+    """A document's mail that Gmail has accepted; None where it stands elsewhere by now."""
+    one = _dispatch(dispatch_id)
+    return one if one.state == State.ACCEPTED and one.document_id else None
+
+
+def _open(dispatch_id: int) -> Dispatch:
+    """One whose words are for everybody here."""
+    one = _dispatch(dispatch_id)
+    return one if _is_for_everybody(one) else abort(404)
+
+
+def _is_for_everybody(one: Dispatch) -> bool:
+    """The portal's own mail to somebody may hold a link that is theirs alone."""
+    return one.purpose != Purpose.NOTICE
+
+
+def _batch_name(one: Dispatch) -> str:
+    found = db.session.get(Batch, one.batch_id) if one.batch_id else None
+    return found.name if found else ""
 
 
 def _dispatch(dispatch_id: int) -> Dispatch:
@@ -126,9 +189,13 @@ def _way(one: Dispatch) -> Way | None:
 
 def _where_sent(one: Dispatch) -> str:
     """The place in Gmail where a person can look for it, by its subject."""
+    subject = _UNQUOTED.sub(" ", one.subject)
+    return _in_gmail(one, f'in:sent subject:"{subject}"')
+
+
+def _in_gmail(one: Dispatch, search: str) -> str:
+    """A search in the mailbox that sent it."""
     if one.mailbox is None:
         return ""
-    subject = _UNQUOTED.sub(" ", one.subject)
-    words = quote(f'in:sent subject:"{subject}"')
     web = current_app.config["PORTAL"].GMAIL_WEB_URL
-    return f"{web}/mail/u/{quote(one.mailbox.email)}/#search/{words}"
+    return f"{web}/mail/u/{quote(one.mailbox.email)}/#search/{quote(search)}"

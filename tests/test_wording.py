@@ -51,7 +51,7 @@ def soup(text: str, facts: DocumentFacts = INVOICE) -> BeautifulSoup:
 
 def test_marys_invoice_greets_her_and_names_what_is_due() -> None:
     subject = wording.render_subject(wording.default_subject("invoice"), INVOICE, "Olive Park")
-    body = rendered(wording.default_body("invoice"))
+    body = rendered(wording.letter(wording.default_body("invoice"), wording.default_signature()))
 
     assert subject == "Invoice INV-0042 from Bright Spark Plumbing"
     assert body.startswith("Hi Mary,\n\n")
@@ -68,7 +68,8 @@ def test_the_shipped_wording_of_every_kind_reads_well_with_and_without_the_optio
 
     for facts in (full, bare):
         subject = wording.render_subject(wording.default_subject(kind), facts, "")
-        body = wording.render(wording.default_body(kind), facts, "")
+        letter = wording.letter(wording.default_body(kind), wording.default_signature())
+        body = wording.render(letter, facts, "")
         assert "INV-0042" in subject
         assert not re.search(r"\{|\}|None| {2,}|\n{3,}| [.,]|“”", subject + body)
         assert body.endswith("Kind regards,\nBright Spark Plumbing")

@@ -126,7 +126,16 @@ class Document(Base):
             notes=self.notes,
             reference=self.reference,
             prepared_by=self.created_by.name if self.created_by else "",
+            property_name=self.property_.name if self.property_ else "",
+            account_manager=_manager_of(self.property_),
+            branch=self.branch.name if self.branch else "",
+            branch_id=self.branch_id,
         )
+
+
+def _manager_of(where: Property | None) -> str:
+    manager = where.account_manager if where else None
+    return manager.name if manager else ""
 
 
 def wanted(kind: str, about: str) -> Wanted:
@@ -315,6 +324,15 @@ def listed(kind: str, words: str = "", before: int | None = None, size: int = 50
     found = list(db.session.scalars(query.order_by(Document.id.desc()).limit(size + 1)).unique())
     more = len(found) > size
     return Page(found[:size], found[size - 1].id if more else None)
+
+
+def newest(kind: str, branch_id: int | None = None) -> Document | None:
+    """The newest document of a kind, or of a kind at a branch."""
+    query = select(Document).where(Document.kind == kind)
+    if branch_id is not None:
+        query = query.where(Document.branch_id == branch_id)
+    query = query.order_by(Document.issued.desc(), Document.id.desc()).limit(1)
+    return db.session.scalars(query).unique().first()
 
 
 def recent(author: User | None = None, limit: int = 8) -> list[Document]:

@@ -98,6 +98,10 @@ class DocumentFacts:
     notes: str = ""
     reference: str = ""
     prepared_by: str = ""
+    property_name: str = ""
+    account_manager: str = ""
+    branch: str = ""
+    branch_id: int | None = None
     locale: str = LOCALE
 
     def __post_init__(self) -> None:

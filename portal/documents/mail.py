@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import ForeignKey, Text, UniqueConstraint, delete, select
+from sqlalchemy import ForeignKey, Text, UniqueConstraint, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.documents import Document, wording
@@ -40,47 +40,75 @@ class Words:
 
     subject: str
     body: str
+    signature: str = ""
+
+    @property
+    def letter(self) -> str:
+        """The message with its signature beneath."""
+        return wording.letter(self.body, self.signature)
 
 
-def templates(kind: str) -> Words:
-    """The wording in force for a kind."""
-    stored = db.session.scalar(select(MailWording).where(MailWording.kind == kind))
-    if stored is not None:
-        return Words(stored.subject, stored.body)
-    return shipped(kind)
+def templates(kind: str, branch_id: int | None = None) -> Words:
+    """The wording in force for a kind: the branch's own, else the company's, else the shipped."""
+    found = own(kind, branch_id)
+    if found is None and branch_id is not None:
+        found = own(kind)
+    return _words(found) if found else shipped(kind)
+
+
+def own(kind: str, branch_id: int | None = None) -> MailWording | None:
+    """What a branch, or the company itself, has written for a kind."""
+    query = select(MailWording).where(MailWording.kind == kind)
+    return db.session.scalar(query.where(MailWording.target == _target(branch_id)))
 
 
 def shipped(kind: str) -> Words:
     """The wording a kind starts with."""
-    return Words(wording.default_subject(kind), wording.default_body(kind))
+    return Words(
+        wording.default_subject(kind), wording.default_body(kind), wording.default_signature()
+    )
 
 
-def keep_templates(kind: str, words: Words) -> None:
+def keep_templates(kind: str, words: Words, branch_id: int | None = None) -> None:
     """Store the office's wording. Raises wording.WordingProblem, storing nothing. Commits.
 
-    The shipped words are not stored, so that a kind which follows them goes on following them.
+    Words that would hold anyway are not stored, so that who follows wider ones goes on following.
     """
-    for template in (words.subject, words.body):
+    for template in (words.subject, words.body, words.signature):
         wording.check(template)
-    if words == shipped(kind):
-        db.session.execute(delete(MailWording).where(MailWording.kind == kind))
+    stored = own(kind, branch_id)
+    wider = templates(kind) if branch_id is not None else shipped(kind)
+    if words == wider:
+        if stored is not None:
+            db.session.delete(stored)
         db.session.commit()
         return
-    stored = db.session.scalar(select(MailWording).where(MailWording.kind == kind))
     if stored is None:
-        stored = MailWording(kind=kind)
+        stored = MailWording(kind=kind, branch_id=branch_id, target=_target(branch_id))
         db.session.add(stored)
     stored.subject, stored.body = words.subject.strip(), words.body
+    stored.signature = words.signature
     db.session.commit()
 
 
-def filled(facts: DocumentFacts, sender_name: str) -> Words:
-    """The wording in force, filled in for one document."""
-    chosen = templates(facts.kind)
+def filled(facts: DocumentFacts, sender_name: str, chosen: Words | None = None) -> Words:
+    """The wording in force for a document's branch, filled in; the body bears its signature.
+
+    chosen: other words than those in force. Raises wording.WordingProblem.
+    """
+    words = chosen or templates(facts.kind, facts.branch_id)
     return Words(
-        wording.render_subject(chosen.subject, facts, sender_name),
-        wording.render(chosen.body, facts, sender_name),
+        wording.render_subject(words.subject, facts, sender_name),
+        wording.render(words.letter, facts, sender_name),
     )
+
+
+def _target(branch_id: int | None) -> str:
+    return f"branch:{branch_id}" if branch_id is not None else ""
+
+
+def _words(stored: MailWording) -> Words:
+    return Words(stored.subject, stored.body, stored.signature)
 
 
 def paper(document: Document, facts: DocumentFacts) -> Attachment:

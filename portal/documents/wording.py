@@ -38,6 +38,10 @@ PLACEHOLDERS: dict[str, str] = {
     "total": "Total",
     "due_date": "Due date",
     "site": "Site address",
+    "property": "Property",
+    "reference": "Reference",
+    "account_manager": "Account manager",
+    "branch": "Branch",
     "company_name": "Our company",
     "sender_name": "Sender's name",
 }
@@ -72,6 +76,15 @@ def default_subject(kind: str) -> str:
 
 def default_body(kind: str) -> str:
     return _shipped(kind, "body.liquid")
+
+
+def default_signature() -> str:
+    return (MAIL / "signature.liquid").read_text(encoding="utf-8").strip()
+
+
+def letter(body: str, signature: str) -> str:
+    """A message with its signature beneath, as it is mailed."""
+    return "\n\n".join(part for part in (body.strip(), signature.strip()) if part)
 
 
 def check(template: str) -> None:
@@ -117,6 +130,10 @@ def values(facts: DocumentFacts, sender_name: str) -> dict[str, str | None]:
         "total": facts.money(facts.total) if kind.priced else "",
         "due_date": facts.date(facts.due) if facts.due else "",
         "site": facts.site,
+        "property": facts.property_name,
+        "reference": facts.reference,
+        "account_manager": facts.account_manager,
+        "branch": facts.branch,
         "company_name": facts.company.name,
         "sender_name": sender_name.strip() or facts.company.name,
     }

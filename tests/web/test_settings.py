@@ -1,4 +1,4 @@
-"""Administration: who mail comes from, the company's details and logo, and the wording."""
+"""Administration: who mail comes from, the company's details and its logo."""
 
 import io
 from typing import Any
@@ -11,9 +11,7 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from portal import policy
-from portal.documents import mail
 from portal.documents.logo import LARGEST
-from portal.documents.mail import MailWording
 from portal.extensions import db
 from portal.mailboxes import Address, Mailbox
 from portal.people import Company
@@ -429,80 +427,3 @@ def test_a_logo_can_be_taken_away(app: Flask, manager: Visitor) -> None:
     manager.post("/settings/company/logo/removal")
     assert not company(app).has_logo
     assert manager.get("/company/logo").status_code == 404
-
-
-# Wording
-
-WORDS = {
-    "subject": "Your {{ document_kind }} {{ document_number }}",
-    "body": "Hi {{ sender_name }}",
-}
-
-
-def own_words(app: Flask) -> list[MailWording]:
-    with app.app_context():
-        return list(db.session.scalars(select(MailWording)))
-
-
-def test_the_words_of_a_kind_are_kept_and_shown_on_a_real_document(
-    app: Flask, manager: Visitor
-) -> None:
-    with app.app_context():
-        document("quote")
-    assert manager.post("/settings/wording/quote", WORDS).location == "/settings/wording/quote"
-    page = manager.words("/settings/wording/quote")
-    assert "As QU-0001 would say it" in page
-    assert "Your quote QU-0001 Hi Olive Park" in page
-    assert own_words(app)[0].kind == "quote"
-
-
-def test_a_preview_stores_nothing(app: Flask, manager: Visitor) -> None:
-    with app.app_context():
-        document()
-    answer = manager.post("/settings/wording/invoice/previews", WORDS, htmx=True)
-    assert "Your invoice INV-0001" in said(answer)
-    assert "<html" not in answer.text
-    assert not own_words(app)
-
-
-def test_without_a_document_the_preview_says_so(manager: Visitor) -> None:
-    assert "There is no enquiry yet." in manager.words("/settings/wording/enquiry")
-
-
-@pytest.mark.parametrize(
-    ("field", "typed", "sentence"),
-    [
-        ("subject", "", "Write a subject."),
-        ("subject", "{{ nunber_of_document }}", "is not a placeholder"),
-        ("subject", "one\ntwo", "The subject must be a single line."),
-        ("body", "  ", "Write a message."),
-        ("body", "{% for x in y %}", "cannot be used here"),
-        ("body", "{{ total", "is opened but never closed"),
-    ],
-)
-def test_words_that_cannot_be_are_told_beside_the_field(
-    app: Flask, manager: Visitor, field: str, typed: str, sentence: str
-) -> None:
-    answer = manager.post("/settings/wording/invoice", {**WORDS, field: typed})
-    assert answer.status_code == 422
-    assert sentence in said(answer)
-    assert f'id="{field}-error"' in answer.text
-    assert WORDS["subject" if field == "body" else "body"] in answer.text
-    assert not own_words(app)
-
-
-def test_the_words_one_began_with_come_back_when_saved(app: Flask, manager: Visitor) -> None:
-    manager.post("/settings/wording/invoice", WORDS)
-    page = manager.get("/settings/wording/invoice?shipped=1")
-    assert "They count once you save them." in said(page)
-    assert len(own_words(app)) == 1
-    with app.app_context():
-        shipped = mail.shipped("invoice")
-    form = {"subject": shipped.subject, "body": shipped.body.replace("\n", "\r\n")}
-    manager.post("/settings/wording/invoice", form)
-    assert not own_words(app)
-
-
-def test_an_unknown_kind_has_no_wording(manager: Visitor) -> None:
-    assert manager.get("/settings/wording/parcel").status_code == 404
-    assert manager.post("/settings/wording/parcel", WORDS).status_code == 404

@@ -31,10 +31,10 @@ FLOORS: list[set[str]] = [
     {"attempts", "evidence", "batches", "alarms", "invitations", "trials"},
     {"dispatch", "checks"},
     {
-        *("accounts", "devices", "links", "people", "places", "properties", "regions"),
+        *("accounts", "contacts", "devices", "links", "people", "places", "properties", "regions"),
         *("mailboxes", "policy", "standing", "approaches", "documents", "history"),
     },
-    {"senders", "ladder", "recipients", "pace", "providers", "queueing"},
+    {"senders", "ladder", "recipients", "pace", "spelling", "providers", "queueing"},
     {"envelope", "vault", "stores", "columns", "extensions", "children", "keys", "config"},
 ]
 FLOOR_OF = {noun: number for number, nouns in enumerate(FLOORS) for noun in nouns}

@@ -53,6 +53,11 @@ class Config(BaseModel):
     SETTLE_GRACE: float = Field(120, ge=0, le=3600)
     #: Seconds between two rounds of the sweeper.
     SWEEP_SECONDS: float = Field(15, gt=0, le=300)
+    #: What Gmail lets one mailbox do, for saying when a batch will be done. Google counts units a
+    #: minute, and messages in any 24 hours: of a company's account (Workspace), or of a person's.
+    GMAIL_UNITS_PER_MINUTE: int = Field(6000, ge=100, le=1_000_000)
+    GMAIL_DAILY_WORKSPACE: int = Field(2000, ge=1, le=100_000)
+    GMAIL_DAILY_CONSUMER: int = Field(500, ge=1, le=100_000)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, dotenv: Path | None = None) -> Self:

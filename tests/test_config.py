@@ -50,6 +50,9 @@ BAD = {
     "LEASE_SECONDS": ["0", "3601", "nan", "long"],
     "SETTLE_GRACE": ["-1", "3601", "x"],
     "SWEEP_SECONDS": ["0", "301", "x"],
+    "GMAIL_UNITS_PER_MINUTE": ["99", "1000001", "many"],
+    "GMAIL_DAILY_WORKSPACE": ["0", "100001", "x"],
+    "GMAIL_DAILY_CONSUMER": ["0", "100001", "x"],
 }
 
 

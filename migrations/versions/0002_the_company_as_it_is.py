@@ -142,6 +142,29 @@ def upgrade() -> None:
         sa.UniqueConstraint("key_hash", name=op.f("uq_devices_key_hash")),
     )
     op.create_table(
+        "device_people",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("device_id", sa.Integer(), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("password_mark", sa.String(), nullable=False),
+        sa.Column("turn", sa.String(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["device_id"],
+            ["devices.id"],
+            name=op.f("fk_device_people_device_id_devices"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name=op.f("fk_device_people_user_id_users")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_device_people")),
+        sa.UniqueConstraint("device_id", "user_id", name=op.f("uq_device_people_device_id")),
+    )
+    with op.batch_alter_table("device_people", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_device_people_user_id"), ["user_id"], unique=False)
+
+    op.create_table(
         "links",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("purpose", sa.String(), nullable=False),
@@ -257,6 +280,7 @@ def upgrade() -> None:
         sa.Column("document_version", sa.Integer(), nullable=False),
         sa.Column("sending_number", sa.Integer(), nullable=False),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("dispatch_id", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(
             ["batch_id"],
@@ -505,6 +529,7 @@ def upgrade() -> None:
     with op.batch_alter_table("users", schema=None) as batch_op:
         batch_op.add_column(sa.Column("contact_id", sa.Integer(), nullable=True))
         batch_op.add_column(sa.Column("pin_hash", sa.String(), nullable=False, server_default=""))
+        batch_op.add_column(sa.Column("signed_in_at", sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column("displays", sa.JSON(), nullable=False, server_default="{}"))
         batch_op.create_unique_constraint(batch_op.f("uq_users_contact_id"), ["contact_id"])
         batch_op.create_foreign_key(

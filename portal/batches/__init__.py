@@ -6,10 +6,29 @@ gives the ready ones to the worker, which freezes them one by one (prepare()): e
 checked, or, where something changed meanwhile, nothing.
 """
 
-from portal.batches.checking import Checked, Summary, check, check_again, items, summary
+from portal.batches.checking import (
+    Checked,
+    ProblemCount,
+    SenderCount,
+    Summary,
+    check,
+    check_again,
+    summary,
+)
 from portal.batches.completing import complete, forecast
-from portal.batches.drafts import Filled, NotNow, discard, fill, listed, make, remove, rename
+from portal.batches.drafts import (
+    Filled,
+    Listed,
+    NotNow,
+    discard,
+    fill,
+    listed,
+    make,
+    remove,
+    rename,
+)
 from portal.batches.freezing import prepare
+from portal.batches.groups import ids, items
 from portal.batches.results import Progress, Results, progress, results, retry, table
 from portal.batches.tables import Batch, BatchItem, BatchStatus, ItemState
 
@@ -20,9 +39,12 @@ __all__ = [
     "Checked",
     "Filled",
     "ItemState",
+    "Listed",
     "NotNow",
+    "ProblemCount",
     "Progress",
     "Results",
+    "SenderCount",
     "Summary",
     "check",
     "check_again",
@@ -30,6 +52,7 @@ __all__ = [
     "discard",
     "fill",
     "forecast",
+    "ids",
     "items",
     "listed",
     "make",

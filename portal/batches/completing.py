@@ -1,8 +1,25 @@
 """Completing: the one press of the button that gives a draft to the worker."""
 
-from portal import pace
+from datetime import datetime
+from typing import Any
+
+from flask import current_app
+from sqlalchemy import ColumnElement, Select, case, func, select, update
+
+from portal import history, pace, queueing
 from portal.accounts import User
-from portal.batches.tables import Batch
+from portal.batches.checking import depends_on_person
+from portal.batches.drafts import OPEN, NotNow, uncheck
+from portal.batches.tables import Batch, BatchItem, BatchStatus, ItemState
+from portal.columns import now
+from portal.config import Config
+from portal.dispatch import Dispatch, State
+from portal.documents import Document
+from portal.extensions import db
+from portal.mailboxes import Mailbox
+from portal.stores import rows_changed
+
+SENDABLE = (ItemState.READY, ItemState.WAITS)
 
 
 def complete(batch: Batch, user: User, version: int) -> None:
@@ -11,9 +28,179 @@ def complete(batch: Batch, user: User, version: int) -> None:
     version: the one the page showed. Raises NotNow (nothing sent) where the batch changed since,
     is being checked, holds documents that changed since, or has nothing that could be sent.
     """
-    raise NotImplementedError
+    _take(batch, user, version)
+    _refuse_unready(batch, user)
+    mine = BatchItem.batch_id == batch.id
+    going = BatchItem.state.in_(SENDABLE)
+    count = db.session.scalar(select(func.count()).where(mine, going))
+    _move_documents(batch, select(BatchItem.document_id).where(mine, going))
+    db.session.execute(
+        update(BatchItem)
+        .where(mine)
+        .values(state=case((going, ItemState.PENDING), else_=ItemState.LEFT), sending_number=0)
+        .execution_options(synchronize_session=False)
+    )
+    history.note("batch", batch.id, f"Completed: {count:,} to be sent.", user.name)
+    db.session.commit()
+    queueing.ring()
+
+
+def _take(batch: Batch, user: User, version: int) -> None:
+    """The one moment in which a draft becomes a completed batch, for one caller alone."""
+    taken = db.session.execute(
+        update(Batch)
+        .where(Batch.id == batch.id, Batch.status == BatchStatus.DRAFT, Batch.version == version)
+        .values(
+            status=BatchStatus.COMPLETED,
+            version=version + 1,
+            completed_by_id=user.id,
+            completed_at=now(),
+        )
+        .execution_options(synchronize_session=False)
+    )
+    if rows_changed(taken) != 1:
+        db.session.rollback()
+        db.session.refresh(batch)
+        raise NotNow(_why_not_taken(batch))
+    db.session.refresh(batch)
+
+
+def _why_not_taken(batch: Batch) -> str:
+    if batch.is_draft:
+        return (
+            "The batch changed while this page was open, so nothing was sent. "
+            "Look at it as it is now, then press the button again."
+        )
+    by = batch.completed_by.name if batch.completed_by else "somebody"
+    return f"This batch was completed already, by {by}. Nothing was sent a second time."
+
+
+def _refuse_unready(batch: Batch, user: User) -> None:
+    """Raise NotNow, with the batch a draft as before, unless all was checked and is still so."""
+    mine = BatchItem.batch_id == batch.id
+    problem = ""
+    stale = _changed_since(batch)
+    if batch.checked_by_id != user.id and depends_on_person():
+        problem = "Who it comes from depends on who sends it, and you are somebody else than who "
+        problem += "checked it. It is checked anew for you: look at it, then press the button."
+        stale = mine
+    elif changed := db.session.scalar(select(func.count()).where(stale)):
+        problem = f"{_were(changed)} changed since the check, so nothing was sent. "
+        problem += "They are checked anew: look at them, then press the button again."
+    elif db.session.scalar(select(BatchItem.id).where(mine, _unchecked()).limit(1)):
+        problem = "It is still being checked. Wait until that is done, then press the button again."
+    elif not db.session.scalar(select(BatchItem.id).where(mine, _sendable()).limit(1)):
+        problem = "Nothing in this batch can be sent yet. Put right what is listed, or add others."
+    if problem:
+        db.session.rollback()
+        uncheck(stale)
+        db.session.commit()
+        db.session.refresh(batch)
+        raise NotNow(problem)
+
+
+def _unchecked() -> ColumnElement[bool]:
+    return BatchItem.state == ItemState.UNCHECKED
+
+
+def _sendable() -> ColumnElement[bool]:
+    return BatchItem.state.in_(SENDABLE)
+
+
+def _changed_since(batch: Batch) -> ColumnElement[bool]:
+    """Items that would go, whose document was written on, or sent alone, since it was checked."""
+    other = Document.version != BatchItem.document_version
+    changed = select(Document.id).where(
+        Document.id == BatchItem.document_id, other | Document.email_status.not_in(OPEN)
+    )
+    return (BatchItem.batch_id == batch.id) & _sendable() & changed.exists()
+
+
+def _were(count: int) -> str:
+    return "1 document was" if count == 1 else f"{count:,} documents were"
+
+
+def _move_documents(batch: Batch, going: Select[int]) -> None:
+    """Their batch is completed; those that go are in the queue from this moment."""
+    db.session.execute(
+        update(Document)
+        .where(Document.batch_id == batch.id, Document.batch_status == BatchStatus.DRAFT)
+        .values(
+            batch_status=BatchStatus.COMPLETED,
+            email_status=case((Document.id.in_(going), State.QUEUED), else_=Document.email_status),
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
+# -- when it will be done --------------------------------------------------------------------------
 
 
 def forecast(batch: Batch) -> list[pace.Forecast]:
     """By each mailbox that has to do with the batch, when it will be done; slowest first."""
-    raise NotImplementedError
+    waiting = _waiting(batch)
+    boxes = db.session.scalars(select(Mailbox).where(Mailbox.id.in_(waiting)))
+    moment = now()
+    loads = [_load(batch, box, waiting[box.id], moment) for box in boxes]
+    found = [pace.forecast(one, moment) for one in loads]
+    return sorted(found, key=lambda one: (one.done_by, one.waiting), reverse=True)
+
+
+def _waiting(batch: Batch) -> dict[int, int]:
+    """How many of the batch's mails each mailbox still has to send; held ones wait for people."""
+    unfrozen = BatchItem.state.in_((ItemState.READY, ItemState.PENDING))
+    query = select(BatchItem.mailbox_id, func.count()).where(BatchItem.batch_id == batch.id)
+    found: dict[int, int] = {}
+    _add(found, query.where(unfrozen).group_by(BatchItem.mailbox_id))
+    frozen = select(Dispatch.mailbox_id, func.count()).where(Dispatch.batch_id == batch.id)
+    _add(found, frozen.where(_to_leave()).group_by(Dispatch.mailbox_id))
+    return found
+
+
+def _add(found: dict[int, int], query: Any) -> None:
+    for mailbox_id, count in db.session.execute(query):
+        if mailbox_id is not None:
+            found[mailbox_id] = found.get(mailbox_id, 0) + count
+
+
+def _to_leave() -> ColumnElement[bool]:
+    return Dispatch.state.in_((State.QUEUED, State.SUBMITTING))
+
+
+def _load(batch: Batch, box: Mailbox, waiting: int, moment: datetime) -> pace.Load:
+    of_box = Dispatch.mailbox_id == box.id
+    others = Dispatch.batch_id.is_distinct_from(batch.id)
+    ahead = select(func.count()).where(of_box, others, _to_leave())
+    earlier = select(func.count()).where(
+        BatchItem.mailbox_id == box.id,
+        BatchItem.state == ItemState.PENDING,
+        BatchItem.batch_id < batch.id,
+    )
+    limits = limits_of(box)
+    return pace.Load(
+        box.id,
+        box.email,
+        waiting,
+        limits,
+        (db.session.scalar(ahead) or 0) + (db.session.scalar(earlier) or 0),
+        _sent(box, moment, limits.per_day),
+    )
+
+
+def _sent(box: Mailbox, moment: datetime, most: int) -> tuple[datetime, ...]:
+    """When the mailbox sent what it sent in the last 24 hours, as far as that can matter."""
+    query = select(Dispatch.accepted_at).order_by(Dispatch.id.desc()).limit(most)
+    query = query.where(Dispatch.mailbox_id == box.id, Dispatch.state == State.ACCEPTED)
+    return tuple(one for one in db.session.scalars(query) if one and one > moment - pace.DAY)
+
+
+def limits_of(box: Mailbox) -> pace.Limits:
+    """What Gmail lets this mailbox send, the way the portal sends through it."""
+    config: Config = current_app.config["PORTAL"]
+    per_minute = pace.per_minute(
+        config.GMAIL_UNITS_PER_MINUTE,
+        drafts=not box.send_only,
+        reads_back=box.can_read_sent,
+    )
+    per_day = config.GMAIL_DAILY_WORKSPACE if box.hosted_domain else config.GMAIL_DAILY_CONSUMER
+    return pace.Limits(per_minute, per_day)

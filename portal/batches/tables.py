@@ -82,6 +82,7 @@ class BatchItem(Base):
 
     size: bytes that go along, the PDF's estimated and the files' exact. fix says where the problem
     is put right: "document:5", "contact:12", "property:7", or "sender" (who mail comes from).
+    sending_number, lease_until and tries are the worker's, while it freezes the item.
     """
 
     __tablename__ = "batch_items"
@@ -115,6 +116,7 @@ class BatchItem(Base):
     document_version: Mapped[int] = mapped_column(default=0)
     sending_number: Mapped[int] = mapped_column(default=0)
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    tries: Mapped[int] = mapped_column(default=0)
     dispatch_id: Mapped[int | None] = mapped_column(ForeignKey("dispatches.id"))
 
     batch: Mapped[Batch] = relationship()

@@ -1,0 +1,49 @@
+"""Groups: the items of a batch that stand alike: same state, same sender, same problem."""
+
+from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy.orm import selectinload
+
+from portal.batches.tables import Batch, BatchItem, ItemState
+from portal.dispatch import Dispatch, State
+from portal.documents import Document
+from portal.extensions import db
+
+#: What stands before the rest of a group's name.
+SENDER, PROBLEM = "sender:", "problem:"
+#: The groups that people meet under one name: still on its way is one thing to them.
+MOVING = (State.QUEUED, State.SUBMITTING)
+
+
+def items(batch: Batch, group: str = "", after: int = 0, limit: int = 100) -> list[BatchItem]:
+    """A stretch of the batch in the order of adding, after the item of this id.
+
+    group: "" for all; an ItemState; a dispatch State ("accepted", "held") once it is completed;
+    "sender:tom@…" or "problem:no_address", as a Summary names them. Of anything else, nothing.
+    """
+    query = select(BatchItem).where(BatchItem.id.in_(ids(batch, group)), BatchItem.id > after)
+    light = selectinload(BatchItem.document).lazyload(Document.lines)
+    query = query.options(light, selectinload(BatchItem.dispatch))
+    return list(db.session.scalars(query.order_by(BatchItem.id).limit(limit)))
+
+
+def ids(batch: Batch, group: str = "") -> Select[int]:
+    """A SELECT of the ids of a group's items."""
+    query = select(BatchItem.id).where(BatchItem.batch_id == batch.id)
+    if not group:
+        return query
+    if group in list(State):
+        return query.join(Dispatch, Dispatch.id == BatchItem.dispatch_id).where(
+            Dispatch.state == group
+        )
+    return query.where(_stored(group))
+
+
+def _stored(group: str) -> ColumnElement[bool]:
+    """The condition for what the item itself says."""
+    if group.startswith(SENDER):
+        sending = BatchItem.state.not_in((ItemState.UNCHECKED, ItemState.BLOCKED))
+        return (BatchItem.sender_email == group.removeprefix(SENDER)) & sending
+    if group.startswith(PROBLEM):
+        known = BatchItem.state != ItemState.UNCHECKED
+        return (BatchItem.problem_code == group.removeprefix(PROBLEM)) & known
+    return BatchItem.state == group

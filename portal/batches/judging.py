@@ -1,0 +1,152 @@
+"""Judging: what one document of a batch comes to now. Reads all it needs, changes nothing."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload, selectinload
+
+from portal import policy
+from portal.accounts import User
+from portal.batches.drafts import OPEN
+from portal.batches.tables import ItemState
+from portal.checks import Problem, Sending, preflight
+from portal.documents import Document
+from portal.extensions import db
+from portal.people import company
+from portal.places import Property, PropertyContact
+from portal.senders import Choice
+
+#: What a PDF comes to without being drawn: letters and frame, and what each line adds.
+PDF_BYTES, LINE_BYTES = 40_000, 250
+ALREADY = "already_sent"
+#: On the send page one can write an address, or send all the same; in a batch one cannot.
+HINTS = {
+    "no_lines": "Add its lines, then check again.",
+    "nobody_marked": "Mark somebody at the property, then check again.",
+    "nobody_active": "Mark somebody else at the property, then check again.",
+    "no_address": "Add the address to the contact, then check again.",
+    "inactive": "Make the contact active again, then check again.",
+    "bad_recipient": "Correct the contact's address, then check again.",
+    "files_too_large": "Remove some of its files, then check again.",
+    ALREADY: "Nothing: it needs no sending. Take it out.",
+}
+WAITS = "It stays on hold until that is put right, then goes out by itself."
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one document comes to: its sender, its recipients, and what is lacking."""
+
+    choice: Choice
+    to: tuple[str, ...]
+    cc: tuple[str, ...]
+    why: str
+    state: ItemState
+    problem: Problem | None
+
+    @property
+    def sender_email(self) -> str:
+        return self.choice.sender.email if self.choice.sender else ""
+
+
+def loaded(document_ids: Iterable[int]) -> dict[int, Document]:
+    """Documents with everything that judging and drawing look at, as the database has it now."""
+    place = joinedload(Document.property_)
+    query = (
+        select(Document)
+        .where(Document.id.in_(list(document_ids)))
+        .options(
+            place.selectinload(Property.contacts).joinedload(PropertyContact.contact),
+            selectinload(Document.files),
+        )
+        .execution_options(populate_existing=True)
+    )
+    return {one.id: one for one in db.session.scalars(query).unique()}
+
+
+class Judge:
+    """Everything that the documents of one batch are judged by, read once."""
+
+    def __init__(self, person: User, *, company_only: bool) -> None:
+        self._person, self._company_only = person, company_only
+        self._scene = policy.Scene()
+        self._paper = PDF_BYTES + len(company().logo or b"")
+
+    def finding(self, document: Document) -> Finding:
+        """What this document comes to."""
+        case = policy.case_of(document, self._person, company_only=self._company_only)
+        choice = self._scene.choose(case)
+        found = document.recipients()
+        to = tuple(one.email for one in found.to)
+        cc = tuple(one.email for one in found.cc)
+        problems = preflight(Sending(document, choice, to, cc))
+        blocking = next((one for one in problems if one.blocking), None)
+        problem = blocking or next(iter(problems[::-1]), None)
+        state = ItemState.READY if choice.ready else ItemState.WAITS
+        why = "; ".join(dict.fromkeys(one.why for one in (*found.to, *found.cc)))
+        return Finding(choice, to, cc, why, ItemState.BLOCKED if blocking else state, problem)
+
+    def row(self, document: Document) -> dict[str, object]:
+        """The finding as the item's columns."""
+        found = self.finding(document)
+        choice = found.choice
+        return {
+            "state": found.state,
+            "sender_email": found.sender_email,
+            "sender_name": choice.sender.name if choice.sender else "",
+            "mailbox_id": choice.mailbox_id,
+            "reason": choice.reason,
+            "to": list(found.to),
+            "cc": list(found.cc),
+            "why": found.why,
+            "size": self._size(document),
+            "document_version": document.version,
+        } | _said(document, found)
+
+    def _size(self, document: Document) -> int:
+        files = sum(one.size for one in document.files)
+        return self._paper + LINE_BYTES * len(document.lines) + files
+
+
+def _said(document: Document, found: Finding) -> dict[str, object]:
+    """The item's columns for what is wrong."""
+    if document.email_status not in OPEN:
+        words = f"{document.number} was sent, or is on its way, without this batch."
+        return {"state": ItemState.BLOCKED} | _words(ALREADY, words, f"document:{document.id}")
+    problem = found.problem
+    if problem is None:
+        return _words("", "", "")
+    code = _code(document, found.choice, problem)
+    hint = WAITS if found.state == ItemState.WAITS and not problem.blocking else problem.hint
+    return _words(code, problem.message, _fix(document, problem), hint)
+
+
+def _words(code: str, problem: str, fix: str, hint: str = "") -> dict[str, object]:
+    return {
+        "problem_code": code,
+        "problem": problem,
+        "hint": HINTS.get(code, hint),
+        "fix": fix,
+    }
+
+
+def _code(document: Document, choice: Choice, problem: Problem) -> str:
+    """A name for what is wrong that tells apart what is mended apart."""
+    if problem.code == "no_recipient":
+        return next((one.code for one in document.recipients().lacks if one.blocking), "no_address")
+    if problem.code == "no_sender":
+        return f"sender_{choice.trouble}"
+    return problem.code
+
+
+def _fix(document: Document, problem: Problem) -> str:
+    match problem.fix:
+        case "contact":
+            return f"contact:{problem.contact_id or document.contact_id}"
+        case "property" if document.property_id:
+            return f"property:{document.property_id}"
+        case "sender" | "settings":
+            return "sender"
+        case _:
+            return f"document:{document.id}"

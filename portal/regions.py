@@ -13,13 +13,14 @@ from portal import history
 from portal.accounts import User
 from portal.documents import NOT_APPLICABLE, PENDING, Document
 from portal.extensions import db
-from portal.people import company
 from portal.places import Branch, Property, Region, Use, branches, uses_of
 from portal.stores import rows_changed
 
 Place = Region | Branch
 #: The noun under which each keeps its history.
 NOUNS = {Region: "region", Branch: "branch"}
+#: The noun under which it is kept that one was deleted.
+GONE = "places"
 
 
 class Refused(Exception):
@@ -220,6 +221,6 @@ def delete(place: Place, user: User) -> None:
         raise Refused(f"{place.name} cannot be deleted: it is in use.", uses)
     noun = NOUNS[type(place)]
     history.forget(noun, place.id)
-    history.note("company", company().id, f"Deleted the {noun} {place.name}.", user.name)
+    history.note(GONE, 0, f"Deleted the {noun} {place.name}.", user.name)
     db.session.delete(place)
     db.session.commit()

@@ -18,6 +18,7 @@ from sqlalchemy import Engine, event, select
 from werkzeug.routing import IntegerConverter, Rule
 from werkzeug.test import TestResponse
 
+from portal import trials
 from portal.accounts import User
 from portal.dispatch import Dispatch, State, Wish, request
 from portal.documents import Document
@@ -66,6 +67,7 @@ def company(app: Flask) -> Flask:
         attach(next(documents), [("site.txt", b"The tap is behind the wall.")], olive)
         for state, document in zip(State, documents, strict=False):
             send(document, olive, state)
+        trials.start(olive)
         db.session.remove()
     return app
 
@@ -204,10 +206,14 @@ MANAGERS_ONLY = {
     "company.remove_logo",
     "policy.edit",
     "policy.update",
+    "wording.invoicing",
     "wording.edit",
     "wording.update",
     "wording.preview",
     "mailboxes.make_default",
+    "trials.create",
+    "trials.add",
+    "trials.send",
 }
 #: What its owner does with an own mailbox, and with the company's only a manager.
 OWNERS_ONLY = {

@@ -4,6 +4,7 @@ from flask import Flask
 
 from portal.web import (
     addresses,
+    batches,
     company,
     connections,
     contacts,
@@ -21,6 +22,7 @@ from portal.web import (
     session,
     settings,
     static,
+    trials,
     wording,
 )
 
@@ -31,6 +33,7 @@ BLUEPRINTS = (
     files.pages,
     sendings.pages,
     dispatches.pages,
+    batches.pages,
     contacts.pages,
     mailboxes.pages,
     connections.pages,
@@ -40,6 +43,7 @@ BLUEPRINTS = (
     company.pages,
     wording.pages,
     profile.pages,
+    trials.pages,
     static.pages,
     static.preferences,
 )

@@ -17,6 +17,9 @@ from portal.web.page import page, see_other
 pages = Blueprint("trials", __name__)
 
 
+CHOICES = [SelectChoice(str(one), said) for one, said in OUTCOMES.items()]
+
+
 class MailForm(FlaskForm):  # type: ignore[misc]
     """Where one test goes."""
 
@@ -26,7 +29,7 @@ class MailForm(FlaskForm):  # type: ignore[misc]
 class SeenForm(FlaskForm):  # type: ignore[misc]
     """What somebody saw of a test."""
 
-    outcome = RadioField("What did you see?", choices=[SelectChoice(str(one), said) for one, said in OUTCOMES.items()])
+    outcome = RadioField("What did you see?", choices=CHOICES)
     note = Line("Note", most=200)
 
 

@@ -259,12 +259,13 @@ def delete(where: Property, user: User) -> None:
 def tick(where: Property, ticks: Mapping[int, Iterable[str]], user: User) -> None:
     """Store what each contact (by its number) is ticked for, of FLAGS. Commits.
 
-    Raises StaleDataError when somebody else changed the property this very moment.
+    A contact that is not named keeps its ticks: somebody may have added it meanwhile. Raises
+    StaleDataError when somebody else changed the property this very moment.
     """
     told = []
     for one in where.contacts:
-        chosen = set(ticks.get(one.contact_id, ()))
-        told += _tick(one, chosen)
+        if one.contact_id in ticks:
+            told += _tick(one, set(ticks[one.contact_id]))
     if told:
         _followed(where, " ".join(told), user)
 
@@ -333,6 +334,13 @@ def _receiving(where: Property, kind: str, marks: dict[int, set[str]]) -> Recipi
             receiver(one.contact, f"email_{kind}" in mine, "primary" in mine, "billing" in mine)
         )
     return recipients(wanted(kind, where.name), SOME_SUPPLIER, contacts)
+
+
+def newest_documents(where: Property, limit: int = 8) -> list[Document]:
+    """What was written for a property, the newest first."""
+    query = select(Document).where(Document.property_id == where.id)
+    newest = query.order_by(Document.issued.desc(), Document.id.desc()).limit(limit)
+    return list(db.session.scalars(newest).unique())
 
 
 def invoices_wait(where: Property) -> int:

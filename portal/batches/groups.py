@@ -1,15 +1,16 @@
 """Groups: the items of a batch that stand alike: same state, same sender, same problem."""
 
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import selectinload
 
 from portal.batches.tables import Batch, BatchItem, ItemState
 from portal.dispatch import Dispatch, State
 from portal.documents import Document
 from portal.extensions import db
+from portal.people import Contact
 
 #: What stands before the rest of a group's name.
-SENDER, PROBLEM = "sender:", "problem:"
+SENDER, PROBLEM, WORDS = "sender:", "problem:", "words:"
 #: The groups that people meet under one name: still on its way is one thing to them.
 MOVING = (State.QUEUED, State.SUBMITTING)
 
@@ -18,7 +19,8 @@ def items(batch: Batch, group: str = "", after: int = 0, limit: int = 100) -> li
     """A stretch of the batch in the order of adding, after the item of this id.
 
     group: "" for all; an ItemState; a dispatch State ("accepted", "held") once it is completed;
-    "sender:tom@…" or "problem:no_address", as a Summary names them. Of anything else, nothing.
+    "sender:tom@…" or "problem:no_address", as a Summary names them; "words:lee" for a part of a
+    document's number or of its customer's name. Of anything else, nothing.
     """
     query = select(BatchItem).where(BatchItem.id.in_(ids(batch, group)), BatchItem.id > after)
     light = selectinload(BatchItem.document).lazyload(Document.lines)
@@ -43,7 +45,18 @@ def _stored(group: str) -> ColumnElement[bool]:
     if group.startswith(SENDER):
         sending = BatchItem.state.not_in((ItemState.UNCHECKED, ItemState.BLOCKED))
         return (BatchItem.sender_email == group.removeprefix(SENDER)) & sending
+    if group.startswith(WORDS):
+        return BatchItem.document_id.in_(_called(group.removeprefix(WORDS)))
     if group.startswith(PROBLEM):
         known = BatchItem.state != ItemState.UNCHECKED
         return (BatchItem.problem_code == group.removeprefix(PROBLEM)) & known
     return BatchItem.state == group
+
+
+def _called(words: str) -> Select[int]:
+    """Documents whose number, or whose customer's name, holds these words."""
+    names = func.lower(Contact.first_name + " " + Contact.last_name + " " + Contact.business)
+    part = words.lower()
+    hit = func.lower(Document.number).contains(part, autoescape=True)
+    query = select(Document.id).join(Contact, Contact.id == Document.contact_id)
+    return query.where(hit | names.contains(part, autoescape=True))

@@ -32,7 +32,8 @@ class User(UserMixin, Base):  # type: ignore[misc]
     """A person of the company who signs in. Their e-mail is also their User send-from address.
 
     contact_id: the employee contact they were made from. pin_hash: their quick PIN for a shared
-    tablet. displays: the columns they chose to see, by kind of document.
+    tablet. signed_in_at: when they last typed a password or a PIN. displays: the columns they
+    chose to see, by kind of document.
     """
 
     __tablename__ = "users"
@@ -46,6 +47,7 @@ class User(UserMixin, Base):  # type: ignore[misc]
     session_key: Mapped[str] = mapped_column(default=lambda: secrets.token_hex(16))
     contact_id: Mapped[int | None] = mapped_column(ForeignKey("contacts.id"), unique=True)
     pin_hash: Mapped[str] = mapped_column(default="")
+    signed_in_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     displays: Mapped[dict[str, list[str]]] = mapped_column(JSON, default=dict)
 
     @property
@@ -63,24 +65,6 @@ class User(UserMixin, Base):  # type: ignore[misc]
     def get_id(self) -> str:
         """What the session cookie holds: a new session_key ends every session of this person."""
         return f"{self.id}:{self.session_key}"
-
-
-class Device(Base):
-    """A shared tablet on which somebody signed in fully and said that it may take quick PINs.
-
-    Only a hash of its cookie's key is stored. failures counts wrong PINs since the last right one.
-    """
-
-    __tablename__ = "devices"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    key_hash: Mapped[str] = mapped_column(unique=True)
-    name: Mapped[str] = mapped_column(default="")
-    made_by_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
-    made_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
-    seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    failures: Mapped[int] = mapped_column(default=0)
-    active: Mapped[bool] = mapped_column(default=True)
 
 
 def add_user(email: str, name: str, role: Role, password: str) -> User:
@@ -138,12 +122,23 @@ def hashed(password: str) -> str:
 def sign_in(email: str, password: str) -> User | None:
     """The active person with this address and password, or None. Takes the same time either way."""
     user = with_email(email)
-    stored = user.password_hash if user else _nobody()
+    right = matches(user.password_hash if user else None, password)
+    return user if right and user and user.active else None
+
+
+def matches(stored: str | None, secret: str) -> bool:
+    """Whether a password or PIN is the stored one. Without one it takes the same time to say no."""
     try:
-        _hasher.verify(stored, password)
+        _hasher.verify(stored or _nobody(), secret)
     except (VerificationError, InvalidHashError):
-        return None
-    return user if user and user.active else None
+        return False
+    return bool(stored)
+
+
+def came_in(user: User) -> None:
+    """Remember when somebody signed in. Commits."""
+    user.signed_in_at = now()
+    db.session.commit()
 
 
 def with_email(email: str) -> User | None:
@@ -155,7 +150,7 @@ def with_email(email: str) -> User | None:
 
 
 class CannotChange(Exception):
-    """A password that was not changed; the message says why."""
+    """A password, a role or a user that was not changed; the message says why."""
 
 
 def change_password(user: User, old: str, new: str) -> None:
@@ -167,16 +162,57 @@ def change_password(user: User, old: str, new: str) -> None:
 
 def give_password(user: User, new: str) -> None:
     """Set a person's password, ending their sessions. Raises CannotChange. Commits."""
-    if len(new) < SHORTEST_PASSWORD:
-        raise CannotChange(f"Choose at least {SHORTEST_PASSWORD} characters.")
+    refuse_short(new)
     user.password_hash = hashed(new)
     end_sessions(user)
+
+
+def refuse_short(new: str) -> None:
+    """Raises CannotChange where a password is too short to be one."""
+    if len(new) < SHORTEST_PASSWORD:
+        raise CannotChange(f"Choose at least {SHORTEST_PASSWORD} characters.")
+
+
+LAST_MANAGER = "{} is the last manager. Make somebody else a manager first."
+
+
+def change_role(user: User, role: Role) -> None:
+    """Let a person decide more, or less. Raises CannotChange for the last manager. Commits."""
+    if role != Role.MANAGER:
+        _refuse_last_manager(user)
+    user.role = role
+    db.session.commit()
+
+
+def dismiss(user: User) -> None:
+    """end(), but never of the last manager: raises CannotChange. Commits."""
+    _refuse_last_manager(user)
+    end(user)
+
+
+def _refuse_last_manager(user: User) -> None:
+    """Raises CannotChange. The managers stay locked, so that no two end each other together."""
+    here = select(User).where(User.active, User.role == Role.MANAGER).order_by(User.id)
+    left = {one.id for one in db.session.scalars(here.with_for_update())}
+    if left == {user.id}:
+        db.session.rollback()
+        raise CannotChange(LAST_MANAGER.format(user.name))
 
 
 def end(user: User) -> None:
     """Let a person sign in no more, and sign them out everywhere. What they did stays. Commits."""
     user.active = False
     end_sessions(user)
+
+
+def take_over(user: User, contact: Contact) -> None:
+    """Give a person the name and address their contact bears now. Raises CannotChange. Commits."""
+    other = with_email(contact.email)
+    if not contact.email or (other is not None and other.id != user.id):
+        whose = f"{other.name} signs in as {contact.email}" if other else "The contact has none"
+        raise CannotChange(f"The address cannot be taken over: {whose}.")
+    user.name, user.email = contact.person or contact.name, contact.email.lower()
+    db.session.commit()
 
 
 def let_back(user: User) -> None:
@@ -204,6 +240,11 @@ def _load(session_id: str) -> User | None:
     if user is None or not secrets.compare_digest(user.session_key, key):
         return None
     return user if user.active else None
+
+
+def everybody() -> list[User]:
+    """Whoever can or could sign in, by name."""
+    return list(db.session.scalars(select(User).order_by(User.name, User.id)))
 
 
 def active_people() -> list[User]:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from sqlalchemy import ForeignKey, exists, select, update
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from portal import accounts
 from portal.accounts import User
 from portal.columns import UtcDateTime, now
 from portal.extensions import Base, db
@@ -103,10 +104,21 @@ def use(link: Link) -> None:
         raise Ended(USED)
 
 
+def set_password(link: Link, new: str) -> None:
+    """Give the link's person a password. Raises Ended, or accounts.CannotChange. Commits.
+
+    Whatever could let somebody in before ends: their sessions, and all their links.
+    """
+    accounts.refuse_short(new)
+    use(link)
+    end_all(link.user)
+    accounts.give_password(link.user, new)
+
+
 def end_all(user: User) -> None:
     """Let no link of this person count any more. The caller commits."""
-    waiting = (Link.user_id == user.id, Link.used_at.is_(None), Link.ends_at > now())
-    db.session.execute(update(Link).where(*waiting).values(ends_at=now()))
+    unused = (Link.user_id == user.id, Link.used_at.is_(None), Link.ends_at > now())
+    db.session.execute(update(Link).where(*unused).values(ends_at=now()))
 
 
 def waiting(user: User, purpose: Purpose) -> Link | None:
@@ -114,6 +126,16 @@ def waiting(user: User, purpose: Purpose) -> Link | None:
     query = select(Link).where(Link.user_id == user.id, Link.purpose == purpose)
     newest = db.session.scalars(query.order_by(Link.id.desc()).limit(1)).first()
     return newest if newest and not _why_not(newest) else None
+
+
+def waiting_for(purpose: Purpose) -> dict[int, Link]:
+    """Whoever has a link of this purpose that still counts, by the person's id."""
+    query = select(Link).where(
+        Link.purpose == purpose, Link.used_at.is_(None), Link.ends_at > now()
+    )
+    return {
+        one.user_id: one for one in db.session.scalars(query.order_by(Link.id)) if not _why_not(one)
+    }
 
 
 def _why_not(link: Link) -> str:

@@ -182,3 +182,9 @@ def _pointing(
     if table is Property.__table__ and isinstance(record, Contact):
         mine = PropertyContact.contact_id == record.id
         yield table.c.id.in_(select(PropertyContact.property_id).where(mine))
+
+
+def managed_by(user: User) -> int:
+    """Of how many properties in use a person is the account manager."""
+    mine = (Property.account_manager_id == user.id, Property.active)
+    return db.session.scalar(select(func.count()).select_from(Property).where(*mine)) or 0

@@ -2,15 +2,17 @@
 
 import time
 
-from flask import Blueprint, abort, current_app, flash, request, url_for
+from flask import Blueprint, abort, current_app, flash, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from werkzeug.exceptions import Forbidden
 
-from portal import dispatch, mailboxes, queueing
+from portal import dispatch, links, mailboxes, queueing
+from portal.accounts import User
 from portal.config import Config
 from portal.envelope import ProviderAnswer
 from portal.extensions import db
+from portal.links import Ended
 from portal.mailboxes import CannotConnect, Mailbox
 from portal.providers import google
 from portal.providers.gmail import FULL_SCOPES, SEND_ONLY_SCOPES
@@ -21,6 +23,8 @@ from portal.web.page import page, see_other
 
 pages = Blueprint("connections", __name__)
 
+#: What a browser remembers after a mailbox was connected by a link.
+CONNECTED = "connected_by_link"
 SCOPES = {Level.FULL: FULL_SCOPES, Level.SEND_ONLY: SEND_ONLY_SCOPES}
 
 
@@ -46,15 +50,17 @@ def callback() -> ResponseReturnValue:
     """Come back from Google. The one GET that stores something: its state protects it."""
     wish = None
     try:
-        wish = journey.come_back(request.args.get("state", ""), current_user.id)
+        wish = journey.come_back(request.args.get("state", ""), _signed_in())
         box = _connect(wish)
     except SignInProblem as problem:
         return _failed(problem.message, wish)
-    except CannotConnect as problem:
+    except (CannotConnect, Ended) as problem:
         return _failed(str(problem), wish)
     except Forbidden:
         return _failed("You may not connect this mailbox.", wish)
     _settle_in(box)
+    if wish.link_id:
+        session[CONNECTED] = box.email
     return see_other(_home(wish))
 
 
@@ -81,25 +87,42 @@ def _wish() -> Journey:
     return Journey(purpose, level, current_user.id, mailbox_id, time.time())
 
 
+def _signed_in() -> int | None:
+    return current_user.id if current_user.is_authenticated else None
+
+
+def _person(wish: Journey) -> User:
+    """Whose journey it is: a link says it of somebody who did not sign in."""
+    found: User = db.session.get_one(User, wish.user_id)
+    return found
+
+
 def _expected(wish: Journey) -> Mailbox | None:
     """The mailbox that is to be reconnected."""
     if wish.mailbox_id is None:
         return None
     box = db.session.get(Mailbox, wish.mailbox_id) or abort(404)
-    if not mailboxes.may_manage(box, current_user):
+    if not mailboxes.may_manage(box, _person(wish)):
         abort(403)
     return box
 
 
 def _connect(wish: Journey) -> Mailbox:
-    if wish.purpose == Purpose.COMPANY and not current_user.is_manager:
+    person = _person(wish)
+    if wish.purpose == Purpose.COMPANY and not person.is_manager:
         abort(403)
+    link = links.still_open(wish.link_id) if wish.link_id else None
     expected = _expected(wish)
     own = expected.owner_id is not None if expected else wish.purpose == Purpose.OWN
     db.session.commit()
     account, grant = google.finish()
-    owner = current_user._get_current_object() if own else None
-    return mailboxes.connect(account, grant, owner=owner, expected=expected)
+    try:
+        if link:
+            links.use(link)  # counts only together with the mailbox it connects
+        return mailboxes.connect(account, grant, owner=person if own else None, expected=expected)
+    except (CannotConnect, Ended):
+        db.session.rollback()
+        raise
 
 
 def _settle_in(box: Mailbox) -> None:
@@ -122,6 +145,8 @@ def _settle_in(box: Mailbox) -> None:
 
 def _home(wish: Journey) -> str:
     """The page a journey is about."""
+    if wish.link_id:
+        return url_for("links.connected")
     if wish.purpose == Purpose.RECONNECT:
         box = _expected(wish)
         own = box is not None and box.owner_id is not None
@@ -131,4 +156,6 @@ def _home(wish: Journey) -> str:
 
 
 def _failed(sentence: str, wish: Journey | None, status: int = 400) -> ResponseReturnValue:
+    if not current_user.is_authenticated:
+        return page("links/failed.html", status=status, sentence=sentence)
     return page("mailboxes/failed.html", "content", status, sentence=sentence, wish=wish)

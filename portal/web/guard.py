@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar, cast
 from urllib.parse import urlsplit
 
 from flask import (
@@ -22,18 +22,30 @@ from flask_login import current_user, logout_user
 
 from portal.config import Config
 from portal.extensions import login
+from portal.web import journey, tablet
 from portal.web.page import wants_fragment, whole_window
 
 #: The only pages a stranger may open.
 OPEN = {
     "session.new",
     "session.create",
+    "session.create_by_pin",
+    "links.password",
+    "links.set_password",
+    "links.mailbox",
+    "links.connect",
+    "links.connected",
     "static",
     "static_pages.health",
     "static_pages.company_css",
 }
 
-#: All that a stranger can send is the sign-in form.
+#: Where Google brings people back to, also those who set out by a link of their own.
+ON_THE_WAY = {"connections.callback"}
+#: Parts of the portal that a quick PIN does not open; nor does it what managers alone may do.
+NOT_BY_PIN = {"mailboxes", "connections", "addresses"}
+
+#: All that a stranger can send is a form to sign in with.
 STRANGERS_BODY = 16 * 1024
 #: However busy a session is, after this many seconds somebody signs in anew.
 LONGEST_SESSION = 7 * 24 * 3600
@@ -89,23 +101,13 @@ def register(app: Flask) -> None:
     policy = POLICY.format(google=f"{google.scheme}://{google.netloc}")
     login.unauthorized_handler(to_sign_in)
 
-    @app.before_request
-    def _signed_in() -> ResponseReturnValue | None:
-        if request.endpoint in OPEN or request.endpoint is None:
-            return None
-        if current_user.is_authenticated and _is_too_old():
-            logout_user()
-            session.clear()
-        if not current_user.is_authenticated:
-            return to_sign_in()
-        _prolong()
-        return None
+    app.before_request(_may_enter)
 
     @app.after_request
     def _headers(response: Response) -> Response:
         response.headers.setdefault("Content-Security-Policy", policy)
         response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "same-origin"
+        response.headers.setdefault("Referrer-Policy", "same-origin")
         response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
         response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
         response.headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=()"
@@ -115,6 +117,22 @@ def register(app: Flask) -> None:
         if request.endpoint not in ("static", "static_pages.company_css"):
             response.headers.setdefault("Cache-Control", "no-store")
         return response
+
+
+def _may_enter() -> ResponseReturnValue | None:
+    """Nobody but who is signed in, and by a quick PIN alone not everywhere."""
+    if request.endpoint in OPEN or request.endpoint is None:
+        return None
+    if current_user.is_authenticated and (_is_too_old() or tablet.is_over()):
+        logout_user()
+        session.clear()
+    if request.endpoint in ON_THE_WAY and journey.is_by_link():
+        return None
+    if not current_user.is_authenticated:
+        return to_sign_in()
+    _prolong()
+    tablet.touch()
+    return to_password() if request.blueprint in NOT_BY_PIN and tablet.by_pin() else None
 
 
 def _is_too_old() -> bool:
@@ -135,6 +153,20 @@ def managers_only(view: Callable[P, R]) -> Callable[P, R]:
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
         if not current_user.is_manager:
             abort(403)
+        if tablet.by_pin():
+            return cast("R", to_password())
+        return view(*args, **kwargs)
+
+    return guarded
+
+
+def not_by_pin(view: Callable[P, R]) -> Callable[P, R]:
+    """For what somebody must show their password for who came in with a quick PIN."""
+
+    @wraps(view)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        if tablet.by_pin():
+            return cast("R", to_password())
         return view(*args, **kwargs)
 
     return guarded
@@ -151,6 +183,15 @@ def to_sign_in() -> ResponseReturnValue:
     target = url_for("session.new", next=wanted or None)
     if wants_fragment():
         return whole_window(url_for("session.new", next=_pressed_on() or None), 401)
+    return redirect(target, 303)
+
+
+def to_password() -> ResponseReturnValue:
+    """To the page that asks for the password, and from there on to what was wanted."""
+    wanted = request.full_path.rstrip("?") if request.method == "GET" else _pressed_on()
+    target = url_for("session.confirm", next=wanted or None)
+    if wants_fragment():
+        return whole_window(url_for("session.confirm", next=_pressed_on() or None), 401)
     return redirect(target, 303)
 
 

@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-from flask import session
+from flask import request, session
 
 from portal.providers import google
 from portal.providers.google import SignInProblem
@@ -34,13 +34,14 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Journey:
-    """Who set out, what for, and when."""
+    """Who set out, what for, and when. link_id: the link they did it by, without signing in."""
 
     purpose: str
     level: str
     user_id: int
     mailbox_id: int | None
     began: float
+    link_id: int | None = None
 
 
 def set_out(journey: Journey, state: str) -> None:
@@ -54,8 +55,17 @@ def set_out(journey: Journey, state: str) -> None:
     session[KEY] = under_way
 
 
-def come_back(state: str, user_id: int) -> Journey:
-    """End the journey with this state. Raises SignInProblem when there is none to end."""
+def is_by_link() -> bool:
+    """Whether somebody set out by a link with the state that is asked with."""
+    begun = session.get(KEY, {}).get(request.args.get("state", ""))
+    return bool(begun and begun.get("link_id"))
+
+
+def come_back(state: str, user_id: int | None) -> Journey:
+    """End the journey with this state. Raises SignInProblem when there is none to end.
+
+    user_id: who is signed in; None for a stranger, whose journey counts only if a link began it.
+    """
     if not state:
         raise SignInProblem("no_state", NO_STATE)
     if state[:8] in session.get(ENDED_KEY, []):
@@ -70,11 +80,12 @@ def come_back(state: str, user_id: int) -> Journey:
     return found
 
 
-def _refuse(found: Journey, state: str, user_id: int) -> None:
+def _refuse(found: Journey, state: str, user_id: int | None) -> None:
     late = time.time() - found.began > LASTS
-    if late or found.user_id != user_id:
+    foreign = found.user_id != user_id and not (user_id is None and found.link_id)
+    if late or foreign:
         google.forget(state)
-    if found.user_id != user_id:
+    if foreign:
         raise SignInProblem("other_person", OTHER_PERSON)
     if late:
         raise SignInProblem("expired", EXPIRED)

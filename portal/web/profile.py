@@ -1,4 +1,4 @@
-"""My e-mail: whether mail can leave from one's own address, one's own mailbox, one's password."""
+"""My e-mail: whether mail can leave from one's own address, one's own mailbox, password and PIN."""
 
 from flask import Blueprint, flash, url_for
 from flask.typing import ResponseReturnValue
@@ -7,10 +7,11 @@ from flask_wtf import FlaskForm
 from wtforms import PasswordField
 from wtforms.validators import EqualTo, InputRequired
 
-from portal import accounts, dispatch, mailboxes, policy
+from portal import accounts, devices, dispatch, mailboxes, policy
 from portal.extensions import limiter
 from portal.providers.gmail import PERMISSIONS
 from portal.senders import Mode
+from portal.web.guard import not_by_pin
 from portal.web.page import page, see_other
 
 pages = Blueprint("profile", __name__)
@@ -31,38 +32,105 @@ class PasswordForm(FlaskForm):  # type: ignore[misc]
     )
 
 
+class PinForm(FlaskForm):  # type: ignore[misc]
+    """A quick PIN twice, and the password."""
+
+    password = PasswordField(
+        "My password", [InputRequired("Write your password.")], id="pin-password"
+    )
+    pin = PasswordField("New PIN", [InputRequired("Write a PIN.")])
+    pin_again = PasswordField("The PIN again", [EqualTo("pin", "The two PINs are not the same.")])
+
+
+class NoPinForm(FlaskForm):  # type: ignore[misc]
+    """The password, to do without a PIN."""
+
+    password = PasswordField(
+        "My password", [InputRequired("Write your password.")], id="no-pin-password"
+    )
+
+
 @pages.get("/profile")
 def show() -> ResponseReturnValue:
-    """My address, my mailbox, my password."""
-    return _page(PasswordForm(formdata=None))
+    """My address, my mailbox, my password, my quick PIN."""
+    return _page()
 
 
 @pages.post("/profile/password")
 @limiter.limit("20 per hour", key_func=lambda: f"password:{current_user.get_id()}")
+@not_by_pin
 def change_password() -> ResponseReturnValue:
     """A new password; other places where this person is signed in are signed out."""
     form = PasswordForm()
     if not form.validate():
-        return _page(form, 422)
+        return _page(422, form=form)
     user = current_user._get_current_object()
     try:
         accounts.change_password(user, form.old.data or "", form.new.data or "")
     except accounts.CannotChange as problem:
         wrong = form.new if "characters" in str(problem) else form.old
         wrong.errors = [str(problem)]
-        return _page(form, 422)
+        return _page(422, form=form)
     login_user(user)
     flash("Your password is changed. You are signed out everywhere else.", "good")
     return see_other(url_for(".show"))
 
 
-def _page(form: PasswordForm, status: int = 200) -> ResponseReturnValue:
+@pages.post("/profile/pin")
+@limiter.limit("20 per hour", key_func=lambda: f"pin:{current_user.get_id()}")
+@not_by_pin
+def set_pin() -> ResponseReturnValue:
+    """A quick PIN for shared tablets."""
+    form = PinForm()
+    if not form.validate():
+        return _page(422, pin=form)
+    try:
+        devices.set_pin(_me(), form.password.data or "", form.pin.data or "")
+    except accounts.CannotChange as problem:
+        form.password.errors = [str(problem)]
+    except devices.BadPin as problem:
+        form.pin.errors = [str(problem)]
+    if form.errors:
+        return _page(422, pin=form)
+    flash("Your quick PIN is set. It works on shared tablets you signed in on.", "good")
+    return see_other(url_for(".show") + "#pin-title")
+
+
+@pages.post("/profile/pin/removal")
+@limiter.limit("20 per hour", key_func=lambda: f"pin:{current_user.get_id()}")
+@not_by_pin
+def drop_pin() -> ResponseReturnValue:
+    """Do without a quick PIN."""
+    form = NoPinForm()
+    try:
+        devices.drop_pin(_me(), form.password.data or "")
+    except accounts.CannotChange as problem:
+        form.password.errors = [str(problem)]
+        return _page(422, no_pin=form)
+    flash("You have no quick PIN any more.", "info")
+    return see_other(url_for(".show") + "#pin-title")
+
+
+def _me() -> accounts.User:
+    found: accounts.User = current_user._get_current_object()
+    return found
+
+
+def _page(
+    status: int = 200,
+    *,
+    form: PasswordForm | None = None,
+    pin: PinForm | None = None,
+    no_pin: NoPinForm | None = None,
+) -> ResponseReturnValue:
     box = mailboxes.mailbox_of(current_user)
     return page(
         "profile/show.html",
         "mailboxes",
         status,
-        form=form,
+        form=form or PasswordForm(formdata=None),
+        pin=pin or PinForm(formdata=None),
+        no_pin=no_pin or NoPinForm(formdata=None),
         box=box,
         permissions=PERMISSIONS,
         waiting=dispatch.waiting_for(box.id) if box else 0,

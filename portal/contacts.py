@@ -7,7 +7,7 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from portal import history
-from portal.accounts import User
+from portal.accounts import User, user_of
 from portal.documents import Document, renew_email_status
 from portal.documents.kinds import KINDS
 from portal.extensions import db
@@ -154,7 +154,7 @@ def why_not_merged(kept: Contact, gone: Contact) -> str:
             return f"{one.name} was merged into another contact already."
     if kept.id == gone.id:
         return "Choose another contact: this is the same one."
-    if _user_of(kept) and _user_of(gone):
+    if user_of(kept) and user_of(gone):
         return (
             f"{kept.name} and {gone.name} both sign in. "
             "Two people who sign in cannot become one: their sendings would lose who sent them."
@@ -262,10 +262,6 @@ def _decision(rule: SenderRule) -> tuple[str, str, str]:
 def _rules_of(contact: Contact) -> list[SenderRule]:
     query = select(SenderRule).where(SenderRule.customer_id == contact.id)
     return list(db.session.scalars(query).unique())
-
-
-def _user_of(contact: Contact) -> User | None:
-    return db.session.scalars(select(User).where(User.contact_id == contact.id)).first()
 
 
 def _tell_merged(kept: Contact, gone: Contact, former: str, by: User) -> None:

@@ -201,6 +201,9 @@ def test_what_is_open_to_a_stranger_still_exists(company: Flask) -> None:
 #: What decides for the whole company. The table in docs/architecture.md says the same.
 MANAGERS_ONLY = {
     "settings.show",
+    "contacts.delete",
+    "mergers.new",
+    "mergers.create",
     "company.edit",
     "company.update",
     "company.remove_logo",

@@ -1,72 +1,145 @@
-"""Pages of contacts: the customers and suppliers that documents are for."""
+"""Pages of contacts: what is known of customers, suppliers and employees, and hangs on them."""
+
+from dataclasses import dataclass
 
 from flask import Blueprint, abort, flash, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_wtf import FlaskForm
-from wtforms import BooleanField, HiddenField, RadioField, TextAreaField
-from wtforms.validators import DataRequired
+from flask_login import current_user
+from sqlalchemy import or_, select
+from sqlalchemy.orm.exc import StaleDataError
 
+from portal import contacts, history
+from portal.accounts import user_of
+from portal.contacts import KNOWN, AddressTaken
+from portal.documents import Document
 from portal.documents.kinds import KINDS
 from portal.extensions import db
-from portal.people import Contact, contact_with, search_contacts
-from portal.web.fields import AddressField, Line, Most, printable, stripped
-from portal.web.guard import on_site
+from portal.people import CONTACT_TYPES, USUAL_FOR, Contact, find_contacts, place_of
+from portal.places import MARKS, Property, PropertyContact
+from portal.regions import Refused
+from portal.spelling import tidied
+from portal.web.contactform import ContactForm, blank_form, stored_form, typed_form
+from portal.web.guard import managers_only, on_site
+from portal.web.meanwhile import Meanwhile, since
 from portal.web.page import page, see_other
 
 pages = Blueprint("contacts", __name__)
 
-ROLES = {"customer": "Customer", "supplier": "Supplier"}
-SHOWN = 200
+SHOWN = 50
+SHOWN_THERE = 8
+NAMES = (*KNOWN, "active")
 
 
-class ContactForm(FlaskForm):  # type: ignore[misc]
-    """What is known of a contact."""
+@dataclass(frozen=True)
+class Filters:
+    """What the list is narrowed to. all: without the Active filter. email: a whole address."""
 
-    next = HiddenField()
-    role = RadioField("They are a", choices=ROLES, default="customer")
-    name = Line("Name", [DataRequired("Write a name.")], most=120)
-    attention = Line("Attention", most=120)
-    email = AddressField("E-mail", empty="")
-    shared = BooleanField("They share this address")
-    phone = Line("Phone", most=60)
-    address = TextAreaField("Address", [printable, Most(500)], filters=[stripped])
+    words: str = ""
+    type: str = ""
+    all: bool = False
+    email: str = ""
+    no_address: bool = False
+
+    @property
+    def narrowed(self) -> bool:
+        return bool(self.words or self.type or self.email or self.no_address)
+
+    def as_args(self, **changed: str | None) -> dict[str, str | None]:
+        """The list's address with these filters."""
+        args: dict[str, str | None] = {
+            "q": self.words or None,
+            "type": self.type or None,
+            "filters": "set" if self.all else None,
+            "email": self.email or None,
+            "no_address": "yes" if self.no_address else None,
+        }
+        return args | changed
+
+
+# -- finding -------------------------------------------------------------------------------------
 
 
 @pages.get("/contacts")
 def index() -> ResponseReturnValue:
-    """Everybody, by name."""
-    words, role = request.args.get("q", ""), request.args.get("role", "")
-    role = role if role in ROLES else ""
-    found = search_contacts(words, role, limit=SHOWN)
-    return page("contacts/index.html", "found", words=words, role=role, found=found, most=SHOWN)
+    """Contacts by name, narrowed by what stands in the address."""
+    filters = _filters()
+    found = find_contacts(
+        filters.words,
+        [filters.type] if filters.type else (),
+        None if filters.all else True,
+        filters.email,
+        request.args.get("after"),
+        SHOWN + 1,
+        without_address=filters.no_address,
+    )
+    more = place_of(found[SHOWN - 1]) if len(found) > SHOWN else None
+    return page(
+        "contacts/index.html",
+        "found",
+        filters=filters,
+        types=CONTACT_TYPES,
+        found=found[:SHOWN],
+        more=more,
+        later="after" in request.args,
+        hidden=0 if found or filters.all else _inactive(filters),
+    )
+
+
+def _filters() -> Filters:
+    """An unticked Active says nothing by itself, so the form says that its filters were set."""
+    args = request.args
+    type_ = args.get("type", "")
+    return Filters(
+        words=args.get("q", "").strip(),
+        type=type_ if type_ in CONTACT_TYPES else "",
+        all=args.get("filters") == "set" and "active" not in args,
+        email=tidied(args.get("email", "")).text.replace("\0", ""),
+        no_address=args.get("no_address") == "yes",
+    )
+
+
+def _inactive(filters: Filters) -> int:
+    """How many archived ones the same filters would find, told when nobody active is found."""
+    types = [filters.type] if filters.type else ()
+    found = find_contacts(
+        filters.words, types, False, filters.email, without_address=filters.no_address
+    )
+    return len(found)
+
+
+# -- one contact ---------------------------------------------------------------------------------
+
+
+@pages.get("/contacts/<int:contact_id>")
+def show(contact_id: int) -> ResponseReturnValue:
+    """What is known of a contact, and what hangs on them."""
+    return _show(_contact(contact_id))
 
 
 @pages.get("/contacts/new")
 def new() -> ResponseReturnValue:
-    """An empty form; a document's kind brings its usual role, and takes the person back."""
+    """An empty form; a document's kind brings its usual type, and takes the person back."""
     kind = KINDS.get(request.args.get("for", ""))
-    form = ContactForm(None, role=kind.recipient if kind else "customer")
-    form.next.data = url_for("documents.new", kind=kind.slug) if kind else ""
+    usual = USUAL_FOR[kind.recipient][0] if kind else request.args.get("type", "")
+    form = blank_form(usual)
+    way_back = url_for("documents.new", kind=kind.slug) if kind else ""
+    form.next.data = request.args.get("next", way_back)
     return _form_page(form)
 
 
 @pages.post("/contacts")
 def create() -> ResponseReturnValue:
     """Keep a new contact."""
-    form = ContactForm()
-    if not form.validate() or not _unshared(form, None):
-        return _form_page(form, status=422)
-    contact = Contact()
-    db.session.add(contact)
-    _keep(contact, form)
-    return see_other(_after(contact, form))
+    return _keep(typed_form(), None)
 
 
 @pages.get("/contacts/<int:contact_id>/edit")
 def edit(contact_id: int) -> ResponseReturnValue:
     """The form as the contact stands."""
     contact = _contact(contact_id)
-    form = ContactForm(None, obj=contact)
+    if contact.merged_into_id:
+        return see_other(url_for(".show", contact_id=contact.id))
+    form = stored_form(contact)
     form.next.data = request.args.get("next", "")
     return _form_page(form, contact)
 
@@ -75,47 +148,135 @@ def edit(contact_id: int) -> ResponseReturnValue:
 def update(contact_id: int) -> ResponseReturnValue:
     """Keep what is known of the contact now."""
     contact = _contact(contact_id)
-    form = ContactForm()
-    if not form.validate() or not _unshared(form, contact):
+    if contact.merged_into_id:
+        abort(404)
+    return _keep(typed_form(), contact)
+
+
+@pages.post("/contacts/<int:contact_id>/archival")
+def archive(contact_id: int) -> ResponseReturnValue:
+    """Archive a contact, or bring it back."""
+    contact = _contact(contact_id)
+    active = request.form.get("active") == "yes"
+    try:
+        contacts.set_active(contact, active, current_user)
+    except Refused as refused:
+        return _show(contact, refused, 409)
+    after = "is active again." if active else "is archived. No new document can be for them."
+    flash(f"{contact.name} {after}", "good")
+    return see_other(url_for(".show", contact_id=contact.id))
+
+
+@pages.post("/contacts/<int:contact_id>/deletion")
+@managers_only
+def delete(contact_id: int) -> ResponseReturnValue:
+    """Remove a contact that nothing needs."""
+    contact = _contact(contact_id)
+    try:
+        contacts.delete(contact)
+    except Refused as refused:
+        return _show(contact, refused, 409)
+    flash(f"{contact.name} is deleted.", "good")
+    return see_other(url_for(".index"))
+
+
+def _keep(form: ContactForm, contact: Contact | None) -> ResponseReturnValue:
+    if not form.validate() or form.question(contact):
         return _form_page(form, contact, 422)
-    _keep(contact, form)
-    return see_other(_after(contact, form))
+    if contact and (changed := since(form, contact, NAMES, "contact")):
+        return _form_page(form, contact, 409, changed)
+    try:
+        kept = contacts.keep(form.known(), current_user, contact)
+    except AddressTaken as taken:
+        form.email.errors = [str(taken)]
+        return _form_page(form, contact, 422, holder=taken.holder)
+    except StaleDataError:  # somebody saved between our look and our own saving
+        db.session.rollback()
+        assert contact
+        return _form_page(form, contact, 409, since(form, contact, NAMES, "contact"))
+    flash(" ".join((f"{kept.name} is saved.", *_tidied(form))), "good")
+    return see_other(_after(kept, form))
 
 
-def _unshared(form: ContactForm, contact: Contact | None) -> bool:
-    """Nobody else has the address, or somebody has said that they share it."""
-    holder = contact_with(form.email.data or "", contact)
-    if holder is None or form.shared.data:
-        return True
-    form.email.errors = [f"{form.email.data} already belongs to {holder.name}."]
-    return False
-
-
-def _keep(contact: Contact, form: ContactForm) -> None:
-    contact.type, contact.business = form.role.data, form.name.data
-    for name in ("email", "phone", "address"):
-        setattr(contact, name, form[name].data or "")
-    db.session.commit()
-    flash(f"{contact.name} is saved.", "good")
+def _tidied(form: ContactForm) -> list[str]:
+    """What was cleaned, and what the address is now."""
+    notes = form.email.tidied.notes
+    return [*notes, f"The address is {form.email.data}."] if notes else []
 
 
 def _after(contact: Contact, form: ContactForm) -> str:
     """Back to where the contact was needed."""
     if not form.next.data:
-        return url_for("contacts.index")
+        return url_for(".show", contact_id=contact.id)
     back = on_site(form.next.data)
     fresh = back in {url_for("documents.new", kind=kind) for kind in KINDS}
     return f"{back}?contact={contact.id}" if fresh else back
 
 
+# -- pages ---------------------------------------------------------------------------------------
+
+
 def _form_page(
-    form: ContactForm, contact: Contact | None = None, status: int = 200
+    form: ContactForm,
+    contact: Contact | None = None,
+    status: int = 200,
+    changed: Meanwhile | None = None,
+    holder: Contact | None = None,
 ) -> ResponseReturnValue:
-    taken = any("already belongs" in str(error) for error in form.email.errors)
-    back = on_site(form.next.data) if form.next.data else url_for("contacts.index")
+    there = url_for(".show", contact_id=contact.id) if contact else url_for(".index")
     return page(
-        "contacts/form.html", None, status, form=form, contact=contact, taken=taken, back=back
+        "contacts/form.html",
+        None,
+        status,
+        form=form,
+        contact=contact,
+        changed=changed,
+        holder=holder,
+        question=form.question(contact) if status == 422 else None,
+        back=on_site(form.next.data) if form.next.data else there,
     )
+
+
+def _show(
+    contact: Contact, refused: Refused | None = None, status: int = 200
+) -> ResponseReturnValue:
+    merged = contacts.merged_into(contact)
+    return page(
+        "contacts/show.html",
+        None,
+        status,
+        contact=contact,
+        refused=refused,
+        merged=merged,
+        user=user_of(contact),
+        known_at=_known_at(contact),
+        marks=_marks,
+        documents=_documents(contact),
+        shown=SHOWN_THERE,
+        changes=history.of("contact", contact.id, *(one.id for one in merged)),
+    )
+
+
+def _known_at(contact: Contact) -> list[tuple[Property, PropertyContact | None]]:
+    """Properties of this customer, and those where they are a contact, with what they receive."""
+    links = select(PropertyContact).where(PropertyContact.contact_id == contact.id)
+    mine = {one.property_id: one for one in db.session.scalars(links.limit(SHOWN_THERE + 1))}
+    query = select(Property).where(or_(Property.customer_id == contact.id, Property.id.in_(mine)))
+    some = query.order_by(Property.active.desc(), Property.name, Property.id)
+    found = db.session.scalars(some.limit(SHOWN_THERE + 1)).unique()
+    return [(one, mine.get(one.id)) for one in found]
+
+
+def _marks(link: PropertyContact | None) -> list[str]:
+    """What a property's contact is sent: "Email Invoice"."""
+    return [mark for kind, mark in MARKS.items() if link and link.receives(kind)]
+
+
+def _documents(contact: Contact) -> list[Document]:
+    """The newest documents for this contact; one more than is shown, when there are more."""
+    query = select(Document).where(Document.contact_id == contact.id)
+    newest = query.order_by(Document.issued.desc(), Document.id.desc()).limit(SHOWN_THERE + 1)
+    return list(db.session.scalars(newest).unique())
 
 
 def _contact(contact_id: int) -> Contact:

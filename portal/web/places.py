@@ -15,10 +15,9 @@ from portal.extensions import db
 from portal.places import Branch, Property, Region
 from portal.regions import Moved, NameTaken, Refused
 from portal.senders import Place, Rule, Scope
-from portal.web import meanwhile
 from portal.web.fields import Line
 from portal.web.guard import managers_only
-from portal.web.meanwhile import Versioned
+from portal.web.meanwhile import Meanwhile, Versioned, since
 from portal.web.page import page, see_other
 
 pages = Blueprint("places", __name__)
@@ -53,7 +52,7 @@ class Shown:
     """A page of one region or branch: what was tried and refused, and what somebody else did."""
 
     refused: Refused | None = None
-    meanwhile: meanwhile.Meanwhile | None = None
+    meanwhile: Meanwhile | None = None
 
     @property
     def status(self) -> int:
@@ -127,7 +126,7 @@ def change_region(region_id: int) -> ResponseReturnValue:
     one, form = _region(region_id), RegionAsIs()
     if not form.validate():
         return _region_page(one, form, Shown())
-    if found := meanwhile.since(form, one, ("name",), "region"):
+    if found := since(form, one, ("name",), "region"):
         return _region_page(one, form, Shown(meanwhile=found))
     try:
         regions.rename_region(one, form.name.data, current_user)
@@ -154,7 +153,7 @@ def change_branch(branch_id: int) -> ResponseReturnValue:
     form = _offered(BranchAsIs(), one)
     if not form.validate():
         return _branch_page(one, form, Shown())
-    if found := meanwhile.since(form, one, ("name", "region_id"), "branch"):
+    if found := since(form, one, ("name", "region_id"), "branch"):
         return _branch_page(one, form, Shown(meanwhile=found))
     wanted = db.session.get(Region, form.region_id.data) or abort(400)
     try:

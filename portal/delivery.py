@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from flask import Flask, current_app
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
-from portal import alarms, mailboxes, queueing
+from portal import alarms, batches, mailboxes, queueing
 from portal.attempts import recover_stale, send, worker_name
 from portal.columns import db_now
 from portal.config import Config
@@ -27,6 +27,8 @@ from portal.mailboxes import Address, Mailbox
 from portal.stores import rows_changed
 
 MOST_THREADS = 32
+#: Those of the threads that freeze what batches hold; named like mailboxes, which no mailbox is.
+FREEZERS = (0, -1)
 #: How often the list is read again while somebody is adding an address, and otherwise (seconds).
 WATCH_NEW, WATCH_OLD, NEW_FOR = 10, 300, 3600
 
@@ -34,7 +36,8 @@ log = logging.getLogger(__name__)
 
 
 def drain() -> None:
-    """The RQ job: sweep, then drain every mailbox that has something due, side by side."""
+    """The RQ job: sweep, then freeze batches and drain every mailbox with something due, side by
+    side: the first mail of a batch leaves long before its last is frozen."""
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     config: Config = app.config["PORTAL"]
     ends = time.monotonic() + queueing.DRAIN_SECONDS
@@ -44,16 +47,16 @@ def drain() -> None:
     failed: set[int] = set()
     with ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="mailbox") as threads:
         while not queueing.stopping.is_set() and time.monotonic() < ends:
-            for mailbox_id in due_mailboxes(without=failed | set(running.values())):
-                running[threads.submit(_drain_in_thread, app, mailbox_id, ends)] = mailbox_id
+            for work in _due_work(without=failed | set(running.values())):
+                running[threads.submit(_work_in_thread, app, work, ends)] = work
             if not running:
                 break
             done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
             for future in done:
-                mailbox_id = running.pop(future)
+                work = running.pop(future)
                 if future.exception() is not None:  # the next drain tries again, this one does not
                     log.error("draining a mailbox failed", exc_info=future.exception())
-                    failed.add(mailbox_id)
+                    failed.add(work)
             if time.monotonic() - swept > config.SWEEP_SECONDS:
                 sweep()
                 swept = time.monotonic()
@@ -67,6 +70,11 @@ def sweep() -> None:
     watch_addresses()
     release_ready()
     alarms.tell_managers()
+
+
+def _due_work(without: set[int]) -> list[int]:
+    freezers = [one for one in FREEZERS if one not in without]
+    return [*(freezers if freezers and batches.is_due() else ()), *due_mailboxes(without)]
 
 
 def due_mailboxes(without: set[int]) -> list[int]:
@@ -198,6 +206,9 @@ def _renew(mailbox_id: int, holder: str) -> bool:
     return rows_changed(kept) == 1
 
 
-def _drain_in_thread(app: Flask, mailbox_id: int, ends: float) -> None:
+def _work_in_thread(app: Flask, work: int, ends: float) -> None:
     with app.app_context():
-        drain_mailbox(mailbox_id, ends)
+        if work in FREEZERS:
+            batches.prepare(ends)
+        else:
+            drain_mailbox(work, ends)

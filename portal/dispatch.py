@@ -318,7 +318,7 @@ def request(
     """Accept a sending: choose, check, freeze, store, ring. The same wish twice is one dispatch.
 
     choice: what the policy said, where the caller has asked it; batch_id: the batch it belongs to.
-    Raises Blocked (nothing stored), wording.WordingProblem, people.BadAddress.
+    Raises Blocked, wording.WordingProblem, people.BadAddress; then no dispatch is stored. Commits.
     """
     earlier = _same(document, wish)
     if earlier is not None:
@@ -329,7 +329,6 @@ def request(
         raise Blocked([problem for problem in problems if problem.blocking])
     dispatch = _frozen(document, user, wish, choice)
     dispatch.batch_id, dispatch.lane = batch_id, Lane.BATCH if batch_id else Lane.PERSON
-    db.session.commit()  # what was read is over; the row below is written in its own moment
     try:
         db.session.add(dispatch)
         db.session.flush()
@@ -341,7 +340,8 @@ def request(
     except IntegrityError:
         db.session.rollback()
         return _same(document, wish) or _raise(RuntimeError("the same dispatch vanished"))
-    queueing.ring()
+    if batch_id is None:  # who freezes a batch is awake, and looks for itself
+        queueing.ring()
     return dispatch
 
 
@@ -645,11 +645,12 @@ def _same(document: Document, wish: Wish) -> Dispatch | None:
 
 def _frozen(document: Document, user: User, wish: Wish, choice: Choice) -> Dispatch:
     assert choice.sender is not None  # preflight refuses a sending without a sender
-    facts = document.facts()
-    token = uuid.uuid4().hex
-    paper = mail.paper(document, facts)
+    facts, files = document.facts(), mail.enclosures(document)
     to, cc = _everyone_once(wish)
     found = reached(document.recipients(), to, cc)
+    db.session.commit()  # all is read: while it is drawn, nobody who writes has to wait
+    token = uuid.uuid4().hex
+    paper = mail.paper(document, facts)
     subject = wording.one_line(wish.subject)
     envelope = seal(
         token=token,
@@ -660,7 +661,7 @@ def _frozen(document: Document, user: User, wish: Wish, choice: Choice) -> Dispa
         subject=subject,
         text=wish.body,
         html=wording.html_body(wish.body, facts, user.name),
-        attachments=[paper, *mail.enclosures(document)],
+        attachments=[paper, *files],
     )
     if len(envelope.mime) > LARGEST_MESSAGE:
         raise Blocked([_too_large(len(envelope.mime))])

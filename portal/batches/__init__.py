@@ -27,7 +27,7 @@ from portal.batches.drafts import (
     remove,
     rename,
 )
-from portal.batches.freezing import prepare
+from portal.batches.freezing import is_due, prepare
 from portal.batches.groups import ids, items
 from portal.batches.results import Progress, Results, progress, results, retry, table
 from portal.batches.tables import Batch, BatchItem, BatchStatus, ItemState
@@ -53,6 +53,7 @@ __all__ = [
     "fill",
     "forecast",
     "ids",
+    "is_due",
     "items",
     "listed",
     "make",

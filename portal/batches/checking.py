@@ -154,8 +154,11 @@ def _rows(batch: Batch, user: User, unchecked: dict[int, int]) -> list[dict[str,
 
 
 def company_only(batch: Batch) -> bool:
-    """Whether the company's rule takes over, because the batch covers several branches."""
-    return batch.mixed == "company" and covers_several(batch)
+    """Whether the company's rule takes over, because the batch covers several branches.
+
+    Completing settles it: of a completed batch, mixed says "company" only if it did.
+    """
+    return batch.mixed == "company" and (not batch.is_draft or covers_several(batch))
 
 
 def _store(batch: Batch, rows: list[dict[str, object]]) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, case, func, select, update
 
 from portal import history, pace, queueing
 from portal.accounts import User
-from portal.batches.checking import depends_on_person
+from portal.batches.checking import company_only, depends_on_person
 from portal.batches.drafts import OPEN, NotNow, uncheck
 from portal.batches.tables import Batch, BatchItem, BatchStatus, ItemState
 from portal.columns import now
@@ -28,7 +28,8 @@ def complete(batch: Batch, user: User, version: int) -> None:
     version: the one the page showed. Raises NotNow (nothing sent) where the batch changed since,
     is being checked, holds documents that changed since, or has nothing that could be sent.
     """
-    _take(batch, user, version)
+    mixed = "company" if company_only(batch) else "each"
+    _take(batch, user, version, mixed)
     _refuse_unready(batch, user)
     mine = BatchItem.batch_id == batch.id
     going = BatchItem.state.in_(SENDABLE)
@@ -45,13 +46,14 @@ def complete(batch: Batch, user: User, version: int) -> None:
     queueing.ring()
 
 
-def _take(batch: Batch, user: User, version: int) -> None:
+def _take(batch: Batch, user: User, version: int, mixed: str) -> None:
     """The one moment in which a draft becomes a completed batch, for one caller alone."""
     taken = db.session.execute(
         update(Batch)
         .where(Batch.id == batch.id, Batch.status == BatchStatus.DRAFT, Batch.version == version)
         .values(
             status=BatchStatus.COMPLETED,
+            mixed=mixed,
             version=version + 1,
             completed_by_id=user.id,
             completed_at=now(),

@@ -53,12 +53,13 @@ class Listed:
 
 def make(name: str, user: User, kind: str = "invoice") -> Batch:
     """Start a draft; without a name it is called after its kind and the day. Commits."""
-    batch = _made(name, user, kind)
+    batch = start(name, user, kind)
     db.session.commit()
     return batch
 
 
-def _made(name: str, user: User, kind: str, retry_of_id: int | None = None) -> Batch:
+def start(name: str, user: User, kind: str, retry_of_id: int | None = None) -> Batch:
+    """make(), for a batch that tries another's failures again too. The caller commits."""
     ours = company()
     today = now().astimezone(ZoneInfo(ours.time_zone))
     name = _tidy(name) or f"{KINDS[kind].plural}, {today.day} {today:%B %Y}"
@@ -105,12 +106,13 @@ def fill(batch: Batch, ids: Select[Any], user: User) -> Filled:
 
     A document stands in one draft at a time. Raises NotNow where the batch is no draft.
     """
-    filled = _fill(batch, ids, user)
+    filled = put_in(batch, ids, user)
     db.session.commit()
     return filled
 
 
-def _fill(batch: Batch, ids: Select[Any], user: User) -> Filled:
+def put_in(batch: Batch, ids: Select[Any], user: User) -> Filled:
+    """fill() without the commit."""
     touch_draft(batch)
     several = covers_several(batch)
     wanted = (Document.kind == batch.kind, Document.id.in_(ids))

@@ -22,14 +22,14 @@ PDF_BYTES, LINE_BYTES = 40_000, 250
 ALREADY = "already_sent"
 #: On the send page one can write an address, or send all the same; in a batch one cannot.
 HINTS = {
-    "no_lines": "Add its lines, then check again.",
-    "nobody_marked": "Mark somebody at the property, then check again.",
-    "nobody_active": "Mark somebody else at the property, then check again.",
-    "no_address": "Add the address to the contact, then check again.",
-    "inactive": "Make the contact active again, then check again.",
-    "bad_recipient": "Correct the contact's address, then check again.",
-    "files_too_large": "Remove some of its files, then check again.",
-    ALREADY: "Nothing: it needs no sending. Take it out.",
+    "no_lines": "Add its lines.",
+    "nobody_marked": "Mark somebody at the property.",
+    "nobody_active": "Mark somebody else at the property.",
+    "no_address": "Add the address to the contact.",
+    "inactive": "Make the contact active again.",
+    "bad_recipient": "Correct the contact's address.",
+    "files_too_large": "Remove some of its files.",
+    ALREADY: "It needs no sending.",
 }
 WAITS = "It stays on hold until that is put right, then goes out by itself."
 
@@ -113,21 +113,23 @@ def _said(document: Document, found: Finding) -> dict[str, object]:
     """The item's columns for what is wrong."""
     if document.email_status not in OPEN:
         words = f"{document.number} was sent, or is on its way, without this batch."
-        return {"state": ItemState.BLOCKED} | _words(ALREADY, words, f"document:{document.id}")
-    problem = found.problem
-    if problem is None:
-        return _words("", "", "")
-    code = _code(document, found.choice, problem)
-    hint = WAITS if found.state == ItemState.WAITS and not problem.blocking else problem.hint
-    return _words(code, problem.message, _fix(document, problem), hint)
+        problem = Problem(ALREADY, words, "", "document")
+        return {"state": ItemState.BLOCKED} | in_columns(document, found.choice, problem)
+    if found.problem is None:
+        return {"problem_code": "", "problem": "", "hint": "", "fix": ""}
+    said = in_columns(document, found.choice, found.problem)
+    waiting = found.state == ItemState.WAITS and not found.problem.blocking
+    return said | ({"hint": WAITS} if waiting else {})
 
 
-def _words(code: str, problem: str, fix: str, hint: str = "") -> dict[str, object]:
+def in_columns(document: Document, choice: Choice, problem: Problem) -> dict[str, object]:
+    """A problem as the item's columns."""
+    code = _code(document, choice, problem)
     return {
         "problem_code": code,
-        "problem": problem,
-        "hint": HINTS.get(code, hint),
-        "fix": fix,
+        "problem": problem.message,
+        "hint": HINTS.get(code, problem.hint),
+        "fix": _fix(document, problem),
     }
 
 

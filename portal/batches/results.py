@@ -2,10 +2,44 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
+from sqlalchemy import func, select
+
+from portal import pace
 from portal.accounts import User
-from portal.batches.tables import Batch
+from portal.batches import drafts
+from portal.batches.completing import forecast
+from portal.batches.drafts import NotNow
+from portal.batches.groups import items
+from portal.batches.tables import Batch, BatchItem, ItemState
+from portal.columns import now
+from portal.dispatch import STATES, Dispatch, State
+from portal.extensions import db
+from portal.people import company
+
+#: The results that another batch can put right.
+FAILURES = (State.REFUSED, State.RETURNED, State.CANCELLED, ItemState.LEFT)
+#: The pace that is shown is that of the last so many minutes.
+RECENT = timedelta(minutes=5)
+#: What a cell begins with that a spreadsheet would take for a formula.
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+HEADINGS = (
+    "Number",
+    "Customer",
+    "Property",
+    "Total",
+    "Currency",
+    "Result",
+    "What happened",
+    "Sent from",
+    "Why from there",
+    "To",
+    "Cc",
+    "Accepted at",
+)
+ROWS = 500
 
 
 @dataclass(frozen=True)
@@ -14,8 +48,8 @@ class Progress:
 
     frozen: made into mails that can no longer change; left: not sent, because something changed or
     was lacking. accepted, held, failed (could not send, came back, cancelled), moving (in queue,
-    sending, unclear). per_minute: accepted in the last minutes, as a pace; done_by: None when done
-    or where nothing can be said.
+    sending, unclear). per_minute: how many Gmail took a minute lately; done_by: None when done or
+    where nothing can be said.
     """
 
     total: int
@@ -60,18 +94,52 @@ class Results:
         return sum(self[name] for name in FAILURES)
 
 
-#: The results that another batch can put right.
-FAILURES = ("refused", "returned", "cancelled", "left")
-
-
 def progress(batch: Batch) -> Progress:
     """How far it has come."""
-    raise NotImplementedError
+    found = _counts(batch)
+    failed = sum(found.get(one, 0) for one in (State.REFUSED, State.RETURNED, State.CANCELLED))
+    moving = sum(found.get(one, 0) for one in (State.QUEUED, State.SUBMITTING, State.UNKNOWN))
+    left, pending = found.get(ItemState.LEFT, 0), found.get(ItemState.PENDING, 0)
+    total = sum(found.values())
+    return Progress(
+        total=total,
+        frozen=total - left - pending,
+        left=left,
+        accepted=found.get(State.ACCEPTED, 0),
+        held=found.get(State.HELD, 0),
+        failed=failed,
+        moving=moving,
+        per_minute=_per_minute(batch),
+        done_by=pace.done_by(forecast(batch)) if pending or moving else None,
+    )
+
+
+def _counts(batch: Batch) -> dict[str, int]:
+    """How many items stand where: their dispatch's state, or their own until they have one."""
+    stands = func.coalesce(Dispatch.state, BatchItem.state)
+    query = select(stands, func.count()).select_from(BatchItem)
+    query = query.outerjoin(Dispatch, Dispatch.id == BatchItem.dispatch_id)
+    query = query.where(BatchItem.batch_id == batch.id).group_by(stands)
+    return {row[0]: row[1] for row in db.session.execute(query)}
+
+
+def _per_minute(batch: Batch) -> float:
+    """How many Gmail took a minute lately; 0 where it took none."""
+    since = now() - RECENT
+    lately = (Dispatch.batch_id == batch.id, Dispatch.accepted_at > since)
+    query = select(func.count(), func.min(Dispatch.requested_at)).where(*lately)
+    count, asked = db.session.execute(query).one()
+    if not count:
+        return 0.0
+    minutes = (now() - max(since, asked)) / timedelta(minutes=1)
+    return float(count / max(minutes, 1))
 
 
 def results(batch: Batch) -> Results:
     """The result sheet's counts, and the batches that tried its failures again."""
-    raise NotImplementedError
+    found = _counts(batch)
+    again = select(Batch).where(Batch.retry_of_id == batch.id).order_by(Batch.id)
+    return Results(sum(found.values()), found, list(db.session.scalars(again)))
 
 
 def retry(batch: Batch, user: User) -> Batch:
@@ -79,9 +147,67 @@ def retry(batch: Batch, user: User) -> Batch:
 
     Raises NotNow where there is nothing to try again.
     """
-    raise NotImplementedError
+    if batch.is_draft:
+        raise NotNow("This batch was not completed yet, so there is nothing to try again.")
+    wanted = (
+        select(BatchItem.document_id)
+        .outerjoin(Dispatch, Dispatch.id == BatchItem.dispatch_id)
+        .where(
+            BatchItem.batch_id == batch.id,
+            func.coalesce(Dispatch.state, BatchItem.state).in_(FAILURES),
+        )
+    )
+    again = drafts.start(f"{batch.name}, again", user, batch.kind, batch.id)
+    filled = drafts.put_in(again, wanted, user)
+    if not filled.added:
+        db.session.rollback()
+        raise NotNow(
+            "There is nothing to try again: all of it was sent meanwhile, or is in another batch."
+        )
+    db.session.commit()
+    return again
+
+
+# -- as a table ------------------------------------------------------------------------------------
 
 
 def table(batch: Batch) -> Iterator[list[str]]:
     """Rows for a CSV file, headings first; no cell can be taken for a formula."""
-    raise NotImplementedError
+    yield list(HEADINGS)
+    zone = ZoneInfo(company().time_zone)
+    after = 0
+    while stretch := items(batch, after=after, limit=ROWS):
+        for item in stretch:
+            yield [safe(cell) for cell in _cells(item, zone)]
+        after = stretch[-1].id
+
+
+def safe(cell: str) -> str:
+    """The cell as text: a spreadsheet takes what begins with an apostrophe for nothing else."""
+    return f"'{cell}" if cell.startswith(FORMULA) else cell
+
+
+def _cells(item: BatchItem, zone: ZoneInfo) -> Iterator[str]:
+    document, made = item.document, item.dispatch
+    yield from (document.number, document.contact.name)
+    yield document.property_.name if document.property_ else ""
+    yield from (f"{document.total:.2f}", document.currency)
+    yield STATES[State(made.state)].label if made else OWN_WORDS[ItemState(item.state)]
+    yield " ".join((made.state_note if made else f"{item.problem} {item.hint}").split())
+    yield from (made.from_email, made.reason) if made else (item.sender_email, item.reason)
+    yield ", ".join(made.to if made else item.to)
+    yield ", ".join(made.cc if made else item.cc)
+    accepted = made.accepted_at if made else None
+    yield f"{accepted.astimezone(zone):%Y-%m-%d %H:%M}" if accepted else ""
+
+
+#: What a table says of an item without a dispatch.
+OWN_WORDS = {
+    ItemState.UNCHECKED: "Not checked yet",
+    ItemState.READY: "Ready",
+    ItemState.WAITS: "Ready, its sender is not",
+    ItemState.BLOCKED: "Not ready",
+    ItemState.PENDING: "Being prepared",
+    ItemState.SENT: "Sent",
+    ItemState.LEFT: "Not sent",
+}

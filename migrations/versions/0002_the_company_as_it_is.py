@@ -17,6 +17,8 @@ WORK = (
     " OR (state IN ('refused', 'cancelled') AND draft_id IS NOT NULL))"
 )
 NO_ADDRESS = sa.text("email_key IS NULL")
+#: Compared byte by byte on both databases.
+PLAIN = sa.String().with_variant(sa.String(collation="C"), "postgresql")
 #: A rule belongs to exactly one place.
 PLACES = {
     "region": "region_id",
@@ -47,7 +49,12 @@ FILLED = {
         "version": sa.Integer(),
     },
     "dispatches": {"lane": sa.Integer(), "recipients_why": sa.JSON()},
-    "documents": {"email_status": sa.String(), "batch_status": sa.String()},
+    "documents": {
+        "email_status": sa.String(),
+        "batch_status": sa.String(),
+        "number_key": sa.String(),
+        "words": sa.Text(),
+    },
     "mail_wordings": {"target": sa.String(), "signature": sa.Text(), "version": sa.Integer()},
     "sender_rules": {"scope": sa.String(), "target": sa.String(), "version": sa.Integer()},
     "users": {"pin_hash": sa.String(), "displays": sa.JSON()},
@@ -450,20 +457,36 @@ def upgrade() -> None:
         )
         batch_op.drop_index(batch_op.f("ix_documents_contact_id"))
         batch_op.drop_index(batch_op.f("ix_documents_kind"))
-        batch_op.create_index(batch_op.f("ix_documents_batch_id"), ["batch_id"], unique=False)
+        batch_op.add_column(sa.Column("number_key", PLAIN, nullable=False, server_default=""))
+        batch_op.add_column(sa.Column("words", sa.Text(), nullable=False, server_default=""))
+        batch_op.create_index(
+            "ix_documents_author", ["created_by_id", "changed_at", "id"], unique=False
+        )
+        batch_op.create_index("ix_documents_changed", ["changed_at", "id"], unique=False)
+        batch_op.create_index("ix_documents_number_key", ["kind", "number_key"], unique=False)
+        batch_op.create_index(
+            "ix_documents_batch", ["batch_id", "kind", "issued", "id"], unique=False
+        )
+        batch_op.create_index(
+            "ix_documents_branch_status",
+            ["kind", "branch_id", "email_status", "issued", "id"],
+            unique=False,
+        )
         batch_op.create_index(
             "ix_documents_batch_status", ["kind", "batch_status", "issued", "id"], unique=False
         )
         batch_op.create_index(
             "ix_documents_branch", ["kind", "branch_id", "issued", "id"], unique=False
         )
-        batch_op.create_index("ix_documents_contact", ["contact_id", "issued", "id"], unique=False)
+        batch_op.create_index(
+            "ix_documents_contact", ["contact_id", "kind", "issued", "id"], unique=False
+        )
         batch_op.create_index(
             "ix_documents_email_status", ["kind", "email_status", "issued", "id"], unique=False
         )
         batch_op.create_index("ix_documents_listed", ["kind", "issued", "id"], unique=False)
         batch_op.create_index(
-            "ix_documents_property", ["property_id", "issued", "id"], unique=False
+            "ix_documents_property", ["property_id", "kind", "issued", "id"], unique=False
         )
         batch_op.create_foreign_key(
             batch_op.f("fk_documents_property_id_properties"), "properties", ["property_id"], ["id"]
@@ -475,6 +498,17 @@ def upgrade() -> None:
             batch_op.f("fk_documents_batch_id_batches"), "batches", ["batch_id"], ["id"]
         )
 
+    op.create_table(
+        "document_words",
+        sa.Column("kind", PLAIN, nullable=False),
+        sa.Column("word", PLAIN, nullable=False),
+        sa.Column("issued", sa.Date(), nullable=False),
+        sa.Column("document_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint(
+            "kind", "word", "issued", "document_id", name=op.f("pk_document_words")
+        ),
+        sqlite_with_rowid=False,
+    )
     with op.batch_alter_table("mail_wordings", schema=None) as batch_op:
         batch_op.add_column(sa.Column("target", sa.String(), nullable=False, server_default=""))
         batch_op.add_column(sa.Column("branch_id", sa.Integer(), nullable=True))
@@ -537,6 +571,7 @@ def upgrade() -> None:
         )
 
     _tell_email_status()
+    _find_documents()
     op.execute("UPDATE dispatches SET queued_at = requested_at")
     with op.batch_alter_table("dispatches") as batch_op:
         batch_op.alter_column("queued_at", existing_type=sa.DateTime(timezone=True), nullable=False)
@@ -597,6 +632,45 @@ def _find_contacts() -> None:
                 sa.text("INSERT INTO contact_words (word, contact_id) VALUES (:word, :id)"),
                 {"word": word[:100], "id": one.id},
             )
+
+
+def _find_documents() -> None:
+    """Write down the words each document is found by."""
+    connection = op.get_bind()
+    rows = connection.execute(
+        sa.text(
+            "SELECT d.id, d.kind, d.number, d.issued, d.title, d.site, d.reference,"
+            " c.first_name, c.last_name, c.business"
+            " FROM documents d JOIN contacts c ON c.id = d.contact_id"
+        )
+    ).all()
+    for document_id, kind, number, issued, *texts in rows:
+        words = _pieces(" ".join(texts))
+        digits = {piece.lstrip("0") for piece in _pieces(number) if piece.isdecimal()} - {""}
+        every = sorted({*words, *_pieces(number), *digits})
+        connection.execute(
+            sa.text("UPDATE documents SET number_key = :key, words = :words WHERE id = :id"),
+            {
+                "key": re.sub(r"[\W_]+", "", _folded(number)),
+                "words": "".join(f" {word}" for word in every),
+                "id": document_id,
+            },
+        )
+        for word in words:
+            connection.execute(
+                sa.text(
+                    "INSERT INTO document_words (kind, word, issued, document_id)"
+                    " VALUES (:kind, :word, :issued, :id)"
+                ),
+                {"kind": kind, "word": word, "issued": issued, "id": document_id},
+            )
+
+
+def _pieces(text: str) -> list[str]:
+    found: set[str] = set()
+    for piece in _folded(text).split():
+        found |= {re.sub(r"[\W_]+", "", piece), *re.split(r"[\W_]+", piece)}
+    return sorted(word[:40] for word in found if word)[:60]
 
 
 def _folded(text: str) -> str:

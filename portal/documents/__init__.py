@@ -2,18 +2,25 @@
 
 import datetime as dt
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Connection,
     ForeignKey,
     Index,
     LargeBinary,
+    Text,
     UniqueConstraint,
     and_,
+    bindparam,
     case,
+    event,
     func,
+    inspect,
     or_,
     select,
     update,
@@ -24,6 +31,8 @@ from portal.accounts import User
 from portal.columns import Exact, UtcDateTime, now
 from portal.documents.facts import CompanyFacts, DocumentFacts, LineFacts, PartyFacts
 from portal.documents.kinds import KINDS, Kind
+from portal.documents.words import PLAIN, Entry, kept_text, renew, words_of
+from portal.documents.words import number_key as key_of_number
 from portal.extensions import Base, db
 from portal.people import Company, Contact, company, lines_of
 from portal.places import MARKS, Branch, Property, PropertyContact, branches
@@ -44,6 +53,7 @@ class Document(Base):
 
     email_status: N/A or PENDING until it is sent, then the state of its newest sending.
     batch_id, batch_status: the batch it was last put into, and whether that is draft or completed.
+    number_key, words: what a search finds it by, kept by renew_words().
     """
 
     __tablename__ = "documents"
@@ -53,9 +63,14 @@ class Document(Base):
         Index("ix_documents_listed", "kind", "issued", "id"),
         Index("ix_documents_email_status", "kind", "email_status", "issued", "id"),
         Index("ix_documents_branch", "kind", "branch_id", "issued", "id"),
+        Index("ix_documents_branch_status", "kind", "branch_id", "email_status", "issued", "id"),
         Index("ix_documents_batch_status", "kind", "batch_status", "issued", "id"),
-        Index("ix_documents_contact", "contact_id", "issued", "id"),
-        Index("ix_documents_property", "property_id", "issued", "id"),
+        Index("ix_documents_contact", "contact_id", "kind", "issued", "id"),
+        Index("ix_documents_property", "property_id", "kind", "issued", "id"),
+        Index("ix_documents_batch", "batch_id", "kind", "issued", "id"),
+        Index("ix_documents_number_key", "kind", "number_key"),
+        Index("ix_documents_changed", "changed_at", "id"),
+        Index("ix_documents_author", "created_by_id", "changed_at", "id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -79,8 +94,10 @@ class Document(Base):
     changed_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     change: Mapped[str] = mapped_column(default="")
     email_status: Mapped[str] = mapped_column(default=PENDING)
-    batch_id: Mapped[int | None] = mapped_column(ForeignKey("batches.id"), index=True)
+    batch_id: Mapped[int | None] = mapped_column(ForeignKey("batches.id"))
     batch_status: Mapped[str] = mapped_column(default="")
+    number_key: Mapped[str] = mapped_column(PLAIN, default="")
+    words: Mapped[str] = mapped_column(Text, default="", deferred=True)
 
     contact: Mapped[Contact] = relationship(lazy="joined")
     property_: Mapped[Property | None] = relationship(lazy="joined")
@@ -229,6 +246,7 @@ def keep(draft: Draft, author: User, document: Document | None = None) -> Docume
     same = db.session.scalar(select(Document).where(Document.number == draft.number))
     if same is not None and same is not document:
         raise NumberTaken(f"{draft.number} is already a document for {same.contact.name}.")
+    listed_on = document.issued if document else None
     if document is None:
         document = Document(kind=draft.kind, created_by_id=author.id, currency=company().currency)
         document.version = 0
@@ -242,7 +260,9 @@ def keep(draft: Draft, author: User, document: Document | None = None) -> Docume
     db.session.flush()
     db.session.refresh(document, ["contact", "property_", "branch"])
     document.total = document.facts().total
+    db.session.flush()
     renew_email_status(Document.id == document.id)
+    renew_words(db.session.connection(), Document.id == document.id, listed_on=listed_on)
     db.session.refresh(document, ["email_status"])
     return document
 
@@ -291,6 +311,74 @@ def renew_email_status(*conditions: ColumnElement[bool]) -> None:
         .values(email_status=case((somebody, PENDING), else_=NOT_APPLICABLE))
         .execution_options(synchronize_session=False)
     )
+
+
+#: What a search finds a document by, of itself and of those it belongs to.
+SEARCHED: dict[type[Base], tuple[str, ...]] = {
+    Document: ("title", "site", "reference"),
+    Contact: ("first_name", "last_name", "business"),
+    Property: ("name", "address"),
+}
+CHUNK = 1000
+
+
+def renew_words(
+    connection: Connection, *conditions: ColumnElement[bool], listed_on: dt.date | None = None
+) -> None:
+    """Write down anew what documents are found by.
+
+    To be called where something a search looks at has changed without its object knowing, such as
+    the customer of many documents at once; the conditions say which documents that may concern.
+    listed_on: the date these had before, where that has changed. The caller commits.
+    """
+    kept = (Document.id, Document.kind, Document.issued, Document.number, Document.words)
+    texts = [
+        func.coalesce(getattr(one, name), "") for one, names in SEARCHED.items() for name in names
+    ]
+    query = (
+        select(*kept, *texts)
+        .join(Contact, Contact.id == Document.contact_id)
+        .outerjoin(Property, Property.id == Document.property_id)
+        .where(*conditions)
+        .order_by(Document.id)
+        .limit(CHUNK)
+    )
+    last = 0
+    while rows := connection.execute(query.where(Document.id > last)).all():
+        _renew_words(connection, rows, listed_on)
+        last = rows[-1][0]
+
+
+def _renew_words(connection: Connection, rows: Sequence[Any], listed_on: dt.date | None) -> None:
+    before, after, changes = [], [], []
+    for document_id, kind, issued, number, text, *texts in rows:
+        entry = Entry(document_id, kind, issued, words_of(*texts))
+        text_now = kept_text(entry, number)
+        if text == text_now and listed_on in (None, issued):
+            continue
+        before.append(Entry(document_id, kind, listed_on or issued, tuple(text.split())))
+        after.append(entry)
+        changes.append({"one": document_id, "key": key_of_number(number), "text": text_now})
+    if changes:
+        renew(connection, before, after)
+        connection.execute(
+            update(Document)
+            .where(Document.id == bindparam("one"))
+            .values(number_key=bindparam("key"), words=bindparam("text")),
+            changes,
+        )
+
+
+@event.listens_for(Contact, "after_update")
+def _contact_renamed(_mapper: object, connection: Connection, one: Contact) -> None:
+    if any(inspect(one).attrs[name].history.has_changes() for name in SEARCHED[Contact]):
+        renew_words(connection, Document.contact_id == one.id)
+
+
+@event.listens_for(Property, "after_update")
+def _property_renamed(_mapper: object, connection: Connection, one: Property) -> None:
+    if any(inspect(one).attrs[name].history.has_changes() for name in SEARCHED[Property]):
+        renew_words(connection, Document.property_id == one.id)
 
 
 def next_number(kind: str) -> str:

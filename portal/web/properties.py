@@ -29,7 +29,7 @@ from portal.web.places import rules_of
 pages = Blueprint("properties", __name__)
 
 #: How many customers or contacts a search offers.
-OFFERED = 8
+OFFERED = 6
 COMPARED = ("name", "address", "customer_id", "branch_id", "account_manager_id", "notes")
 DEEDS = {
     "archive": (properties.archive, "archived"),
@@ -118,7 +118,8 @@ def index() -> ResponseReturnValue:
         found=found,
         customer=db.session.get(Contact, filters.customer_id) if filters.customer_id else None,
         managers=_managers(),
-        places=places,
+        branches=places.branches(),
+        regions=places.regions(),
         lacking=0 if wants_fragment() else properties.without_billing(),
     )
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, func, select
+from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, delete, func, select
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal import history, senders
@@ -28,6 +29,13 @@ COLUMNS = {
     Scope.BRANCH: "branch_id",
     Scope.CUSTOMER: "customer_id",
     Scope.PROPERTY: "property_id",
+}
+
+_RECORDS: dict[Scope, type[Region | Branch | Contact | Property]] = {
+    Scope.REGION: Region,
+    Scope.BRANCH: Branch,
+    Scope.CUSTOMER: Contact,
+    Scope.PROPERTY: Property,
 }
 
 
@@ -122,13 +130,19 @@ def rules(places: Iterable[Place] | None = None) -> list[Rule]:
     for where in (SenderRule.region, SenderRule.branch, SenderRule.customer, SenderRule.property_):
         query = query.outerjoin(where)
     if places is not None:
-        targets = [_target(place) for place in (COMPANY, *places)]
+        targets = [target(place) for place in (COMPANY, *places)]
         query = query.where(SenderRule.target.in_(targets))
     rows = db.session.execute(query.order_by(SenderRule.id))
     return [
         Rule(Mode(mode), kind or None, address, name, Scope(scope), id_, place)
         for mode, kind, address, name, scope, id_, place in rows
     ]
+
+
+def how_many_elsewhere() -> int:
+    """How many rules stand at narrower places than the company."""
+    query = select(func.count()).select_from(SenderRule)
+    return db.session.scalar(query.where(SenderRule.scope != Scope.COMPANY)) or 0
 
 
 def rule(kind: str = EVERY_KIND, place: Place = COMPANY) -> Rule | None:
@@ -140,7 +154,14 @@ def rule(kind: str = EVERY_KIND, place: Place = COMPANY) -> Rule | None:
 def stored_at(kind: str, place: Place) -> SenderRule | None:
     """The row of that rule."""
     query = select(SenderRule).where(SenderRule.kind == kind)
-    return db.session.scalars(query.where(SenderRule.target == _target(place))).unique().first()
+    return db.session.scalars(query.where(SenderRule.target == target(place))).unique().first()
+
+
+def rows_at(places: Iterable[Place]) -> list[SenderRule]:
+    """The rows of the rules that stand at these very places."""
+    words = [target(place) for place in places]
+    query = select(SenderRule).where(SenderRule.target.in_(words))
+    return list(db.session.scalars(query).unique())
 
 
 def set_rule(
@@ -170,7 +191,7 @@ def put_rule(
     found = stored_at(kind, place)
     before = found.as_rule() if found else None
     if found is None:
-        found = SenderRule(kind=kind, scope=place.scope, target=_target(place))
+        found = SenderRule(kind=kind, scope=place.scope, target=target(place))
         if place.scope in COLUMNS:
             setattr(found, COLUMNS[place.scope], place.id)
         db.session.add(found)
@@ -188,8 +209,24 @@ def drop_rule(kind: str, place: Place = COMPANY, *, actor: str = "") -> None:
     found = stored_at(kind, place)
     if found is not None:
         _note(found.as_rule(), "no longer has a rule there.", actor)
-        db.session.delete(found)
+        db.session.execute(delete(SenderRule).where(SenderRule.id == found.id))
     db.session.commit()
+
+
+def target(place: Place) -> str:
+    """A place in one word, as pages and rows name it: "company", "branch:3"."""
+    return f"{place.scope}:{place.id}" if place.id else str(place.scope)
+
+
+def place_named(word: str) -> Place | None:
+    """The place that target() named, if it is there (still)."""
+    scope, _, number = word.partition(":")
+    if word == COMPANY.scope:
+        return COMPANY
+    if scope not in _RECORDS or not number.isdecimal() or len(number) > 9:
+        return None
+    found: Any = db.session.get(_RECORDS[Scope(scope)], int(number))
+    return Place(Scope(scope), found.id, found.name) if found else None
 
 
 def where(place: Place) -> str:
@@ -211,10 +248,6 @@ def _note(one: Rule, text: str, actor: str) -> None:
     history.note(POLICY, 0, f"{kind_words(one.kind)}{at}: {text}", actor)
 
 
-def _target(place: Place) -> str:
-    return f"{place.scope}:{place.id}" if place.id else str(place.scope)
-
-
 # -- where a document hangs ----------------------------------------------------------------------
 
 
@@ -231,6 +264,36 @@ def case_of(document: Document, user: User, *, company_only: bool = False) -> Ca
         about=where.name if where else "",
         company_only=company_only,
     )
+
+
+def case_at(kind: str, place: Place, person: Person, *, company_only: bool = False) -> Case:
+    """What the policy would look at of a document of a kind at a place, sent by this person."""
+    record = db.session.get(_RECORDS[place.scope], place.id) if place.id else None
+    manager = record.account_manager if isinstance(record, Property) else None
+    return Case(
+        kind=kind,
+        kind_label=KINDS[kind].plural.lower(),
+        person=person,
+        places=_chain(record),
+        manager=manager.person if manager else None,
+        about=place.name if isinstance(record, Property) else "",
+        company_only=company_only,
+    )
+
+
+def _chain(record: Base | None) -> tuple[Place, ...]:
+    """The places from the region down to this record."""
+    match record:
+        case Property():
+            return places_of(record.branch, record.customer, record)
+        case Contact():
+            return places_of(None, record, None)
+        case Branch():
+            return places_of(record, None, None)
+        case Region():
+            return (Place(Scope.REGION, record.id, record.name),)
+        case _:
+            return ()
 
 
 def places_of(

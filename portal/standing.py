@@ -109,7 +109,7 @@ def managers_at(place: Place = COMPANY, kind: str = "", scene: Scene | None = No
         .where(Property.active, *_inside(place))
         .group_by(Property.account_manager_id)
     )
-    counts = dict(db.session.execute(query).tuples().all())
+    counts = dict(db.session.execute(query).all())
     unmanaged = counts.pop(None, 0)
     users = db.session.scalars(select(User).where(User.id.in_(counts)).order_by(User.name))
     known = [
@@ -173,7 +173,7 @@ def _tree(rules: list[Rule]) -> Tree:
     for rule in rules:
         ids[rule.scope].append(rule.scope_id)
     branches = select(Branch.id, Branch.region_id).where(Branch.active)
-    regions = dict(db.session.execute(branches).tuples().all())
+    regions = dict(db.session.execute(branches).all())
     ruled = or_(Property.id.in_(ids[Scope.PROPERTY]), Property.customer_id.in_(ids[Scope.CUSTOMER]))
     sites = db.session.execute(
         select(Property.id, Property.customer_id, Property.branch_id).where(Property.active, ruled)
@@ -190,4 +190,4 @@ def _tree(rules: list[Rule]) -> Tree:
 def _counts(column: InstrumentedAttribute[Any], ids: list[int]) -> dict[int, int]:
     """How many properties in use each of these places has."""
     query = select(column, func.count()).where(Property.active, column.in_(ids)).group_by(column)
-    return dict(db.session.execute(query).tuples().all())
+    return dict(db.session.execute(query).all())

@@ -4,6 +4,7 @@ from flask import Flask
 
 from portal.web import (
     addresses,
+    approaches,
     batches,
     company,
     connections,
@@ -22,6 +23,7 @@ from portal.web import (
     policy,
     profile,
     properties,
+    rules,
     sendings,
     session,
     settings,
@@ -50,6 +52,8 @@ BLUEPRINTS = (
     links.pages,
     places.pages,
     policy.pages,
+    rules.pages,
+    approaches.pages,
     company.pages,
     wording.pages,
     profile.pages,

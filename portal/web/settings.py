@@ -47,7 +47,7 @@ def show() -> ResponseReturnValue:
 
 def _own_rules() -> list[tuple[Kind, Choice]]:
     """The kinds of document that do not follow the company's rule."""
-    kinds = [one.kind for one in policy.rules() if one.kind]
+    kinds = [one.kind for one in policy.rules(places=()) if one.kind]
     return [
         (kind, policy.choose_for(slug, current_user))
         for slug, kind in KINDS.items()

@@ -124,6 +124,13 @@
   /* Only the form whose own request has ended: a region that refreshes itself beside it frees nothing. */
   on("htmx:finally:request", (event) => { if (event.target.matches?.("form[data-busy]")) free(event.target); });
 
+  /* Enter in a search inside a form looks, and does not save. */
+  on("keydown", (event) => {
+    if (event.key !== "Enter" || !event.target.matches?.("[data-finds]")) return;
+    event.preventDefault();
+    event.target.closest("[data-chooser]").querySelector("[name=find]").click();
+  });
+
   /* Regions that refresh themselves rest while nobody looks. */
   on("htmx:before:request", (event) => {
     const asks = event.target.getAttribute?.("hx-trigger") || "";
@@ -154,8 +161,23 @@
   function forget() {
     if (store) Object.keys(store).filter((key) => key.startsWith(KEPT)).forEach((key) => store.removeItem(key));
   }
+  /* What was chosen out of very many is no longer on the page: it is put back by its number, and the
+     server shows it. <section data-refill="names of such fields" hx-trigger="refill" …> */
+  function rechoose(form, part, name, value) {
+    const fields = [...form.elements].filter((one) => one.name === name);
+    if (fields.some((one) => "given" in one.dataset)) return;
+    fields.forEach((one) => { if (one.type === "radio") one.checked = false; else one.remove(); });
+    const chosen = document.createElement("input");
+    Object.assign(chosen, { type: "hidden", name, value });
+    part.append(chosen);
+  }
   function restore(form, kept) {
+    const part = form.querySelector("[data-refill]");
     for (const [name, value] of JSON.parse(kept.form)) {
+      if (part?.dataset.refill.split(" ").includes(name)) {
+        rechoose(form, part, name, value);
+        continue;
+      }
       const field = form.elements[name];
       if (!field) {
         const add = form.querySelector("[data-add]");
@@ -171,6 +193,7 @@
       });
     }
     form.querySelectorAll("[data-lines]").forEach(changed);
+    part?.dispatchEvent(new Event("refill"));
     say("What you typed is back");
   }
   function offer() {

@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from wtforms import MultipleFileField
 
 from portal import dispatch
+from portal.batches import Batch
 from portal.columns import now
 from portal.dispatch import Dispatch
 from portal.documents import Document, NumberTaken, company_facts, keep, listed, next_number
@@ -22,6 +23,7 @@ from portal.documents.facts import LOCALE, plain_number
 from portal.documents.files import megabytes
 from portal.documents.kinds import KINDS, Kind
 from portal.documents.pdf import DrawingProblem, draw, first_page
+from portal.documents.status import explain
 from portal.extensions import db
 from portal.web import lines
 from portal.web.context import company
@@ -30,6 +32,7 @@ from portal.web.page import page, see_other
 from portal.web.paperform import (
     PaperForm,
     blank_form,
+    pressed,
     rearranged_form,
     stored_form,
     typed_form,
@@ -40,6 +43,8 @@ pages = Blueprint("documents", __name__)
 #: A PDF is shown by the browser's own viewer, inside our page and nowhere else.
 PDF_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
 LONGEST_STORY = 40
+#: Buttons of the form that change the form alone.
+REARRANGING = {"add", "drop", "choose"}
 
 
 pages.add_app_template_filter(megabytes)
@@ -92,14 +97,28 @@ def index(kind: str) -> ResponseReturnValue:
 def new(kind: str) -> ResponseReturnValue:
     """An empty form, its number already chosen."""
     facts = kind_or_404(kind)
-    contact = request.args.get("contact", type=int)
-    return _form_page(facts, blank_form(facts, next_number(kind), today(), contact))
+    contact, where = (request.args.get(name, 0, type=int) for name in ("contact", "property"))
+    return _form_page(facts, blank_form(facts, next_number(kind), today(), contact, where))
 
 
 @pages.post("/documents/<kind>")
 def create(kind: str) -> ResponseReturnValue:
     """Keep a new document."""
     return _write(kind_or_404(kind), None)
+
+
+@pages.post("/documents/<kind>/party")
+def find_party(kind: str) -> ResponseReturnValue:
+    """Who is found, or was chosen, on a new document's form. Stores nothing."""
+    facts = kind_or_404(kind)
+    return _form_page(facts, rearranged_form(facts))
+
+
+@pages.post("/documents/<int:document_id>/party")
+def change_party(document_id: int) -> ResponseReturnValue:
+    """The same on the form of a document there is. Stores nothing."""
+    document = document_or_404(document_id)
+    return _form_page(document.kind_facts, rearranged_form(document.kind_facts, document), document)
 
 
 @pages.get("/documents/<int:document_id>/edit")
@@ -165,6 +184,9 @@ def show_page(document: Document, files: FilesForm, status: int = 200) -> Respon
         facts=document.facts(),
         sendings=sendings,
         latest=real[0] if real else None,
+        mailed=explain(document.batch_status, document.email_status),
+        receivers=document.recipients(),
+        batch=db.session.get(Batch, document.batch_id) if document.batch_id else None,
         story=_story(document, sendings),
         files=files,
     )
@@ -213,9 +235,9 @@ def _story(document: Document, sendings: list[Dispatch]) -> list[Told]:
 
 
 def _write(kind: Kind, document: Document | None) -> ResponseReturnValue:
-    if "add" in request.form or "drop" in request.form:
-        return _form_page(kind, rearranged_form(kind), document)
-    form = typed_form(kind)
+    if REARRANGING & request.form.keys() or pressed().part:
+        return _form_page(kind, rearranged_form(kind, document), document)
+    form = typed_form(kind, document)
     meanwhile = document is not None and form.version.data != str(document.version)
     fine = form.validate() and not meanwhile
     kept = _kept(kind, form, document) if fine else None
@@ -255,13 +277,14 @@ def _form_page(
         form.version.raw_data = None
     return page(
         "documents/form.html",
-        None,
+        "party",
         status,
         kind=kind,
         form=form,
         document=document,
         meanwhile=meanwhile,
         given=request.args.get("contact", type=int),
+        party=form.offers(pressed()),
         added=_added(form, kind),
         pattern=lines.pattern(kind),
     )

@@ -13,22 +13,24 @@ from wtforms import (
     FieldList,
     FormField,
     HiddenField,
-    SelectChoice,
     SelectField,
+    StringField,
     TextAreaField,
     ValidationError,
 )
 from wtforms.validators import DataRequired
 
+from portal import places
 from portal.documents import MOST_LINES, Document, Draft
 from portal.documents.kinds import Kind
-from portal.people import Contact, search_contacts
-from portal.web import lines
+from portal.extensions import db
+from portal.places import Property
+from portal.web import lines, party
 from portal.web.fields import DayField, Line, Most, printable, stripped
 
 #: Far beyond any trade's invoice, and far within what the database counts exactly.
 LARGEST_TOTAL = Decimal(1_000_000_000)
-MOST_CONTACTS = 5000
+LONGEST_WORDS = 200
 _NUMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]*", re.ASCII)
 
 
@@ -36,12 +38,33 @@ def _id(typed: Any) -> int:
     return int(typed) if str(typed).isdecimal() and len(str(typed)) < 10 else 0
 
 
+class Chosen(HiddenField):  # type: ignore[misc]
+    """The number of a record that was chosen; 0 for none."""
+
+    data: int
+
+    def process_data(self, value: Any) -> None:
+        self.data = _id(value)
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        self.data = _id(valuelist[0]) if valuelist else 0
+
+
 class PaperForm(FlaskForm):  # type: ignore[misc]
     """Number, party, dates and notes. The lines of a kind are added by form_for()."""
 
+    kind: Kind
+    document: Document | None = None
+
     version = HiddenField()
     number = Line("Number", [DataRequired("Write a number.")], most=40)
-    contact_id = SelectField("For", coerce=_id, validate_choice=False)
+    contact_id = Chosen("For")
+    contact_words = StringField()
+    contact_was = Chosen()
+    property_id = Chosen("Property")
+    property_words = StringField()
+    site_of = Chosen()
+    branch_id = SelectField("Branch", coerce=_id, validate_choice=False)
     title = Line("Title", most=200)
     site = TextAreaField("Site", [printable, Most(500)], filters=[stripped])
     reference = Line("Reference", most=100)
@@ -57,8 +80,22 @@ class PaperForm(FlaskForm):  # type: ignore[misc]
             )
 
     def validate_contact_id(self, field: Any) -> None:
-        if field.data not in {one.value for one in field.choices} - {0}:
-            raise ValidationError("Choose who this is for.")
+        kept = self.document.contact_id if self.document else 0
+        if wrong := party.what_is_wrong_with_contact(field.data, kept):
+            raise ValidationError(wrong)
+
+    def validate_property_id(self, field: Any) -> None:
+        kept = (self.document.property_id if self.document else 0) or 0
+        found = (field.data, self.contact_id.data, self.kind, kept)
+        if field.data and (wrong := party.what_is_wrong_with_property(*found)):
+            raise ValidationError(wrong)
+
+    def validate_branch_id(self, field: Any) -> None:
+        known = {one.id for one in places.branches()}
+        if self.document is not None:
+            known.add(self.document.branch_id or 0)
+        if field.data and field.data not in known:
+            raise ValidationError("Choose a branch from the list.")
 
     def validate_due(self, field: Any) -> None:
         if field.data and self.issued.data and field.data < self.issued.data:
@@ -88,13 +125,44 @@ class PaperForm(FlaskForm):  # type: ignore[misc]
             due=self.due.data if "due" in self else None,
             notes=self.notes.data or "",
             lines=tuple(entry.form.facts() for entry in self.lines),
+            property_id=self.property_id.data or None,
+            branch_id=self.branch_id.data or None,
         )
 
+    def wanted(self) -> party.Wanted:
+        """Whom and where it is for, as the form has it."""
+        return party.Wanted(
+            contact_id=self.contact_id.data,
+            property_id=self.property_id.data,
+            contact_words=(self.contact_words.data or "")[:LONGEST_WORDS],
+            property_words=(self.property_words.data or "")[:LONGEST_WORDS],
+            site=self.site.data or "",
+            contact_was=self.contact_was.data,
+            site_of=self.site_of.data,
+        )
 
-def form_for(kind: Kind, typed: "MultiDict[str, str] | None" = None, **data: Any) -> PaperForm:
-    """The kind's form, filled from what was typed or from data."""
-    form: PaperForm = _form_class(kind)(typed, **data)
-    form.contact_id.choices = _choices(kind)
+    def settle(self, pressed: party.Pressed) -> None:
+        """Let what belongs together be together again: property with customer, site with both."""
+        found = party.settled(self.wanted(), self.kind, pressed)
+        for name in ("contact_id", "property_id", "site"):
+            self[name].data = getattr(found, name)
+        self.contact_was.data, self.site_of.data = found.contact_id, found.property_id
+
+    def offers(self, pressed: party.Pressed) -> party.Party:
+        """What to show of whom and where it is for."""
+        return party.shown(self.wanted(), self.kind, pressed, self.branch_id.data or 0)
+
+
+def form_for(
+    kind: Kind,
+    typed: "MultiDict[str, str] | None" = None,
+    document: Document | None = None,
+    **data: Any,
+) -> PaperForm:
+    """The kind's form, filled from what was typed, from the document as it stands, or from data."""
+    stored = document if typed is None else None
+    form: PaperForm = _form_class(kind)(typed, obj=stored, **data)
+    form.kind, form.document = kind, document
     form.contact_id.label.text = kind.party_label
     form.site.label.text = kind.site_label
     if kind.due_label:
@@ -104,32 +172,58 @@ def form_for(kind: Kind, typed: "MultiDict[str, str] | None" = None, **data: Any
     return form
 
 
-def typed_form(kind: Kind) -> PaperForm:
+def typed_form(kind: Kind, document: Document | None = None) -> PaperForm:
     """The form as it was submitted, without the rows nobody wrote in."""
     written = [row for row in lines.rows_in(request.form) if not row.blank]
-    return form_for(kind, lines.renumbered(request.form, written))
+    return form_for(kind, lines.renumbered(request.form, written), document)
 
 
-def rearranged_form(kind: Kind) -> PaperForm:
-    """The form as it was submitted, with a row more or a row less. Nothing is judged."""
+def rearranged_form(kind: Kind, document: Document | None = None) -> PaperForm:
+    """The form as it was submitted, with a row more or less, or somebody chosen. Judges nothing."""
     rows = lines.rows_in(request.form)
     if "drop" in request.form:
         rows = [row for row in rows if str(row.number) != request.form["drop"]]
-    form = form_for(kind, lines.renumbered(request.form, rows))
+    form = form_for(kind, lines.renumbered(request.form, rows), document)
     if "add" in request.form or not rows:
         form.lines.append_entry(lines.fresh(kind))
+    form.settle(pressed())
     return form
 
 
-def blank_form(kind: Kind, number: str, today: dt.date, contact_id: int | None) -> PaperForm:
-    """A new document's form: its number, today, and a first row."""
+def pressed() -> party.Pressed:
+    """What of the party was pressed; Enter in a search looks for what was written there."""
+    find = request.form.get("find", "")
+    if "enter" in request.form:
+        find = next((one for one in ("contact", "property") if _written(one)), "")
+    change = request.form.get("change") or request.form.get("find_only", "")
+    return party.Pressed(find, change)
+
+
+def _written(part: str) -> str:
+    return request.form.get(f"{part}_words", "").strip()
+
+
+def blank_form(
+    kind: Kind, number: str, today: dt.date, contact_id: int = 0, property_id: int = 0
+) -> PaperForm:
+    """A new document's form: its number, today, a first row, and for whom it is, if that is known.
+
+    contact_id, property_id: 0 where they are not; a property brings its customer.
+    """
+    where = db.session.get(Property, property_id) if property_id else None
+    if where is not None and kind.recipient != "supplier":
+        contact_id = where.customer_id
     data: dict[str, Any] = {"number": number, "issued": today, "contact_id": contact_id}
-    return form_for(kind, None, **data, lines=[lines.fresh(kind)])
+    data |= {"property_id": property_id, "lines": [lines.fresh(kind)]}
+    form = form_for(kind, **data)
+    form.settle(party.Pressed())
+    return form
 
 
 def stored_form(document: Document) -> PaperForm:
     """The form as the document stands."""
-    form = form_for(document.kind_facts, obj=document)
+    form = form_for(document.kind_facts, document=document)
+    form.contact_was.data, form.site_of.data = document.contact_id, document.property_id or 0
     if not document.lines:
         form.lines.append_entry(lines.fresh(document.kind_facts))
     return form
@@ -141,18 +235,3 @@ def _form_class(kind: Kind) -> type[PaperForm]:
         lines = FieldList(FormField(lines.line_form(kind)), "Lines")
 
     return KindForm
-
-
-def _choices(kind: Kind) -> list[SelectChoice]:
-    """Every contact, those that this kind is usually for first."""
-    usual, others = kind.recipient, "customer" if kind.recipient == "supplier" else "supplier"
-    found = [SelectChoice(0, f"Choose a {usual}…")]
-    for role in (usual, others):
-        group = f"{role.capitalize()}s"
-        contacts = search_contacts(role=role, limit=MOST_CONTACTS)
-        found += [SelectChoice(one.id, _shown(one), optgroup=group) for one in contacts]
-    return found
-
-
-def _shown(contact: Contact) -> str:
-    return f"{contact.name} ({contact.attention})" if contact.attention else contact.name

@@ -1,5 +1,9 @@
 """Who may sign in, and when a session ends."""
 
+import contextlib
+import threading
+from typing import Any
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -7,6 +11,7 @@ from flask.testing import FlaskClient
 from portal import accounts
 from portal.accounts import CannotChange, Role, change_password, sign_in
 from portal.extensions import db
+from portal.people import Contact
 from tests import factories
 from tests.factories import PASSWORD
 
@@ -141,3 +146,95 @@ def test_managers_decide_and_staff_do_not(app: Flask, tom: accounts.User) -> Non
         factories.olive()
         assert [one.name for one in accounts.managers()] == ["Olive Park"]
         assert Role(tom.role) is Role.STAFF and not tom.is_manager
+
+
+# Users made from contacts, and what a manager does with them
+
+
+def employee(**known: Any) -> Contact:
+    return factories.contact(
+        **{"type": "employee", "first_name": "Max", "last_name": "Stone", **known}
+    )
+
+
+def test_an_employee_becomes_a_user_with_a_password_nobody_knows(app: Flask) -> None:
+    with app.app_context():
+        contact = employee(email="Max@brightspark.example")
+        user = accounts.user_from_contact(contact, Role.STAFF)
+        assert (user.name, user.email) == ("Max Stone", "max@brightspark.example")
+        assert accounts.user_of(contact) == user and not user.is_manager
+        assert sign_in("max@brightspark.example", "") is None
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        ({"type": "customer", "email": "max@homes.example"}, "not an employee"),
+        ({"email": "max@brightspark.example", "active": False}, "inactive"),
+        ({"email": ""}, "no e-mail address"),
+        ({"email": "Tom@Brightspark.example"}, "Tom Baker signs in as"),
+    ],
+)
+def test_who_cannot_become_a_user_is_told_why(
+    app: Flask, tom: accounts.User, known: dict[str, Any], said: str
+) -> None:
+    with app.app_context():
+        contact = employee(**known)
+        with pytest.raises(accounts.CannotMake, match=said):
+            accounts.user_from_contact(contact, Role.STAFF)
+        assert accounts.user_of(contact) is None
+
+
+def test_a_contact_is_one_user_at_most(app: Flask) -> None:
+    with app.app_context():
+        contact = employee(email="max@brightspark.example")
+        accounts.user_from_contact(contact, Role.MANAGER)
+        with pytest.raises(accounts.CannotMake, match="a user already"):
+            accounts.user_from_contact(contact, Role.STAFF)
+
+
+def test_the_last_manager_can_neither_be_demoted_nor_ended(app: Flask) -> None:
+    with app.app_context():
+        olive = factories.olive()
+        for deed in (accounts.dismiss, lambda one: accounts.change_role(one, Role.STAFF)):
+            with pytest.raises(CannotChange, match="Olive Park is the last manager"):
+                deed(olive)
+            assert olive.is_manager and olive.active
+        accounts.change_role(factories.tom(), Role.MANAGER)
+        accounts.change_role(olive, Role.STAFF)
+        with pytest.raises(CannotChange, match="Tom Baker is the last manager"):
+            accounts.dismiss(factories.tom())
+        accounts.dismiss(olive)
+        assert not olive.active
+
+
+def test_two_managers_cannot_demote_each_other_together(app: Flask) -> None:
+    with app.app_context():
+        ids = [factories.olive().id, factories.person("ada", "Ada Wood", Role.MANAGER).id]
+    start = threading.Barrier(2)
+
+    def demote(user_id: int) -> None:
+        with app.app_context(), contextlib.suppress(CannotChange):
+            start.wait()
+            accounts.change_role(db.session.get_one(accounts.User, user_id), Role.STAFF)
+
+    threads = [threading.Thread(target=demote, args=(one,)) for one in ids]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    with app.app_context():
+        assert len(accounts.managers()) == 1
+
+
+def test_update_user_takes_over_what_the_contact_says_now(app: Flask, tom: accounts.User) -> None:
+    with app.app_context():
+        contact = employee(email="max@brightspark.example")
+        user = accounts.user_from_contact(contact, Role.STAFF)
+        contact.last_name, contact.email = "Stone-Lee", "m.stone@brightspark.example"
+        accounts.take_over(user, contact)
+        assert (user.name, user.email) == ("Max Stone-Lee", "m.stone@brightspark.example")
+        contact.email = "tom@brightspark.example"
+        with pytest.raises(CannotChange, match="Tom Baker signs in as"):
+            accounts.take_over(user, contact)
+        assert user.email == "m.stone@brightspark.example"

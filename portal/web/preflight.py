@@ -1,0 +1,269 @@
+"""Pre-flight: what a batch's page shows of it before it goes, and what became of it after.
+
+Nothing is decided here: counts and sentences of portal.batches are given their words, their places
+and their links.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from flask import url_for
+from flask_login import current_user
+
+from portal import batches
+from portal.accounts import active_people
+from portal.batches import Batch, BatchItem, Progress, Results, Summary
+from portal.documents.kinds import KINDS, Kind
+from portal.pace import Forecast, done_by
+
+#: So many items stand on one page.
+STRETCH = 100
+
+#: What stands on a draft's tiles, by the state of its items: words, tone, icon.
+DRAFT = {
+    "ready": ("Ready", "good", "circle-check"),
+    "waits": ("Will wait on hold", "warn", "circle-pause"),
+    "blocked": ("Not ready", "bad", "octagon-x"),
+    "unchecked": ("Not checked yet", "open", "circle-dashed"),
+}
+#: The same once it was sent, by what became of each.
+SENT = {
+    "accepted": ("Accepted by Gmail", "good", "circle-check"),
+    "pending": ("To be prepared", "open", "circle-dashed"),
+    "queued": ("In queue", "info", "clock"),
+    "submitting": ("Sending", "info", "send"),
+    "held": ("On hold", "warn", "circle-pause"),
+    "unknown": ("Unclear, checking", "odd", "circle-question-mark"),
+    "refused": ("Could not send", "bad", "octagon-x"),
+    "returned": ("Came back", "bad", "undo-2"),
+    "cancelled": ("Cancelled", "calm", "ban"),
+    "left": ("Not sent", "calm", "circle-x"),
+}
+#: These stand there even when there are none: that is good news.
+ALWAYS = {"ready", "waits", "blocked", "accepted", "held", "refused", "returned", "left"}
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One count that leads to its list."""
+
+    group: str
+    label: str
+    tone: str
+    sign: str
+    count: int
+    href: str
+    here: bool
+
+
+@dataclass(frozen=True)
+class Way:
+    """The one place that puts something right; without an href, whom to ask."""
+
+    label: str
+    href: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One item as its line shows it. state is one of the STATES of macros.html."""
+
+    item: BatchItem
+    state: str
+    said: str
+    problem: str
+    hint: str
+    way: Way | None
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A page of a batch's list: what it lists, and the item after which the next page starts."""
+
+    title: str
+    group: str
+    rows: list[Row]
+    after: int
+    more: int | None
+
+
+@dataclass(frozen=True)
+class Lack:
+    """One problem that several items share."""
+
+    count: int
+    blocking: bool
+    problem: str
+    hint: str
+    href: str
+    way: Way | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The one sentence over a batch that was sent, as ui.verdict() shows it."""
+
+    state: str
+    title: str
+    text: str
+
+
+# -- counts --------------------------------------------------------------------------------------
+
+
+def draft_tiles(batch: Batch, summary: Summary, group: str) -> list[Tile]:
+    counts = {
+        "ready": summary.ready,
+        "waits": summary.waits,
+        "blocked": summary.blocked,
+        "unchecked": summary.unchecked,
+    }
+    return _tiles(batch, DRAFT, counts, group)
+
+
+def sent_tiles(batch: Batch, results: Results, group: str) -> list[Tile]:
+    return _tiles(batch, SENT, {name: results[name] for name in SENT}, group)
+
+
+def _tiles(
+    batch: Batch, words: dict[str, tuple[str, str, str]], counts: dict[str, int], group: str
+) -> list[Tile]:
+    return [
+        Tile(name, *words[name], count, _list_href(batch, name), name == group)
+        for name, count in counts.items()
+        if count or name in ALWAYS
+    ]
+
+
+def in_words(words: dict[str, tuple[str, str, str]], counts: dict[str, int]) -> str:
+    """A batch in one line: "403 accepted by Gmail, 3 on hold"."""
+    return ", ".join(
+        f"{counts[name]:,} {label[:1].lower()}{label[1:]}"
+        for name, (label, _, _) in words.items()
+        if counts.get(name)
+    )
+
+
+def _list_href(batch: Batch, group: str = "", after: int | None = None) -> str:
+    where = url_for("batches.show", batch_id=batch.id, group=group or None, after=after)
+    return f"{where}#items"
+
+
+# -- the list ------------------------------------------------------------------------------------
+
+
+def stretch(batch: Batch, group: str, after: int, words: str = "") -> Stretch:
+    """A page of the items of one group, in the order in which they were put in."""
+    wanted = f"words:{words}" if words else group
+    found = batches.items(batch, wanted, after, STRETCH + 1)
+    more = found[STRETCH - 1].id if len(found) > STRETCH else None
+    title = f"Found for “{words}”" if words else _title(batch, group)
+    return Stretch(title, group, [row(one) for one in found[:STRETCH]], after, more)
+
+
+def _title(batch: Batch, group: str) -> str:
+    kind = KINDS[batch.kind]
+    if group.startswith("sender:"):
+        return f"From {group.partition(':')[2] or 'nobody'}"
+    if group.startswith("problem:"):
+        return "With this problem"
+    words = (DRAFT if batch.is_draft else SENT).get(group)
+    return words[0] if words else f"All {kind.plural.lower()}"
+
+
+def row(item: BatchItem) -> Row:
+    """One line of the list: what became of the item, else what checking found."""
+    sent = item.dispatch
+    if sent is None:
+        words = {**DRAFT, **SENT}.get(item.state, ("", "", ""))[0]
+        return Row(item, item.state, words, item.problem, item.hint, way(item.fix, item))
+    note = "" if sent.state == "accepted" else sent.state_note
+    doing = "" if sent.state in ("accepted", "queued", "submitting") else sent.facts.what_to_do
+    return Row(item, sent.state, sent.facts.label, note, doing, None)
+
+
+def lacks(batch: Batch, summary: Summary) -> list[Lack]:
+    """What is lacking, the most frequent first; a single one with the way to put it right."""
+    return [
+        Lack(
+            one.count,
+            one.state == "blocked",
+            one.problem,
+            one.hint,
+            _list_href(batch, one.group),
+            way(one.fix) if one.count == 1 or one.fix == "sender" else None,
+        )
+        for one in sorted(summary.problems, key=lambda one: (one.state != "blocked", -one.count))
+        if one.state in ("blocked", "waits")
+    ]
+
+
+def way(fix: str, item: BatchItem | None = None) -> Way | None:
+    """Where a problem is put right, by whoever is signed in."""
+    noun, _, number = fix.partition(":")
+    match noun:
+        case "document":
+            label = item.document.kind_facts.noun if item else "document"
+            return Way(f"Open the {label}", url_for("documents.edit", document_id=int(number)))
+        case "contact":
+            return Way("Open the contact", url_for("contacts.edit", contact_id=int(number)))
+        case "property":
+            return Way("Open the property", url_for("properties.show", property_id=int(number)))
+    return _sender_way() if fix else None
+
+
+def _sender_way() -> Way:
+    if current_user.is_manager:
+        return Way("Who mail comes from", url_for("policy.edit"))
+    return Way(f"Ask {managers()}.")
+
+
+def managers() -> str:
+    """Whom staff ask: "Olive Park or Jo Reid"."""
+    return " or ".join(one.name for one in active_people() if one.is_manager) or "the office"
+
+
+# -- after ---------------------------------------------------------------------------------------
+
+
+def outcome(kind: Kind, results: Results, progress: Progress) -> Outcome:
+    """What to say first of a batch that was sent."""
+    meant = results.total - results["left"]
+    so_far = f"{progress.accepted:,} of {_of(meant, kind)} accepted by Gmail"
+    if not progress.finished:
+        return Outcome("submitting", so_far, _still(progress))
+    parts = [
+        _part(results["held"], "on hold, and will leave once the reason is put right"),
+        _part(results["refused"], "could not be sent"),
+        _part(results["returned"], "came back"),
+        _part(results["unknown"], "unclear"),
+        _part(results["cancelled"], "cancelled"),
+        _part(results["left"], "not sent"),
+    ]
+    said = ", ".join(part for part in parts if part)
+    if not said:
+        return Outcome("accepted", f"All {_of(meant, kind)} accepted by Gmail", "Nothing is left.")
+    worst = "refused" if progress.failed else "held" if results["held"] else "accepted"
+    return Outcome(worst, so_far, f"{said[:1].upper()}{said[1:]}.")
+
+
+def _of(count: int, kind: Kind) -> str:
+    return f"{count:,} {kind.noun if count == 1 else kind.plural.lower()}"
+
+
+def _part(count: int, words: str) -> str:
+    return f"{count:,} {words}" if count else ""
+
+
+def _still(progress: Progress) -> str:
+    doing = []
+    if progress.pending:
+        doing.append(f"{progress.pending:,} still to be prepared")
+    if progress.moving:
+        doing.append(f"{progress.moving:,} on the way")
+    return f"{', '.join(doing)}. You can leave this page: it goes on by itself."
+
+
+def until(forecasts: list[Forecast]) -> datetime | None:
+    """When the whole batch will be done, by what the providers allow."""
+    return done_by(forecasts)

@@ -1,5 +1,6 @@
 """Pages of contacts: what is known of customers, suppliers and employees, and hangs on them."""
 
+import re
 from dataclasses import dataclass
 
 from flask import Blueprint, abort, flash, request, url_for
@@ -28,6 +29,8 @@ pages = Blueprint("contacts", __name__)
 SHOWN = 50
 SHOWN_THERE = 8
 NAMES = (*KNOWN, "active")
+#: Pages that go on with a contact that was just written.
+GOES_ON = re.compile(r"/documents/[a-z_]+/new|/properties/(new|\d+/contacts)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -209,8 +212,7 @@ def _after(contact: Contact, form: ContactForm) -> str:
     if not form.next.data:
         return url_for(".show", contact_id=contact.id)
     back = on_site(form.next.data)
-    fresh = back in {url_for("documents.new", kind=kind) for kind in KINDS}
-    return f"{back}?contact={contact.id}" if fresh else back
+    return f"{back}?contact={contact.id}" if GOES_ON.fullmatch(back) else back
 
 
 # -- pages ---------------------------------------------------------------------------------------

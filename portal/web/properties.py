@@ -165,7 +165,8 @@ def _managers() -> list[User]:
 def new() -> ResponseReturnValue:
     """An empty form; a customer's page brings its customer."""
     form = _offered(PropertyForm(None))
-    customer = db.session.get(Contact, _chosen(request.args.get("customer")) or 0)
+    named = request.args.get("customer") or request.args.get("contact")
+    customer = db.session.get(Contact, _chosen(named) or 0)
     form.customer_id.data = customer.id if customer else None
     form.find.data = request.args.get("find", "")
     if customer is not None and not form.name.data:

@@ -33,6 +33,12 @@ from portal.seeds import seed_demo
 OPEN = {
     "session.new",
     "session.create",
+    "session.create_by_pin",
+    "links.password",
+    "links.set_password",
+    "links.mailbox",
+    "links.connect",
+    "links.connected",
     "static",
     "static_pages.health",
     "static_pages.company_css",
@@ -201,6 +207,16 @@ def test_what_is_open_to_a_stranger_still_exists(company: Flask) -> None:
 #: What decides for the whole company. The table in docs/architecture.md says the same.
 MANAGERS_ONLY = {
     "settings.show",
+    "users.index",
+    "users.show",
+    "users.update",
+    "users.end",
+    "users.let_back",
+    "users.take_over",
+    "users.invite",
+    "users.new",
+    "users.create",
+    "users.end_tablet",
     "contacts.delete",
     "mergers.new",
     "mergers.create",
@@ -312,7 +328,13 @@ def test_every_page_can_be_reached_by_the_office_manager(company: Flask) -> None
 
 
 #: Pages that need what only Google or an upload can bring; each has a test of its own.
-NEEDS_MORE = {"/company/logo", "/google/callback"}
+NEEDS_MORE = {
+    "/company/logo",
+    "/google/callback",
+    "/links/password/<key>",
+    "/links/mailbox/<key>",
+    "/links/connected",
+}
 
 
 #: Answers that are no pages of the portal: files, and a customer's mail shown in a frame.

@@ -14,6 +14,7 @@ from portal.documents.facts import LineFacts
 from portal.extensions import db
 from portal.mailboxes import Address, Mailbox
 from portal.people import Company, Contact, contact_with
+from portal.places import Branch, Property, PropertyContact, Region
 from portal.providers.gmail import FULL_SCOPES
 from portal.providers.google import Account, Grant
 
@@ -87,9 +88,10 @@ def document(
     author: User | None = None,
     lines: tuple[LineFacts, ...] | None = None,
     number: str | None = None,
+    site: Property | None = None,
 ) -> Document:
-    """A document of $1,240.00 for Mary, unless told otherwise."""
-    contact = contact or mary()
+    """A document of $1,240.00 for Mary, unless told otherwise; site: the property it is for."""
+    contact = contact or (site.customer if site else mary())
     author = author or tom()
     default = (
         LineFacts("Gas hot-water unit", Decimal(1), "", Decimal("827.27"), Decimal(10)),
@@ -106,8 +108,36 @@ def document(
         due=dt.date(2026, 12, 7),
         notes="",
         lines=default if lines is None else lines,
+        property_id=site.id if site else None,
     )
     made = keep(draft, author)
+    db.session.commit()
+    return made
+
+
+def branch(name: str = "Newcastle", region: str = "North") -> Branch:
+    """A branch of a region, each made once."""
+    found = db.session.query(Branch).filter_by(name=name).first()
+    if found is None:
+        above = db.session.query(Region).filter_by(name=region).first() or Region(name=region)
+        found = Branch(name=name, region=above)
+        db.session.add(found)
+        db.session.commit()
+    return found
+
+
+def site(
+    name: str = "12 Hill St",
+    at: Branch | None = None,
+    *,
+    manager: User | None = None,
+    billing: Contact | None = None,
+) -> Property:
+    """A property of Mary's whose invoices go to `billing`, if anybody is marked at all."""
+    made = Property(name=name, customer=mary(), branch=at, account_manager=manager)
+    if billing is not None:
+        made.contacts = [PropertyContact(contact=billing, billing=True, email_invoice=True)]
+    db.session.add(made)
     db.session.commit()
     return made
 

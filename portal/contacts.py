@@ -265,6 +265,7 @@ def _rules_of(contact: Contact) -> list[SenderRule]:
 
 
 def _tell_merged(kept: Contact, gone: Contact, former: str, by: User) -> None:
-    address = f", whose address was {former}" if former else ""
+    address = f" ({former})" if former else ""
     history.note("contact", kept.id, f"{gone.name}{address} was merged into this one.", by.name)
-    history.note("contact", gone.id, f"Merged into {kept.name}{address}.", by.name)
+    freed = f" Its address was {former}." if former else ""
+    history.note("contact", gone.id, f"Merged into {kept.name}.{freed}", by.name)

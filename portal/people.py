@@ -296,8 +296,7 @@ def find_contacts(
     if active is not None:
         query = query.where(Contact.active.is_(active))
     if email.strip():
-        holders = select(ContactWord.contact_id).where(ContactWord.word == address_key(email))
-        query = query.where(Contact.id.in_(holders))
+        query = query.where(Contact.email_key == address_key(email))
     if without_address:
         query = query.where(Contact.email_key.is_(None))
     if (place := _read_place(after or "")) is not None:

@@ -15,6 +15,7 @@ from portal.extensions import db
 from portal.mailboxes import Address, Mailbox
 from portal.people import Company, Contact, contact_with
 from portal.places import Branch, Property, PropertyContact, Region
+from portal.properties import FLAGS
 from portal.providers.gmail import FULL_SCOPES
 from portal.providers.google import Account, Grant
 
@@ -140,6 +141,18 @@ def site(
     db.session.add(made)
     db.session.commit()
     return made
+
+
+def hill_st(name: str = "12 Hill St", customer: Contact | None = None, **known: Any) -> Property:
+    """A property in Newcastle whose customer receives everything; made once for each name."""
+    found = db.session.query(Property).filter_by(name=name).first()
+    if found is None:
+        customer = customer or mary()
+        found = Property(**({"customer": customer, "name": name, "branch": branch()} | known))
+        found.contacts.append(PropertyContact(contact=customer, **dict.fromkeys(FLAGS, True)))
+        db.session.add(found)
+        db.session.commit()
+    return found
 
 
 def wish(number: int = 1, to: str = MARY, **chosen: Any) -> Wish:

@@ -148,7 +148,8 @@ def hill_st(name: str = "12 Hill St", customer: Contact | None = None, **known: 
     found = db.session.query(Property).filter_by(name=name).first()
     if found is None:
         customer = customer or mary()
-        found = Property(**({"customer": customer, "name": name, "branch": branch()} | known))
+        known = known if "branch" in known else {**known, "branch": branch()}
+        found = Property(customer=customer, name=name, **known)
         found.contacts.append(PropertyContact(contact=customer, **dict.fromkeys(FLAGS, True)))
         db.session.add(found)
         db.session.commit()

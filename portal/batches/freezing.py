@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 
 from flask import current_app
-from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, func, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import joinedload
 
@@ -82,21 +82,25 @@ def _take() -> list[BatchItem]:
     One that a worker did not survive is taken alone, so that it cannot spoil its neighbours.
     """
     db.session.expire_all()
-    due = select(BatchItem.id).where(PENDING_ROWS, _free()).order_by(BatchItem.id)
-    due = due.with_for_update(skip_locked=True)
+    due = select(BatchItem.id).where(PENDING_ROWS, _free()).with_for_update(skip_locked=True)
+    fresh = due.where(BatchItem.tries == 0).order_by(BatchItem.id).limit(HANDFUL)
+    tried = due.order_by(BatchItem.tries, BatchItem.id).limit(1)
+    return _taken(fresh) or _taken(tried)
+
+
+def _taken(chosen: Select[int]) -> list[BatchItem]:
     lease = current_app.config["PORTAL"].LEASE_SECONDS
-    for chosen in (due.where(BatchItem.tries == 0).limit(HANDFUL), due.limit(1)):
-        taken = db.session.scalars(
-            update(BatchItem)
-            .where(BatchItem.id.in_(chosen), PENDING_ROWS, _free())
-            .values(lease_until=db_now(lease), tries=BatchItem.tries + 1)
-            .returning(BatchItem.id)
-            .execution_options(synchronize_session=False)
-        ).all()
-        db.session.commit()
-        if taken:
-            return _loaded_items(taken)
-    return []
+    # Named beforehand: PostgreSQL may ask an unnamed part again for each row, and take too many.
+    named = chosen.cte("chosen")
+    taken = db.session.scalars(
+        update(BatchItem)
+        .where(BatchItem.id.in_(select(named.c.id)), PENDING_ROWS, _free())
+        .values(lease_until=db_now(lease), tries=BatchItem.tries + 1)
+        .returning(BatchItem.id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    db.session.commit()
+    return _loaded_items(taken) if taken else []
 
 
 def _loaded_items(ids: Iterable[int]) -> list[BatchItem]:

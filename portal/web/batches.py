@@ -124,15 +124,15 @@ def add() -> ResponseReturnValue:
     `name`, of a new one. Without either, a page asks for it.
     """
     kind = filling.kind_or_404(request.form.get("kind", "invoice"))
-    name, chosen = request.form.get("name", "").strip(), request.form.get("batch", "")
-    if chosen.isdecimal():
-        return _fill(_batch(int(chosen)))
-    if name and chosen in ("", "new"):
-        form = NameForm()
-        if form.validate():
-            return _fill(batches.make(form.name.data, current_user, kind.slug))
+    where = request.form.get("batch", "")
+    if where.isdecimal() and len(where) < 10:
+        return _fill(_batch(int(where)))
+    if where != "new" and "name" not in request.form:
+        return filling.where_page(kind, NameForm(None, name=filling.usual_name(kind)))
+    form = NameForm()
+    if not form.validate():
         return filling.where_page(kind, form, status=422)
-    return filling.where_page(kind, NameForm(None, name=filling.usual_name(kind)))
+    return _fill(batches.make(form.name.data, current_user, kind.slug))
 
 
 def _fill(batch: Batch) -> ResponseReturnValue:

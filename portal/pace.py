@@ -107,5 +107,5 @@ def _sentence(load: Load, days: int, held_up: bool) -> str:
     pace = f"{load.mailbox_email} sends up to {load.limits.per_minute} a minute"
     if not held_up:
         return f"{pace}."
-    needs = f"this needs {days} days" if days > 1 else "some leave later today"
+    needs = f"this needs {days} days" if days > 1 else "the last leave later, within a day"
     return f"{pace} and {load.limits.per_day:,} in 24 hours, so {needs}."

@@ -2,13 +2,23 @@
 
 from flask import request
 from werkzeug.datastructures import ImmutableMultiDict, MultiDict
-from wtforms import BooleanField, Field, HiddenField, RadioField, TextAreaField, ValidationError
+from wtforms import (
+    BooleanField,
+    Field,
+    HiddenField,
+    RadioField,
+    SelectChoice,
+    TextAreaField,
+    ValidationError,
+)
 
 from portal.contacts import KNOWN
 from portal.people import CONTACT_TYPES, Contact, ContactType, clean_address
 from portal.spelling import Doubt, Tidied, doubt, tidied
 from portal.web.fields import AddressField, Line, Most, printable, stripped
 from portal.web.meanwhile import Versioned
+
+TYPES = [SelectChoice(value, label) for value, label in CONTACT_TYPES.items()]
 
 
 class MeantField(AddressField):
@@ -27,7 +37,7 @@ class ContactForm(Versioned):
     """What is known of a contact."""
 
     next = HiddenField()
-    type = RadioField("They are a", choices=list(CONTACT_TYPES.items()))
+    type = RadioField("They are a", choices=TYPES)
     business = Line("Business", most=120)
     first_name = Line("First name", most=80)
     last_name = Line("Last name", most=80)

@@ -131,6 +131,17 @@
     event.target.closest("[data-chooser]").querySelector("[name=find]").click();
   });
 
+  /* What was chosen out of very many takes the place of the list: the focus stays with it, and it is kept. */
+  let chooser;
+  on("focusin", (event) => { chooser = event.target.closest("[data-chooser]")?.id; });
+  on("htmx:after:swap", (event) => {
+    if (chooser && document.activeElement === document.body) {
+      document.getElementById(chooser)?.querySelector("button, input:not([type=hidden])")?.focus();
+    }
+    const part = document.querySelector("form[data-keep] [data-refill]");
+    if (part && event.detail?.ctx?.target?.closest?.("[data-refill]")) changed(part);
+  });
+
   /* Regions that refresh themselves rest while nobody looks. */
   on("htmx:before:request", (event) => {
     const asks = event.target.getAttribute?.("hx-trigger") || "";
@@ -142,7 +153,8 @@
     say(polls ? "No connection. This page catches up when it is back." : "No answer. Try again in a moment.");
   });
 
-  /* What was typed survives a dead battery: <form data-keep="invoice/new">. */
+  /* What was typed survives a dead battery: <form data-keep="invoice/new">. With data-typed the page shows
+     what was typed a moment ago, so there is nothing to bring back. */
   const store = (() => { try { return window.localStorage; } catch { return null; } })();
   const typed = (form) => JSON.stringify([...new FormData(form)].filter(([name, value]) =>
     name !== "csrf_token" && typeof value === "string"));
@@ -166,7 +178,7 @@
   function rechoose(form, part, name, value) {
     const fields = [...form.elements].filter((one) => one.name === name);
     if (fields.some((one) => "given" in one.dataset)) return;
-    fields.forEach((one) => { if (one.type === "radio") one.checked = false; else one.remove(); });
+    fields.forEach((one) => one.remove());
     const chosen = document.createElement("input");
     Object.assign(chosen, { type: "hidden", name, value });
     part.append(chosen);
@@ -205,7 +217,7 @@
       const kept = read(key);
       const form = forms.find((one) => KEPT + one.dataset.keep === key);
       if (!kept || Date.now() - kept.at > A_WEEK || (!form && worked(kept))) { store.removeItem(key); continue; }
-      if (!form || form.querySelector(".problems") || document.querySelector(".problems")) continue;
+      if (!form || "typed" in form.dataset || form.querySelector(".problems") || document.querySelector(".problems")) continue;
       if (kept.form === typed(form)) { store.removeItem(key); continue; }
       // Back from writing down a new customer: that was no interruption, so nothing is asked.
       if (form.querySelector("[data-given]") && Date.now() - kept.at < AN_HOUR) { restore(form, kept); continue; }
@@ -247,6 +259,14 @@
     if (!button) return;
     clearTimeout(button.waiting);
     button.waiting = setTimeout(preview, 700, button);
+  });
+
+  /* Ticking all rows of a page: <input type="checkbox" data-tick-all="name of theirs">. */
+  on("change", (event) => {
+    const name = event.target.dataset?.tickAll;
+    if (!name) return;
+    const rows = event.target.closest("table").querySelectorAll(`tbody input[name="${name}"]`);
+    rows.forEach((one) => { one.checked = event.target.checked; });
   });
 
   /* The summary of what is wrong is read first. */

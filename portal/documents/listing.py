@@ -290,7 +290,7 @@ class _Asked:
     def days(self, issued: Any) -> list[ColumnElement[bool]]:
         first, last = self.filters.issued_from, self.filters.issued_to
         beginning = [issued >= first] if first else []
-        return beginning + [issued <= last] if last else beginning
+        return [*beginning, issued <= last] if last else beginning
 
     def without(self, covered: frozenset[str]) -> list[ColumnElement[bool]]:
         """What is still to be held against candidates that a source gave."""

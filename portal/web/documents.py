@@ -18,7 +18,7 @@ from portal import dispatch
 from portal.batches import Batch
 from portal.columns import now
 from portal.dispatch import Dispatch
-from portal.documents import Document, NumberTaken, company_facts, keep, listed, next_number
+from portal.documents import Document, NumberTaken, company_facts, keep, next_number
 from portal.documents.facts import LOCALE, plain_number
 from portal.documents.files import megabytes
 from portal.documents.kinds import KINDS, Kind
@@ -44,7 +44,7 @@ pages = Blueprint("documents", __name__)
 PDF_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
 LONGEST_STORY = 40
 #: Buttons of the form that change the form alone.
-REARRANGING = {"add", "drop", "choose"}
+REARRANGING = {"add", "drop"}
 
 
 pages.add_app_template_filter(megabytes)
@@ -79,18 +79,6 @@ class FilesForm(FlaskForm):  # type: ignore[misc]
     """Choosing photos and papers to attach."""
 
     files = MultipleFileField("Add photos or files")
-
-
-@pages.get("/documents/<kind>")
-def index(kind: str) -> ResponseReturnValue:
-    """The documents of a kind, newest first."""
-    facts = kind_or_404(kind)
-    words = request.args.get("q", "")
-    found = listed(kind, words, request.args.get("before", type=int))
-    latest = dispatch.latest_by_document([one.id for one in found.documents])
-    return page(
-        "documents/index.html", "found", kind=facts, words=words, found=found, latest=latest
-    )
 
 
 @pages.get("/documents/<kind>/new")

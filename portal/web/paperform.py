@@ -196,7 +196,8 @@ def pressed() -> party.Pressed:
     if "enter" in request.form:
         find = next((one for one in ("contact", "property") if _written(one)), "")
     change = request.form.get("change") or request.form.get("find_only", "")
-    return party.Pressed(find, change)
+    part, _, number = request.form.get("take", "").partition(":")
+    return party.Pressed(find, change, (part, _id(number)))
 
 
 def _written(part: str) -> str:

@@ -14,19 +14,23 @@ from portal.places import Branch, Property, branches
 from portal.properties import Filters, found
 
 #: So many are offered at once; more words find the rest.
-OFFERED = 8
+OFFERED = 6
 
 
 @dataclass(frozen=True)
 class Pressed:
-    """What was pressed: the part ("contact" or "property") to look for, or to choose anew."""
+    """What was pressed: the part ("contact" or "property") to look for, or to choose anew.
+
+    taken: the part and the number of what was chosen ("contact", 7).
+    """
 
     find: str = ""
     change: str = ""
+    taken: tuple[str, int] = ("", 0)
 
     @property
     def part(self) -> str:
-        return self.find or self.change
+        return self.find or self.change or self.taken[0]
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,11 @@ def settled(wanted: Wanted, kind: Kind, pressed: Pressed) -> Wanted:
     A search that finds just one takes it. A customer's only property is theirs. A property goes
     with its customer, and the site follows the property, unless somebody wrote a site of their own.
     """
+    part, number = pressed.taken
+    if part == "contact":
+        wanted = replace(wanted, contact_id=number)
+    if part == "property":
+        wanted = replace(wanted, property_id=number, contact_was=wanted.contact_id)
     if pressed.find == "contact":
         wanted = replace(wanted, contact_id=_only(_contacts(wanted, kind)) or wanted.contact_id)
     if pressed.find == "property":
@@ -83,20 +92,18 @@ def site_for(written: str, former: str, chosen: str) -> str:
 def shown(wanted: Wanted, kind: Kind, pressed: Pressed, branch_id: int = 0) -> Party:
     """What to show; branch_id is the document's, which may be archived by now."""
     contact, where = _contact(wanted.contact_id), _property(wanted.property_id)
-    choosing = contact is None or _looks(pressed, "contact", wanted.contact_words)
+    contacts, offered = _contacts(wanted, kind), _properties(wanted, kind, OFFERED + 1)
+    choosing = contact is None or _looks(pressed, "contact", contacts)
     near = contact is not None or kind.recipient == "supplier"
-    choosing_property = near and (
-        where is None or _looks(pressed, "property", wanted.property_words)
-    )
-    offered = _properties(wanted, kind, OFFERED + 1) if choosing_property else []
+    choosing_property = near and (where is None or _looks(pressed, "property", offered))
     return Party(
         contact=contact,
         property_=where,
         choosing=choosing,
         choosing_property=choosing_property,
-        contacts=_with(contact, _contacts(wanted, kind)) if choosing else [],
-        properties=_with(where, offered[:OFFERED]),
-        more=len(offered) > OFFERED or bool(wanted.property_words),
+        contacts=contacts if choosing else [],
+        properties=offered[:OFFERED] if choosing_property else [],
+        more=near and (len(offered) > OFFERED or bool(wanted.property_words)),
         branches=[] if where and where.branch_id else _branches(branch_id),
     )
 
@@ -133,8 +140,9 @@ def type_of(contact: Contact, kind: Kind) -> str:
     return CONTACT_TYPES.get(contact.type, "")  # type: ignore[call-overload,no-any-return]
 
 
-def _looks(pressed: Pressed, part: str, words: str) -> bool:
-    return pressed.change == part or (pressed.find == part and bool(words.strip()))
+def _looks(pressed: Pressed, part: str, offered: list[Any]) -> bool:
+    """Whether somebody is still looking: a search that found just one is over."""
+    return pressed.change == part or (pressed.find == part and len(offered) != 1)
 
 
 def _fitting(wanted: Wanted, kind: Kind) -> Property | None:
@@ -170,13 +178,9 @@ def _properties(wanted: Wanted, kind: Kind, most: int = OFFERED) -> list[Propert
 
 
 def _branches(branch_id: int) -> list[Branch]:
-    own = db.session.get(Branch, branch_id) if branch_id else None
-    return _with(own, branches())
-
-
-def _with(chosen: Any, offered: list[Any]) -> list[Any]:
-    """What is chosen now stays among what is offered."""
-    return offered if chosen is None or chosen in offered else [chosen, *offered]
+    """Those in use, and the one that stands on the document."""
+    own, used = db.session.get(Branch, branch_id) if branch_id else None, branches()
+    return used if own is None or own in used else [own, *used]
 
 
 def _only(some: list[Any]) -> int:

@@ -257,6 +257,7 @@ def _send_page(
         desk=desk,
         tested=tested,
         tried=request.endpoint == "sendings.test",
+        typed=request.method == "POST",
         htmx_part=wants_fragment(),
         queue=queueing.health() if tested else "",
     )

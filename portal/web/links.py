@@ -141,10 +141,10 @@ def _password_page(
     return page(
         "links/password.html",
         status=status,
-        link=link,
+        who=link.user,
         key=key,
         form=form,
-        company_name=company().name,
+        ours=company().name,
     )
 
 
@@ -154,10 +154,10 @@ def _mailbox_page(
     return page(
         "links/mailbox.html",
         status=status,
-        link=link,
+        who=link.user,
         key=key,
         box=_own(link.user),
         permissions=PERMISSIONS,
         problem=problem,
-        company_name=company().name,
+        ours=company().name,
     )

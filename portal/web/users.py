@@ -248,11 +248,10 @@ def _understood(user: User, form: UserForm) -> bool:
     if losing and not form.sure.data:
         form.sure.errors = ["This is yourself. Tick that you know it."]
         return False
-    if form.was.data and form.was.data != user.role and form.role.data != user.role:
-        now = ROLES[Role(user.role)]
+    if form.was.data and form.was.data != user.role:
+        now = "a manager" if user.is_manager else "staff"
         form.role.errors = [f"Meanwhile somebody made {user.name} {now}. Save again to keep yours."]
         form.was.data = user.role
-        form.was.raw_data = None
         return False
     return True
 

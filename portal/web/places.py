@@ -7,7 +7,7 @@ from flask import Blueprint, abort, flash, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf import FlaskForm
-from wtforms import SelectField
+from wtforms import SelectChoice, SelectField
 from wtforms.validators import DataRequired
 
 from portal import history, places, policy, regions, senders
@@ -239,7 +239,7 @@ def _offered(form: BranchForm, one: Branch | None = None) -> BranchForm:
     offered = {region.id: region.name for region in places.regions()}
     if one is not None:
         offered.setdefault(one.region_id, one.region.name)
-    form.region_id.choices = list(offered.items())
+    form.region_id.choices = [SelectChoice(*one) for one in offered.items()]
     return form
 
 

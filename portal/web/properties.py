@@ -8,7 +8,14 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.datastructures import MultiDict
-from wtforms import RadioField, SelectField, StringField, TextAreaField, ValidationError
+from wtforms import (
+    RadioField,
+    SelectChoice,
+    SelectField,
+    StringField,
+    TextAreaField,
+    ValidationError,
+)
 from wtforms.validators import DataRequired
 
 from portal import history, places, properties
@@ -209,7 +216,7 @@ def update(property_id: int) -> ResponseReturnValue:
         return _form_page(form, where)
     if not form.validate():
         return _form_page(form, where, 422)
-    if found := since(form, where, COMPARED, "property"):
+    if found := _since(form, where):
         return _form_page(form, where, 409, found)
     try:
         moved = properties.change(where, form.draft(), current_user)
@@ -220,11 +227,17 @@ def update(property_id: int) -> ResponseReturnValue:
     return see_other(url_for(".show", property_id=where.id))
 
 
+def _since(form: PropertyForm, where: Property) -> Meanwhile | None:
+    """What somebody else changed, with the customers by their names."""
+    form.customer_id.choices = [SelectChoice(one.id, one.name) for one in _customers(form)]
+    return since(form, where, COMPARED, "property")
+
+
 def _again(form: PropertyForm, property_id: int) -> ResponseReturnValue:
     """Somebody saved the same property while this one was being stored."""
     db.session.rollback()
     where = _property(property_id)
-    found = since(_offered(form, where), where, COMPARED, "property")
+    found = _since(_offered(form, where), where)
     return _form_page(form, where, 409, found)
 
 
@@ -241,8 +254,11 @@ def _offered(form: PropertyForm, where: Property | None = None) -> PropertyForm:
         branches.setdefault(where.branch.id, f"{where.branch.name} (archived)")
     if where is not None and where.account_manager is not None:
         people.setdefault(where.account_manager.id, f"{where.account_manager.name} (left)")
-    form.branch_id.choices = list(branches.items()) or [("", "The company has no branches yet")]
-    form.account_manager_id.choices = [("", "Nobody"), *people.items()]
+    none = {} if branches else {"": "The company has no branches yet"}
+    form.branch_id.choices = [SelectChoice(*one) for one in (*none.items(), *branches.items())]
+    form.account_manager_id.choices = [
+        SelectChoice(*one) for one in (("", "Nobody"), *people.items())
+    ]
     return form
 
 
@@ -252,7 +268,6 @@ def _form_page(
     status: int = 200,
     changed: Meanwhile | None = None,
 ) -> ResponseReturnValue:
-    form.customer_id.choices = [(one.id, one.name) for one in _customers(form)]
     here = url_for(".edit", property_id=where.id) if where else url_for(".new")
     return page(
         "properties/form.html",
@@ -262,17 +277,17 @@ def _form_page(
         where=where,
         changed=changed,
         here=here,
-        customers={one.id: one for one in _customers(form)},
+        customers=_customers(form),
     )
 
 
 def _customers(form: PropertyForm) -> list[Contact]:
-    """Who is chosen, and whom the search finds."""
-    chosen = db.session.get(Contact, form.customer_id.data) if form.customer_id.data else None
+    """Who is chosen, whose it is now, and whom the search finds."""
+    numbers = dict.fromkeys((form.customer_id.data, form.present))
+    known = [one for number in numbers if number and (one := db.session.get(Contact, number))]
     words = form.find.data or ""
-    looked = find_contacts(words, USUAL_FOR["customer"], limit=OFFERED)
-    found = looked if words or chosen is None else []
-    return [*([chosen] if chosen else []), *(one for one in found if one != chosen)]
+    found = find_contacts(words, USUAL_FOR["customer"], limit=OFFERED) if words or not known else []
+    return [*known, *(one for one in found if one not in known)]
 
 
 # -- one property --------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from flask import Blueprint, abort, flash, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from wtforms import RadioField
+from wtforms.fields.choices import SelectChoice
 
 from portal import history, people, places, policy, properties, senders, standing
 from portal.accounts import User, active_people
@@ -35,13 +36,16 @@ class OptionsForm(Versioned):
     mixed_batches = RadioField(
         "When one batch holds invoices of several branches",
         choices=[
-            ("each", "Each invoice goes by its own rules"),
-            ("company", "The whole batch goes by the company’s rule (as Aspire does)"),
+            SelectChoice("each", "Each invoice goes by its own rules"),
+            SelectChoice("company", "The whole batch goes by the company’s rule (as Aspire does)"),
         ],
     )
     one_off = RadioField(
         "Who may choose another sender for one sending",
-        choices=[("managers", "Managers"), ("everyone", "Everybody who signs in")],
+        choices=[
+            SelectChoice("managers", "Managers"),
+            SelectChoice("everyone", "Everybody who signs in"),
+        ],
     )
 
 
@@ -87,10 +91,14 @@ def _store_options(form: OptionsForm, company: Company) -> bool:
     before = company.mixed_batches, company.one_off
     company.mixed_batches, company.one_off = form.mixed_batches.data, form.one_off.data
     if (company.mixed_batches, company.one_off) != before:
-        words = [dict(one.choices)[one.data] for one in (form.mixed_batches, form.one_off)]
+        words = [_chosen(one) for one in (form.mixed_batches, form.one_off)]
         text = f"Batches over several branches: {words[0]}. Another sender for once: {words[1]}."
         history.note(policy.POLICY, 0, text, current_user.name)
     return commit()
+
+
+def _chosen(field: RadioField) -> str:
+    return next(str(one.label) for one in field.choices if one.value == field.data)
 
 
 def _index(

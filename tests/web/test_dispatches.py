@@ -10,11 +10,13 @@ import pytest
 from bs4 import BeautifulSoup
 from flask import Flask
 
-from portal import queueing
+from portal import dispatch, queueing
+from portal.batches import Batch
 from portal.columns import now
 from portal.dispatch import Attempt, Dispatch, Proof, State
+from portal.envelope import Mailable
 from portal.extensions import db
-from portal.mailboxes import Mailbox
+from portal.mailboxes import Mailbox, send_from_addresses
 from tests.factories import MARY, asked, document, nia, office_mailbox, olive, tom
 from tests.visitor import Visitor, said, visitor
 
@@ -281,9 +283,76 @@ def test_what_the_provider_said_is_behind_technical_details(
     assert again and str(again["href"]).endswith("/dispatches/new")
 
 
+def test_somebody_finds_that_it_came_back(
+    app: Flask, trader: Visitor, sending: Callable[..., str]
+) -> None:
+    address = sending(State.ACCEPTED, accepted_at=now(), proof=Proof.MATCHES)
+    assert f'href="{address}/return"' in trader.get(address).text
+    assert "The portal does not read the mailbox office@" in trader.words(f"{address}/return")
+    answer = trader.post(f"{address}/return", {"why": "550 Address not found\r\nSorry."})
+    assert answer.location == address
+    words = trader.words(address)
+    assert "Came back Gmail had taken it at" in words and "550 Address not found" in words
+    assert "Correct the address" in words and "Sent by Tom Baker" in words
+    page = trader.words(SEND_PAGE)
+    assert "sent this at" not in page  # sending it again is what is to be done
+    assert "Came back" in trader.words("/documents/1")
+    again = trader.post(f"{address}/return", {"why": "Again"})
+    assert again.location == address
+    assert "Only what Gmail has accepted can come back." in trader.words(address)
+
+
+@pytest.mark.sqlite_only
+def test_only_what_was_accepted_can_come_back_and_what_was_written_is_kept(
+    trader: Visitor, sending: Callable[..., str]
+) -> None:
+    waiting = sending(State.QUEUED)
+    assert "It came back" not in trader.get(waiting).text
+    assert trader.get(f"{waiting}/return").location == waiting
+    accepted = sending(State.ACCEPTED, accepted_at=now())
+    refused = trader.post(f"{accepted}/return", {"why": "x" * 2001})
+    assert refused.status_code == 422 and "x" * 2001 in refused.text
+    assert "What it said is 1 characters too long; the most is 2000." in said(refused)
+
+
+@pytest.mark.sqlite_only
+def test_the_portals_own_mail_shows_everything_but_its_words(
+    app: Flask, trader: Visitor, sending: Callable[..., str]
+) -> None:
+    sending()
+    with app.app_context():
+        through = send_from_addresses()[0]
+        to = Mailable("olive@brightspark.example", "Olive Park")
+        words = "Set your password: https://portal.example/links/secret"
+        number = dispatch.notice("invite", to, "Your invitation", words, through).id
+    shown = trader.words(f"/dispatches/{number}")
+    assert "Your invitation" in shown and "olive@brightspark.example" in shown
+    assert "In queue" in shown and "The portal itself" in shown
+    assert "secret" not in shown
+    for path in ("/message.eml", "/paper.pdf"):
+        assert trader.get(f"/dispatches/{number}{path}").status_code == 404
+    assert trader.get(f"/dispatches/{number}/return").status_code == 303
+
+
+@pytest.mark.sqlite_only
+def test_a_sending_of_a_batch_leads_to_it(app: Flask, trader: Visitor) -> None:
+    with app.app_context():
+        office_mailbox()
+        one = asked(document(author=tom()), tom())
+        batch = Batch(name="Invoices, November 2026", created_by_id=tom().id)
+        db.session.add(batch)
+        db.session.flush()
+        one.batch_id, number = batch.id, one.id
+        db.session.commit()
+        address = f"/batches/{batch.id}"
+    page = BeautifulSoup(trader.get(f"/dispatches/{number}").text, "html.parser")
+    link = page.find("a", href=address)
+    assert link and link.text == "Invoices, November 2026"
+
+
 @pytest.mark.sqlite_only
 def test_a_sending_that_is_none_is_not_found(trader: Visitor) -> None:
-    for path in ("", "/message.eml", "/paper.pdf"):
+    for path in ("", "/message.eml", "/paper.pdf", "/return"):
         assert trader.get(f"/dispatches/9{path}").status_code == 404
     assert trader.post("/dispatches/9/cancellation").status_code == 404
     assert trader.post("/dispatches/9/settlement", {"left": "yes"}).status_code == 404

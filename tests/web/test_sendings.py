@@ -12,8 +12,19 @@ from portal.dispatch import Dispatch, Purpose, State
 from portal.documents import Document
 from portal.documents.mail import MailWording
 from portal.extensions import db
+from portal.places import PropertyContact
 from portal.senders import Mode
-from tests.factories import MARY, document, mary, nia, office_mailbox, olive, tom
+from tests.factories import (
+    MARY,
+    contact,
+    document,
+    hill_st,
+    mary,
+    nia,
+    office_mailbox,
+    olive,
+    tom,
+)
 from tests.visitor import Visitor, said, visitor
 
 BOB = "bob@homes.example"
@@ -271,6 +282,188 @@ def test_a_form_without_its_numbers_sends_nothing(
     assert dispatches(app) == []
 
 
+# Who receives it, and why
+
+
+@pytest.fixture
+def hill_street(app: Flask) -> int:
+    """INV-0042 for 12 Hill St, where Bob answers for bills and Mary gets a copy."""
+    with app.app_context():
+        office_mailbox()
+        where = hill_st()
+        bob = contact(first_name="Bob", last_name="Lee", email=BOB)
+        where.contacts[0].billing = False
+        where.contacts.append(PropertyContact(contact=bob, billing=True, email_invoice=True))
+        db.session.commit()
+        return document(number="INV-0042", site=where).id
+
+
+def receivers(page: BeautifulSoup) -> list[str]:
+    return [" ".join(one.get_text(" ").split()) for one in page.select("#who li")]
+
+
+@pytest.mark.sqlite_only
+def test_the_page_says_who_receives_it_and_why_and_the_sending_keeps_it(
+    app: Flask, trader: Visitor, hill_street: int
+) -> None:
+    page = send_page(trader, hill_street)
+    filled = filled_in(page)
+    assert (filled["to"], filled["cc"]) == (BOB, MARY)
+    assert receivers(page) == [
+        "To Bob Lee , marked Billing and Email Invoice at 12 Hill St",
+        "Copy Mary Lee , marked Email Invoice at 12 Hill St",
+    ]
+    sent = trader.post(f"/documents/{hill_street}/dispatches", filled)
+    (one,) = dispatches(app)
+    assert one.recipients_why[BOB] == "Bob Lee, marked Billing and Email Invoice at 12 Hill St"
+    assert b"Bob Lee <bob@homes.example>" in trader.get(f"{sent.location}/message.eml").data
+    with app.app_context():
+        hill_st().contacts[1].billing = False
+        db.session.commit()
+    assert "Bob Lee, marked Billing and Email Invoice at 12 Hill St" in trader.words(sent.location)
+
+
+@pytest.mark.sqlite_only
+def test_other_recipients_by_hand_are_said_to_depart_from_the_property(
+    app: Flask, trader: Visitor, hill_street: int
+) -> None:
+    typed = filled_in(send_page(trader, hill_street), to="eve@homes.example", cc="", body="Mine")
+    part = trader.post(f"/documents/{hill_street}/dispatches/new", typed, htmx=True)
+    assert part.text.strip().startswith('<div id="who"')
+    page = BeautifulSoup(part.text.replace("<wbr>", ""), "html.parser")
+    assert receivers(page) == [
+        "To eve@homes.example , written in by hand",
+        "Not this time Bob Lee , marked Billing and Email Invoice at 12 Hill St",
+        "Not this time Mary Lee , marked Email Invoice at 12 Hill St",
+    ]
+    assert "This time it goes to others than the contacts of 12 Hill St." in said(part)
+    whole = trader.post(f"/documents/{hill_street}/dispatches/new", typed)
+    assert filled_in(BeautifulSoup(whole.text, "html.parser"))["body"] == "Mine"
+    assert dispatches(app) == []
+    trader.post(f"/documents/{hill_street}/dispatches", typed)
+    assert dispatches(app)[0].recipients_why == {"eve@homes.example": "written in by hand"}
+
+
+@pytest.mark.sqlite_only
+def test_a_property_without_a_billing_contact_leads_to_its_contacts(
+    app: Flask, trader: Visitor
+) -> None:
+    with app.app_context():
+        office_mailbox()
+        where = hill_st()
+        where.contacts[0].email_invoice = False
+        db.session.commit()
+        number, place = document(site=where).id, where.id
+    page = send_page(trader, number)
+    assert filled_in(page)["to"] == ""
+    (notice,) = page.select("#who .notice")
+    assert "No contact of 12 Hill St is marked Email Invoice." in notice.text
+    assert [one["href"] for one in notice.select("a")] == [f"/properties/{place}"]
+    assert press(trader, number, to=MARY).status_code == 303
+
+
+@pytest.mark.sqlite_only
+def test_a_copy_that_cannot_be_sent_is_told_and_keeps_nobody_waiting(
+    app: Flask, trader: Visitor, hill_street: int
+) -> None:
+    with app.app_context():
+        mary().email = ""
+        db.session.commit()
+    (notice,) = send_page(trader, hill_street).select("#who .notice")
+    assert "Mary Lee has no e-mail address. It goes to the others without them." in notice.text
+    assert press(trader, hill_street).status_code == 303
+    assert dispatches(app)[0].to == [BOB]
+
+
+@pytest.mark.sqlite_only
+@pytest.mark.parametrize("left", [False, True], ids=["none", "left"])
+def test_without_an_account_manager_the_property_is_the_way_out(app: Flask, left: bool) -> None:
+    specify(app, Mode.ACCOUNT_MANAGER)
+    with app.app_context():
+        office_mailbox()
+        where = hill_st(account_manager=nia() if left else None)
+        nia().active = False
+        db.session.commit()
+        number, place = document(site=where).id, where.id
+    page = send_page(visitor(app, tom), number)
+    (bar,) = page.select(".actionbar")
+    problem = "Nia Cole, the account manager of" if left else "12 Hill St has no account manager."
+    assert problem in bar.text and not bar.select("button")
+    assert [one["href"] for one in bar.select("a")] == [f"/properties/{place}"]
+
+
+@pytest.mark.sqlite_only
+def test_without_a_property_an_account_manager_is_found_by_choosing_one(
+    app: Flask, trader: Visitor, invoice: int
+) -> None:
+    specify(app, Mode.ACCOUNT_MANAGER)
+    (bar,) = send_page(trader, invoice).select(".actionbar")
+    assert "This document has no property, so no account manager." in bar.text
+    assert [one["href"] for one in bar.select("a")] == [f"/documents/{invoice}/edit"]
+
+
+# Another sender for this once
+
+TOM_ONCE = "specified:tom@brightspark.example"
+
+
+@pytest.mark.sqlite_only
+def test_a_manager_sends_one_document_from_another_address(app: Flask, invoice: int) -> None:
+    who = visitor(app, olive)
+    page = send_page(who, invoice)
+    offered = [str(one["value"]) for one in page.select("[name=once]")]
+    assert offered[0] == "" and TOM_ONCE in offered
+    typed = filled_in(page, body="My words", once=TOM_ONCE)
+    looked = who.post(f"/documents/{invoice}/dispatches/new", typed)
+    again = BeautifulSoup(looked.text, "html.parser")
+    reason = "Chosen for this sending by Olive Park: it comes from tom@brightspark.example."
+    hero = again.select_one("main .from")
+    assert hero and reason in hero.text
+    assert filled_in(again)["body"] == "My words" and dispatches(app) == []
+    refused = who.post(
+        f"/documents/{invoice}/dispatches", filled_in(again, to="half", once=TOM_ONCE)
+    )
+    assert refused.status_code == 422 and reason in said(refused)
+    fine = filled_in(again, once=TOM_ONCE)
+    assert who.post(f"/documents/{invoice}/dispatches", fine).status_code == 303
+    (one,) = dispatches(app)
+    assert (one.from_email, one.reason) == ("tom@brightspark.example", reason)
+    assert policy_says(app, invoice) == "office@brightspark.example"  # the next one goes as ever
+
+
+def policy_says(app: Flask, number: int) -> str:
+    with app.app_context():
+        choice = policy.sender_of(db.session.get_one(Document, number), olive())
+        return choice.sender.email if choice.sender else ""
+
+
+@pytest.mark.sqlite_only
+def test_a_sender_that_was_chosen_but_not_looked_at_sends_nothing(app: Flask, invoice: int) -> None:
+    who = visitor(app, olive)
+    answer = press(who, invoice, once=TOM_ONCE)
+    assert answer.status_code == 422 and dispatches(app) == []
+    words = "It now comes from tom@brightspark.example, not from office@brightspark.example."
+    assert words in said(answer)
+
+
+@pytest.mark.sqlite_only
+def test_who_may_not_choose_is_offered_nothing_and_gets_the_usual_sender(
+    app: Flask, trader: Visitor, invoice: int
+) -> None:
+    page = send_page(trader, invoice)
+    assert not page.select("[name=once]")
+    for once in (TOM_ONCE, "user"):
+        answer = trader.post(f"/documents/{invoice}/dispatches", filled_in(page, once=once))
+        assert answer.status_code == 422
+        assert "Only the office manager may choose another address" in said(answer)
+        hero = BeautifulSoup(answer.text, "html.parser").select_one("main .from")
+        assert hero and "office@" in hero.text
+    manager = visitor(app, olive)
+    stranger = press(manager, invoice, once="specified:eve@elsewhere.example")
+    assert "That address can no longer be chosen" in said(stranger)
+    assert dispatches(app) == []
+
+
 # Tests to oneself
 
 
@@ -286,7 +479,7 @@ def test_a_test_goes_to_oneself_and_changes_nothing(
     (one,) = dispatches(app)
     assert (one.purpose, one.to, one.cc) == (Purpose.TEST, ["tom@brightspark.example"], [])
     assert one.subject == "[Test] Mine"
-    assert "Not sent" in trader.words("/documents/invoice")
+    assert "Pending" in trader.words("/documents/invoice")
     assert press(trader, invoice).status_code == 303
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import Engine, event, select
 from werkzeug.routing import IntegerConverter, Rule
 from werkzeug.test import TestResponse
 
-from portal import trials
+from portal import batches, trials
 from portal.accounts import User
 from portal.dispatch import Dispatch, State, Wish, request
 from portal.documents import Document
@@ -26,8 +26,12 @@ from portal.documents.files import attach
 from portal.documents.kinds import KINDS
 from portal.extensions import db
 from portal.mailboxes import Address, Mailbox
+from portal.places import Branch
+from portal.policy import set_rule
 from portal.providers.gmail import FULL_SCOPES
 from portal.seeds import seed_demo
+from portal.senders import Mode, Place, Scope
+from tests import factories
 
 #: What a stranger may open. Written down twice on purpose, here and in the guard.
 OPEN = {
@@ -73,9 +77,17 @@ def company(app: Flask) -> Flask:
         attach(next(documents), [("site.txt", b"The tap is behind the wall.")], olive)
         for state, document in zip(State, documents, strict=False):
             send(document, olive, state)
+        make_a_rule()
         trials.start(olive)
+        make_batches(olive)
         db.session.remove()
     return app
+
+
+def make_a_rule() -> None:
+    branch = db.session.scalars(select(Branch)).first()
+    assert branch
+    set_rule("quote", Mode.USER, place=Place(Scope.BRANCH, branch.id, branch.name))
 
 
 def connect_a_mailbox() -> None:
@@ -101,6 +113,17 @@ def connect_a_mailbox() -> None:
             )
         )
     db.session.commit()
+
+
+def make_batches(olive: User) -> None:
+    """One that was completed, and a draft."""
+    for name in ("October", "November"):
+        batch = batches.make(name, olive)
+        factories.document(author=olive)
+        batches.fill(batch, select(Document.id), olive)
+        batches.check(batch, olive)
+        if name == "October":
+            batches.complete(batch, olive, batch.version)
 
 
 def send(document: Document, user: User, state: State) -> None:
@@ -220,6 +243,8 @@ MANAGERS_ONLY = {
     "contacts.delete",
     "mergers.new",
     "mergers.create",
+    "batches.completion",
+    "batches.complete",
     "company.edit",
     "company.update",
     "company.remove_logo",
@@ -235,6 +260,19 @@ MANAGERS_ONLY = {
     "places.region",
     "policy.edit",
     "policy.update",
+    "rules.index",
+    "rules.options",
+    "rules.new",
+    "rules.create",
+    "rules.edit",
+    "rules.update",
+    "rules.remove",
+    "rules.simulator",
+    "approaches.index",
+    "approaches.accounting",
+    "approaches.set_up",
+    "approaches.managers",
+    "approaches.let_managers_send",
     "wording.invoicing",
     "wording.edit",
     "wording.update",

@@ -15,7 +15,19 @@ from sqlalchemy import select
 from portal.documents import Document, DocumentFile, files
 from portal.documents.kinds import KINDS
 from portal.extensions import db
-from tests.factories import asked, copper, document, mary, office_mailbox, olive, tom
+from tests.factories import (
+    asked,
+    branch,
+    contact,
+    copper,
+    document,
+    hill_st,
+    mary,
+    nia,
+    office_mailbox,
+    olive,
+    tom,
+)
 from tests.visitor import Visitor, said, visitor
 
 
@@ -201,6 +213,187 @@ def test_too_many_lines_and_too_much_money_are_refused(
     answer = trader.post("/documents/invoice", written(customer, **huge))
     assert "Together these lines come to more than an invoice can hold." in said(answer)
     assert stored(app) == []
+
+
+# Whom it is for, and at which property
+
+
+def part(answer: Any) -> BeautifulSoup:
+    """The part of the form that says whom and where it is for."""
+    found = BeautifulSoup(answer.text, "html.parser").find(id="party")
+    assert found
+    return BeautifulSoup(str(found), "html.parser")
+
+
+def offered(answer: Any, of: str = "contact") -> list[str]:
+    return [one.text.split(" ")[0] for one in part(answer).select(f"#found-{of} button")]
+
+
+def held(answer: Any, name: str) -> str:
+    """What a hidden field of the part holds; empty where it is not there."""
+    found = part(answer).find(attrs={"name": name})
+    return str(found.get("value", "")) if found else ""
+
+
+def looking(**typed: Any) -> dict[str, Any]:
+    """The form before anybody is chosen."""
+    form = written(0, site="", **typed)
+    return {name: value for name, value in form.items() if name != "contact_id"}
+
+
+@pytest.mark.sqlite_only
+def test_a_few_words_find_one_of_very_many(app: Flask, trader: Visitor, customer: int) -> None:
+    with app.app_context():
+        for number in range(30):
+            contact(business=f"Zeta {number:02}", email=f"z{number}@zeta.example")
+        copper()
+    form = trader.get("/documents/invoice/new")
+    assert len(offered(form)) == 6
+    live = looking(contact_words="zeta 1", find_only="contact")
+    answer = trader.post("/documents/invoice/party", live, htmx=True)
+    assert "<html" not in answer.text and set(offered(answer)) == {"Zeta"}
+    assert held(answer, "contact_id") == "" and held(answer, "contact_words") == "zeta 1"
+    others = looking(contact_words="copper", find_only="contact")
+    assert offered(trader.post("/documents/invoice/party", others, htmx=True)) == ["Copper"]
+    nobody = looking(contact_words="zebra", find_only="contact")
+    words = said(trader.post("/documents/invoice/party", nobody, htmx=True))
+    assert "Nothing is found for “zebra”." in words and "New customer" in words
+    assert stored(app) == []
+
+
+@pytest.mark.sqlite_only
+@pytest.mark.parametrize(
+    "pressed",
+    [{"find": "contact"}, {"enter": "1"}],
+    ids=["button", "Enter"],
+)
+def test_finding_works_without_script_and_takes_the_only_one(
+    app: Flask, trader: Visitor, customer: int, pressed: dict[str, str]
+) -> None:
+    form = looking(contact_words="lee", title="Burst pipe", **pressed)
+    answer = trader.post("/documents/invoice", form)
+    assert answer.status_code == 200 and stored(app) == []
+    assert held(answer, "contact_id") == str(customer)
+    assert field(answer.text, "title") == "Burst pipe"
+    assert field(answer.text, "lines-1-description") == "Fit new unit"
+    chosen = trader.post("/documents/invoice", looking(take=f"contact:{customer}"))
+    assert held(chosen, "contact_id") == str(customer)
+    back = trader.post("/documents/invoice", written(customer, change="contact"))
+    assert "Mary" in offered(back) and held(back, "contact_id") == str(customer)
+
+
+@pytest.mark.sqlite_only
+def test_a_customers_only_property_comes_with_them_and_brings_its_site_and_branch(
+    app: Flask, trader: Visitor, customer: int
+) -> None:
+    with app.app_context():
+        where = hill_st(address="12 Hill St\nNewtown", account_manager=nia()).id
+    answer = trader.post("/documents/invoice", looking(take=f"contact:{customer}"))
+    assert held(answer, "property_id") == str(where)
+    assert field(answer.text, "site") == "12 Hill St\nNewtown"
+    words = said(answer)
+    assert "Branch Newcastle" in words and "Account manager Nia Cole" in words
+    assert not part(answer).select("[name=branch_id]")
+    none = written(customer, property_id=where, site_of=where, contact_was=customer)
+    dropped = trader.post("/documents/invoice", none | {"take": "property:0"})
+    assert held(dropped, "property_id") == "" and field(dropped.text, "site") == ""
+    mine = trader.post("/documents/invoice", none | {"take": "property:0", "site": "The shed"})
+    assert field(mine.text, "site") == "The shed"
+    assert trader.post("/documents/invoice", none).status_code == 303
+    (one,) = stored(app)
+    assert one.property_id == where and one.branch_id is not None
+    words = trader.words(f"/documents/{one.id}")
+    assert "12 Hill St Account manager Nia Cole" in words and "Newcastle, North" in words
+
+
+@pytest.mark.sqlite_only
+def test_a_property_goes_with_its_customer(app: Flask, trader: Visitor, customer: int) -> None:
+    with app.app_context():
+        where = hill_st(address="12 Hill St").id
+        other = contact(business="Harbour Strata", email="office@harbour.example").id
+        hill_st("9 Quay St", customer=mary(), active=False)
+    was = written(
+        customer, property_id=where, site_of=where, contact_was=customer, site="12 Hill St"
+    )
+    answer = trader.post("/documents/invoice", was | {"take": f"contact:{other}"})
+    assert held(answer, "property_id") == "" and field(answer.text, "site") == ""
+    wrong = trader.post("/documents/invoice", was | {"contact_id": other})
+    assert wrong.status_code == 422 and stored(app) == []
+    assert "12 Hill St is not a property of Harbour Strata." in said(wrong)
+    given = trader.get(f"/documents/invoice/new?property={where}")
+    assert held(given, "contact_id") == str(customer) and held(given, "property_id") == str(where)
+    order = trader.get(f"/documents/purchase_order/new?property={where}")
+    assert held(order, "contact_id") == "" and held(order, "property_id") == str(where)
+
+
+PARTY = {
+    "contact_id": {
+        "0": "Choose who this is for.",
+        "x": "Choose who this is for.",
+        "99999": "Choose who this is for.",
+        "gone": "Ann Wu is no longer active. Choose somebody else.",
+    },
+    "property_id": {
+        "99999": "That property is not there any more.",
+        "archived": "9 Quay St is archived. Choose another property, or none.",
+    },
+    "branch_id": {"99999": "Choose a branch from the list."},
+}
+
+
+@pytest.mark.sqlite_only
+@pytest.mark.parametrize("name", PARTY)
+def test_a_number_that_nobody_could_choose_is_refused_in_one_sentence(
+    app: Flask, trader: Visitor, customer: int, name: str
+) -> None:
+    with app.app_context():
+        gone = contact(first_name="Ann", last_name="Wu", email="ann@homes.example", active=False)
+        archived = hill_st("9 Quay St", active=False)
+        numbers = {"gone": gone.id, "archived": archived.id}
+    for typed, sentence in PARTY[name].items():
+        form = written(customer, **{name: numbers.get(typed, typed)})
+        answer = trader.post("/documents/invoice", form)
+        assert answer.status_code == 422, typed
+        page = BeautifulSoup(answer.text, "html.parser")
+        beside = page.find(id=f"{name}-error")
+        assert beside and sentence in beside.get_text(" ")
+        assert page.select_one(f".problems a[href='#{name}']") and page.find(id=name)
+        assert field(answer.text, "title") == "Hot-water service"
+    assert stored(app) == []
+
+
+@pytest.mark.sqlite_only
+def test_who_was_archived_since_stays_on_the_document_and_says_so(
+    app: Flask, trader: Visitor, customer: int
+) -> None:
+    with app.app_context():
+        where = hill_st()
+        one = document(site=where).id
+        where.active = mary().active = False
+        db.session.commit()
+        kept = {"version": "1", "property_id": where.id, "contact_was": customer}
+    words = said(trader.get(f"/documents/{one}/edit"))
+    assert "Inactive" in words and "Archived" in words
+    assert trader.post(f"/documents/{one}", written(customer, **kept)).status_code == 303
+    shown = trader.words(f"/documents/{one}")
+    assert "N/A" in shown and "There is nobody to send it to." in shown
+    assert "is no longer active" in shown
+
+
+@pytest.mark.sqlite_only
+def test_without_a_property_a_branch_is_chosen_where_there_are_branches(
+    app: Flask, trader: Visitor, customer: int
+) -> None:
+    assert not part(trader.get("/documents/invoice/new")).select("[name=branch_id]")
+    with app.app_context():
+        first, second = branch("Gosford").id, branch("Wollongong", "South").id
+    found = part(trader.get("/documents/invoice/new")).select("[name=branch_id] option")
+    assert [one.text for one in found] == ["Gosford", "Wollongong"]
+    trader.post("/documents/invoice", written(customer, branch_id=second))
+    (one,) = stored(app)
+    assert (one.branch_id, first) == (second, first)
+    chosen = part(trader.get(f"/documents/{one.id}/edit")).select("[name=branch_id] [selected]")
+    assert [one.text for one in chosen] == ["Wollongong"]
 
 
 def test_a_number_belongs_to_one_document(app: Flask, trader: Visitor, customer: int) -> None:

@@ -128,12 +128,6 @@ def _called(word: str) -> Select[int]:
     return select(Contact.id).where(func.lower(Contact.name).contains(word, autoescape=True))
 
 
-def without_billing() -> int:
-    """How many properties in use have nobody who can be sent an invoice."""
-    query = select(func.count()).select_from(Property).where(Property.active, ~_has_billing())
-    return db.session.scalar(query) or 0
-
-
 # -- writing -------------------------------------------------------------------------------------
 
 
@@ -343,8 +337,9 @@ def newest_documents(where: Property, limit: int = 8) -> list[Document]:
     return list(db.session.scalars(newest).unique())
 
 
-def invoices_wait(where: Property) -> int:
-    """How many invoices have nobody to go to."""
-    query = select(func.count()).select_from(Document).where(_unsent_of(where))
-    lacking = Document.email_status == NOT_APPLICABLE, Document.kind == BY_BILLING
-    return db.session.scalar(query.where(*lacking)) or 0
+def invoices_waiting(where: Property | None = None) -> int:
+    """How many invoices, of one property or of them all, have nobody to go to there."""
+    query = select(func.count()).select_from(Document)
+    query = query.where(Document.kind == BY_BILLING, Document.email_status == NOT_APPLICABLE)
+    here = Document.property_id == where.id if where else Document.property_id.is_not(None)
+    return db.session.scalar(query.where(here)) or 0

@@ -237,13 +237,13 @@ def test_ticks_decide_whether_documents_have_somebody_to_go_to() -> None:
     assert statuses() == (PENDING, PENDING)
     properties.tick(hill, {mary().id: everything - {"billing"}}, olive())
     assert statuses() == (NOT_APPLICABLE, PENDING)
-    assert properties.invoices_wait(hill) == 1 and properties.without_billing() == 1
+    assert properties.invoices_waiting(hill) == properties.invoices_waiting() == 1
     properties.add_contact(hill, bob(), olive())
     properties.tick(hill, {bob().id: {"billing", "email_invoice"}}, olive())
     assert statuses() == (PENDING, PENDING)
     properties.remove_contact(hill, mary(), olive())
     assert statuses() == (PENDING, NOT_APPLICABLE)
-    assert properties.without_billing() == 0
+    assert properties.invoices_waiting() == 0
     assert told("property", hill.id)[:3] == [
         "Mary Lee is no longer a contact here.",
         "Bob Lee: now Billing, Email Invoice.",

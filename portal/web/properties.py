@@ -19,7 +19,7 @@ from wtforms import (
 from wtforms.validators import DataRequired
 
 from portal import history, places, properties
-from portal.accounts import User, active_people
+from portal.accounts import active_people
 from portal.documents.kinds import KINDS
 from portal.extensions import db
 from portal.people import USUAL_FOR, Contact, find_contacts
@@ -124,10 +124,10 @@ def index() -> ResponseReturnValue:
         args=_as_args(filters),
         found=found,
         customer=db.session.get(Contact, filters.customer_id) if filters.customer_id else None,
-        managers=_managers(),
+        managers=active_people(),
         branches=places.branches(),
         regions=places.regions(),
-        lacking=0 if wants_fragment() else properties.without_billing(),
+        waiting=0 if wants_fragment() else properties.invoices_waiting(),
     )
 
 
@@ -158,11 +158,6 @@ def _as_args(filters: Filters) -> dict[str, str | int]:
         "state": filters.state,
     }
     return {name: value for name, value in named.items() if value}
-
-
-def _managers() -> list[User]:
-    """Whom a list can be narrowed to."""
-    return active_people()
 
 
 # -- writing one ---------------------------------------------------------------------------------
@@ -416,7 +411,7 @@ def _page(where: Property, shown: Shown, status: int = 200) -> ResponseReturnVal
         sentences=[
             Sentence(kind, found) for kind, found in properties.receiving(where, ticks).items()
         ],
-        waiting=properties.invoices_wait(where),
+        waiting=properties.invoices_waiting(where),
         documents=properties.newest_documents(where),
         rules=rules_of(Scope.PROPERTY, where),
         changes=history.of("property", where.id),

@@ -243,9 +243,10 @@ def test_the_list_is_narrowed_by_what_stands_in_the_address(app: Flask, trader: 
         hill_st()
         bare = hill_st("9 Quay St", branch=branch("Gosford"))
         properties.tick(bare, {mary().id: set()}, olive())
+        document(site=bare)
         gosford, customer = bare.branch_id, bare.customer_id
     words = trader.words("/properties")
-    assert "1 property has no billing contact that can be written to." in words
+    assert "1 invoice has nobody to go to" in words
     narrowed = trader.get(f"/properties?branch={gosford}", htmx=True)
     assert "9 Quay St" in narrowed.text and "12 Hill St" not in narrowed.text
     assert "<html" not in narrowed.text

@@ -18,11 +18,13 @@ from portal.extensions import db
 from portal.people import CONTACT_TYPES, USUAL_FOR, Contact, find_contacts, place_of
 from portal.places import MARKS, Property, PropertyContact
 from portal.regions import Refused
+from portal.senders import Scope
 from portal.spelling import tidied
 from portal.web.contactform import ContactForm, blank_form, stored_form, typed_form
 from portal.web.guard import managers_only, on_site
 from portal.web.meanwhile import Meanwhile, since
 from portal.web.page import page, see_other
+from portal.web.places import rules_of
 
 pages = Blueprint("contacts", __name__)
 
@@ -253,6 +255,7 @@ def _show(
         user=user_of(contact),
         known_at=_known_at(contact),
         marks=_marks,
+        rules=rules_of(Scope.CUSTOMER, contact),
         documents=_documents(contact),
         shown=SHOWN_THERE,
         changes=history.of("contact", contact.id, *(one.id for one in merged)),

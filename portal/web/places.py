@@ -12,6 +12,7 @@ from wtforms.validators import DataRequired
 
 from portal import history, places, policy, regions, senders
 from portal.extensions import db
+from portal.people import Contact
 from portal.places import Branch, Property, Region
 from portal.regions import Moved, NameTaken, Refused
 from portal.senders import Place, Rule, Scope
@@ -270,7 +271,7 @@ def _in_words(rule: Rule) -> str:
     return f"{policy.kind_words(rule.kind)} {comes} from {senders.source(rule)}."
 
 
-def rules_of(scope: Scope, where: Region | Branch | Property) -> list[str]:
+def rules_of(scope: Scope, where: Region | Branch | Property | Contact) -> list[str]:
     """The sender rules set at a place itself, in words."""
     place = Place(scope, where.id, where.name)
     return _by_place(policy.rules([place])).get((str(scope), where.id), [])

@@ -176,7 +176,9 @@ def row(item: BatchItem) -> Row:
     sent = item.dispatch
     if sent is None:
         words = {**DRAFT, **SENT}.get(item.state, ("", "", ""))[0]
-        return Row(item, item.state, words, item.problem, item.hint, way(item.fix, item))
+        return Row(
+            item, item.state, words, item.problem, item.hint, way(item.fix, item.batch_id, item)
+        )
     note = "" if sent.state == "accepted" else sent.state_note
     doing = "" if sent.state in ("accepted", "queued", "submitting") else sent.facts.what_to_do
     return Row(item, sent.state, sent.facts.label, note, doing, None)
@@ -191,22 +193,25 @@ def lacks(batch: Batch, summary: Summary) -> list[Lack]:
             one.problem,
             one.hint,
             _list_href(batch, one.group),
-            way(one.fix) if one.count == 1 or one.fix == "sender" else None,
+            way(one.fix, batch.id) if one.count == 1 or one.fix == "sender" else None,
         )
         for one in sorted(summary.problems, key=lambda one: (one.state != "blocked", -one.count))
         if one.state in ("blocked", "waits")
     ]
 
 
-def way(fix: str, item: BatchItem | None = None) -> Way | None:
+def way(fix: str, batch_id: int, item: BatchItem | None = None) -> Way | None:
     """Where a problem is put right, by whoever is signed in."""
+    back = url_for("batches.show", batch_id=batch_id)
     noun, _, number = fix.partition(":")
     match noun:
         case "document":
             label = item.document.kind_facts.noun if item else "document"
             return Way(f"Open the {label}", url_for("documents.edit", document_id=int(number)))
         case "contact":
-            return Way("Open the contact", url_for("contacts.edit", contact_id=int(number)))
+            return Way(
+                "Open the contact", url_for("contacts.edit", contact_id=int(number), next=back)
+            )
         case "property":
             return Way("Open the property", url_for("properties.show", property_id=int(number)))
     return _sender_way() if fix else None

@@ -267,11 +267,6 @@ def company() -> Company:
     return db.session.scalars(select(Company).order_by(Company.id)).one()
 
 
-def search_contacts(words: str = "", role: str = "", limit: int = 50) -> list[Contact]:
-    """Active contacts found by words, by name. role as in USUAL_FOR."""
-    return find_contacts(words, USUAL_FOR[role] if role else (), limit=limit)
-
-
 def find_contacts(
     words: str = "",
     types: Iterable[str] = (),

@@ -13,7 +13,7 @@ from portal.dispatch import Dispatch
 from portal.documents import Document, listing
 from portal.documents.mail import templates
 from portal.extensions import db
-from portal.people import Contact, company, search_contacts
+from portal.people import Contact, company, find_contacts
 from portal.policy import rule
 from portal.senders import Mode
 from tests import servers
@@ -128,4 +128,4 @@ def test_what_waits_has_its_place_in_the_queue(old: Flask) -> None:
 def test_what_was_written_before_is_found_by_its_words(old: Flask) -> None:
     page = listing.page("invoice", listing.Filters(words="harbour"))
     assert [one.number for one in page.rows] == ["INV-3"]
-    assert [one.name for one in search_contacts("cafe")] == ["3 Friends Cafe"]
+    assert [one.name for one in find_contacts("cafe")] == ["3 Friends Cafe"]

@@ -12,7 +12,7 @@ from portal.people import (
     addresses_in,
     clean_address,
     contact_with,
-    search_contacts,
+    find_contacts,
 )
 from tests import factories
 
@@ -127,5 +127,5 @@ def test_the_other_holder_of_an_address_is_found(app: Flask) -> None:
         assert found is not None and found.id == mary.id
         assert contact_with("mary.lee@homes.example", other_than=mary) is None
         assert contact_with("") is None
-        assert [one.id for one in search_contacts("LEE")] == [mary.id]
-        assert search_contacts("lee", role="supplier") == []
+        assert [one.id for one in find_contacts("LEE")] == [mary.id]
+        assert find_contacts("lee", types=["supplier"]) == []

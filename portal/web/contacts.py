@@ -255,6 +255,7 @@ def _show(
         user=user_of(contact),
         known_at=_known_at(contact),
         marks=_marks,
+        waiting=_waiting(contact),
         rules=rules_of(Scope.CUSTOMER, contact),
         documents=_documents(contact),
         shown=SHOWN_THERE,
@@ -275,6 +276,18 @@ def _known_at(contact: Contact) -> list[tuple[Property, PropertyContact | None]]
 def _marks(link: PropertyContact | None) -> list[str]:
     """What a property's contact is sent: "Email Invoice"."""
     return [mark for kind, mark in MARKS.items() if link and link.receives(kind)]
+
+
+def _waiting(contact: Contact) -> list[Property]:
+    """Where they are ticked to receive something, while nothing can be sent to them."""
+    if contact.active and contact.email:
+        return []
+    ticked = or_(*(getattr(PropertyContact, f"email_{kind}") for kind in KINDS))
+    mine = select(PropertyContact.property_id).where(
+        PropertyContact.contact_id == contact.id, ticked
+    )
+    query = select(Property).where(Property.active, Property.id.in_(mine)).order_by(Property.name)
+    return list(db.session.scalars(query.limit(SHOWN_THERE + 1)).unique())
 
 
 def _documents(contact: Contact) -> list[Document]:

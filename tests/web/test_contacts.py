@@ -10,6 +10,7 @@ from portal import contacts
 from portal.contacts import keep
 from portal.extensions import db
 from portal.people import BadAddress, Contact, addresses_in, contact_with
+from portal.places import Property, PropertyContact
 from tests.factories import MARY, copper, document, mary, nia, olive
 from tests.visitor import Visitor, said, visitor
 
@@ -298,6 +299,25 @@ def test_a_contact_that_is_needed_is_archived_rather_than_deleted(
     assert "Mary Lee" in trader.words("/contacts")
     page = manager.words("/contacts/1")
     assert number in page and "Archived." in page and "Brought back." in page
+
+
+@pytest.mark.sqlite_only
+def test_somebody_who_is_to_receive_but_cannot_says_where(app: Flask, trader: Visitor) -> None:
+    with app.app_context():
+        one = mary()
+        where = Property(customer_id=one.id, name="12 Hill St")
+        where.contacts = [PropertyContact(contact_id=one.id, billing=True, email_invoice=True)]
+        db.session.add(where)
+        db.session.commit()
+    page = trader.words("/contacts/1")
+    assert "Customer, Billing" in page and "Email Invoice" in page
+    assert "nothing can be sent to them" not in page
+    trader.post("/contacts/1", form(email="", version="1"))
+    assert "Write their e-mail address, or tick somebody else at 12 Hill St" in trader.words(
+        "/contacts/1"
+    )
+    trader.post("/contacts/1/archival", {"active": "no"})
+    assert "They are archived. Tick somebody else at 12 Hill St" in trader.words("/contacts/1")
 
 
 @pytest.mark.sqlite_only

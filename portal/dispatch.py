@@ -10,6 +10,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,12 +18,14 @@ from flask import current_app
 from sqlalchemy import (
     JSON,
     ColumnElement,
+    Executable,
     ForeignKey,
     Index,
     LargeBinary,
     Text,
     UniqueConstraint,
     and_,
+    bindparam,
     case,
     func,
     or_,
@@ -506,9 +509,14 @@ def move(
 
 def show_on_document(dispatch_id: int, state: State) -> None:
     """Let the document's e-mail status say what its newest sending says."""
+    db.session.execute(_shown(), {"dispatch_id": dispatch_id, "state": state})
+
+
+@cache  # it is asked for at every move, and costs more to write down than to carry out
+def _shown() -> Executable:
     newer = aliased(Dispatch)
     newest = select(Dispatch.document_id).where(
-        Dispatch.id == dispatch_id,
+        Dispatch.id == bindparam("dispatch_id"),
         Dispatch.purpose == Purpose.DOCUMENT,
         ~select(newer.id)
         .where(
@@ -518,10 +526,10 @@ def show_on_document(dispatch_id: int, state: State) -> None:
         )
         .exists(),
     )
-    db.session.execute(
+    return (
         sql_update(Document)
         .where(Document.id == newest.scalar_subquery())
-        .values(email_status=state)
+        .values(email_status=bindparam("state"))
         .execution_options(synchronize_session=False)
     )
 

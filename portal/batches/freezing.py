@@ -126,13 +126,15 @@ def _give_back(items: list[BatchItem]) -> None:
 def _freeze_all(items: list[BatchItem], ends: float) -> int:
     """Deal with what was taken; how many were dealt with."""
     documents = loaded(one.document_id for one in items)
-    judges = {one.batch_id: _judge(one.batch) for one in items}
+    judges = {one.id: _judge(one) for one in {item.batch for item in items}}
     _number(items)
+    earlier = _earlier(items)
     for done, item in enumerate(items):
         if _over(ends):
             _give_back(items[done:])
             return done
-        _deal_with(item, documents[item.document_id], judges[item.batch_id])
+        known = earlier.get(item.document_id)
+        _deal_with(item, documents[item.document_id], judges[item.batch_id], known)
     return len(items)
 
 
@@ -152,22 +154,17 @@ def _number(items: list[BatchItem]) -> None:
     db.session.commit()
 
 
-def _deal_with(item: BatchItem, document: Document, judge: Judge) -> None:
+def _deal_with(item: BatchItem, document: Document, judge: Judge, earlier: Dispatch | None) -> None:
+    found = judge.finding(document)
     try:
-        _freeze(item, document, judge)
+        outcome = earlier or _obstacle(item, document, found) or _asked(item, document, found)
     except (SQLAlchemyError, OSError):  # the store is away: the lease runs out, and it is retaken
         raise
     except Exception:
         log.exception("item %s of batch %s could not be prepared", item.id, item.batch_id)
         db.session.rollback()
-        earlier, found = _earlier(item), judge.finding(document)
-        _keep(item, document, found, earlier or FAILED)
-
-
-def _freeze(item: BatchItem, document: Document, judge: Judge) -> None:
-    found = judge.finding(document)
-    outcome = _earlier(item) or _obstacle(item, document, found)
-    _keep(item, document, found, outcome or _asked(item, document, found))
+        outcome = _earlier([item]).get(item.document_id) or FAILED
+    _keep(item, document, found, outcome)
 
 
 def _asked(item: BatchItem, document: Document, found: Finding) -> Dispatch | Problem:
@@ -186,16 +183,19 @@ def _asked(item: BatchItem, document: Document, found: Finding) -> Dispatch | Pr
         return Problem("drawing", str(problem), AGAIN, "document")
 
 
-def _earlier(item: BatchItem) -> Dispatch | None:
-    """The dispatch that a worker made of it before it died, or that somebody else made."""
+def _earlier(items: list[BatchItem]) -> dict[int, Dispatch]:
+    """By document, the dispatch that a worker made of it before it died, or somebody else made."""
     going = Dispatch.state.in_((*dispatch.OPEN_STATES, State.ACCEPTED))
-    mine = Dispatch.sending_number == item.sending_number
-    query = select(Dispatch).where(
-        Dispatch.document_id == item.document_id,
-        Dispatch.purpose == Purpose.DOCUMENT,
-        or_(mine, going),
+    mine = Dispatch.sending_number == BatchItem.sending_number
+    query = (
+        select(Dispatch)
+        .join(BatchItem, BatchItem.document_id == Dispatch.document_id)
+        .where(BatchItem.id.in_([one.id for one in items]), Dispatch.purpose == Purpose.DOCUMENT)
+        .where(or_(mine, going))
+        .order_by(Dispatch.id.desc())
     )
-    return db.session.scalars(query.order_by(Dispatch.id).limit(1)).unique().first()
+    found = db.session.scalars(query).unique()
+    return {one.document_id: one for one in found if one.document_id is not None}
 
 
 def _obstacle(item: BatchItem, document: Document, found: Finding) -> Problem | None:

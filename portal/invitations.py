@@ -5,6 +5,7 @@ from datetime import datetime
 
 from portal import alarms, dispatch, links
 from portal.accounts import User
+from portal.dispatch import Dispatch
 from portal.envelope import Mailable
 from portal.links import Purpose
 from portal.people import company
@@ -13,13 +14,13 @@ from portal.senders import SendFrom
 
 @dataclass(frozen=True)
 class Invitation:
-    """A link that was just made. mailed_from is empty where no mailbox of the company can send."""
+    """A link that was just made. mail: the dispatch that brings it; None where nothing can send."""
 
     user: User
     purpose: Purpose
     url: str
     ends_at: datetime
-    mailed_from: str
+    mail: Dispatch | None
 
 
 def invite(user: User, purpose: Purpose, made_by: User, address: str) -> Invitation:
@@ -30,13 +31,12 @@ def invite(user: User, purpose: Purpose, made_by: User, address: str) -> Invitat
     key = links.make(purpose, user, made_by)
     link = links.open(key, purpose)
     url = address.replace("{key}", key)
-    through = sender()
+    through, mail = sender(), None
     if through is not None:
         to = Mailable(user.email, user.name)
         subject, body = _words(link, url)
-        dispatch.notice(f"link/{link.id}", to, subject, body, through, user=made_by)
-    mailed_from = through.email if through else ""
-    return Invitation(user, purpose, url, link.ends_at, mailed_from)
+        mail = dispatch.notice(f"link/{link.id}", to, subject, body, through, user=made_by)
+    return Invitation(user, purpose, url, link.ends_at, mail)
 
 
 def sender() -> SendFrom | None:

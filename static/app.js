@@ -269,6 +269,15 @@
     rows.forEach((one) => { one.checked = event.target.checked; });
   });
 
+  /* A shared tablet that nobody touches shows nobody's papers: <body data-idle="300"> asks who it is. */
+  function rest() {
+    clearTimeout(rest.timer);
+    rest.timer = setTimeout(() => {
+      location.replace(`/sign-in?next=${encodeURIComponent(location.pathname)}`);
+    }, (Number(document.body.dataset.idle) + 2) * 1000);
+  }
+  if (document.body?.dataset.idle) ["pointerdown", "keydown", "scroll", "pageshow"].forEach((name) => window.addEventListener(name, rest, true));
+
   /* The summary of what is wrong is read first. */
   const attended = new WeakSet();
   function attend() {

@@ -104,6 +104,8 @@ def create_by_pin() -> ResponseReturnValue:
 @pages.get("/sign-in/password")
 def confirm() -> ResponseReturnValue:
     """Ask for the password before what a PIN does not open."""
+    if not tablet.by_pin():
+        return redirect(on_site(request.args.get("next", "")), 303)
     return page("session/confirm.html", form=ConfirmForm(request.args))
 
 

@@ -19,6 +19,7 @@ from portal import (
     mailboxes,
     places,
     policy,
+    queueing,
 )
 from portal.accounts import CannotChange, CannotMake, Role, User
 from portal.devices import Device
@@ -237,9 +238,10 @@ def _invited(user: User, purpose: Purpose, *, new: bool = False) -> ResponseRetu
     address = config().PUBLIC_URL + url_for(where, key="KEY").replace("KEY", "{key}")
     made = invitations.invite(user, purpose, current_user._get_current_object(), address)
     what = {Purpose.PASSWORD: "set a password", Purpose.MAILBOX: "connect their mailbox"}[purpose]
-    by = "mailed to them" if made.mailed_from else "shown, to be handed over"
+    by = "mailed to them" if made.mail else "shown, to be handed over"
     _note(user, f"A link to {what} was {by}.")
-    return page("users/link.html", made=made, new=new)
+    late = made.mail is not None and queueing.health() != "ok"
+    return page("users/link.html", made=made, new=new, late=late)
 
 
 def _understood(user: User, form: UserForm) -> bool:

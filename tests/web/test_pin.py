@@ -273,6 +273,15 @@ def test_the_password_opens_the_rest(van: Tablet, people: dict[str, int]) -> Non
     assert van.get("/settings").status_code == 200
 
 
+def test_who_gave_the_password_is_not_asked_for_it(van: Tablet, people: dict[str, int]) -> None:
+    van.sign_in(OLIVE)
+    assert van.get("/sign-in/password?next=/settings").location == "/settings"
+    assert "Type my password" not in said(van.get("/profile"))
+    van.sign_out()
+    van.pin(people["olive"])
+    assert "Type my password" in said(van.get("/profile"))
+
+
 def test_staff_with_a_pin_are_told_no_as_ever(van: Tablet, people: dict[str, int]) -> None:
     van.pin(people["tom"])
     assert van.get("/settings").status_code == 403
@@ -286,7 +295,7 @@ def test_after_five_idle_minutes_the_pin_is_asked_for_again(
 ) -> None:
     van.pin(people["tom"])
     van.idle(IDLE_SECONDS - 30)
-    assert van.is_in()
+    assert f'data-idle="{IDLE_SECONDS}"' in van.get("/profile").text
     van.idle(IDLE_SECONDS + 1)
     assert van.get("/contacts").location == "/sign-in?next=/contacts"
     assert not van.is_in()

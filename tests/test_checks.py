@@ -11,6 +11,7 @@ from portal.dispatch import Blocked, Dispatch
 from portal.documents import LARGEST_FILES, Document, DocumentFile
 from portal.envelope import Mailable
 from portal.extensions import db
+from portal.places import PropertyContact
 from portal.senders import Choice, Mode, Trouble
 from tests import factories
 
@@ -51,6 +52,44 @@ def test_recipients_are_checked(
     assert codes(Sending(invoice, READY, to, cc)) == expected
 
 
+LEFT = Choice(None, None, "", Mode.ACCOUNT_MANAGER, "Because.",
+              Trouble.MANAGER_LEFT, "Nia Cole no longer works here.")  # fmt: skip
+
+
+def test_every_lack_of_a_recipient_names_the_record_that_puts_it_right(app: Flask) -> None:
+    with app.app_context():
+        where = factories.hill_st()
+        invoice = factories.document(site=where)
+        [mary] = where.contacts
+
+        def found() -> list[tuple[str, str, int, bool]]:
+            to = tuple(one.email for one in invoice.recipients().to)
+            problems = preflight(Sending(invoice, READY, to))
+            return [(one.code, one.fix, one.contact_id, one.blocking) for one in problems]
+
+        assert found() == []
+        mary.billing = False
+        assert found() == [("no_recipient", "property", 0, True)]
+        mary.billing, mary.email_invoice = True, False
+        assert found() == [("no_recipient", "property", 0, True)]
+        mary.email_invoice, mary.contact.email = True, ""
+        assert found() == [("no_recipient", "contact", mary.contact_id, True)]
+        bob = factories.contact(first_name="Bob", last_name="Lee", email="bob@homes.example")
+        where.contacts.append(PropertyContact(contact=bob, billing=True, email_invoice=True))
+        mary.billing = False
+        assert found() == [("no_copy", "contact", mary.contact_id, False)]
+        db.session.rollback()
+
+
+def test_an_account_manager_is_put_right_at_the_property(app: Flask) -> None:
+    with app.app_context():
+        at_hill_st = factories.document(site=factories.hill_st())
+        [problem] = preflight(Sending(at_hill_st, LEFT, MARY))
+        assert (problem.code, problem.fix, problem.blocking) == ("no_sender", "property", True)
+        [problem] = preflight(Sending(factories.document(), LEFT, MARY))
+        assert (problem.fix, problem.hint) == ("document", "Choose its property.")
+
+
 def test_a_priced_document_needs_lines_and_a_job_does_not(app: Flask) -> None:
     with app.app_context():
         contact = factories.mary()
@@ -85,7 +124,7 @@ def test_everything_wrong_is_told_at_once_and_in_order(app: Flask) -> None:
         for problem in preflight(Sending(empty, NOBODY, ())):
             assert problem.message.endswith(".") and problem.hint.endswith(".") and problem.fix
         db.session.rollback()
-    assert len(PREFLIGHT) == 6
+    assert len(PREFLIGHT) == 7
 
 
 def test_what_is_blocked_stores_nothing(invoice: Document) -> None:

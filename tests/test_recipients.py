@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.recipients import Receiver, Recipients, Wanted, recipients
+from portal.recipients import Receiver, Recipients, Wanted, reached, recipients
 
 INVOICE = Wanted("invoice", "12 Hill St", "Email Invoice", by_billing=True, to_party=False)
 QUOTE = Wanted("quote", "12 Hill St", "Email Quote", by_billing=False, to_party=False)
@@ -161,3 +161,20 @@ def test_a_supplier_or_a_customer_who_is_no_longer_active_gets_nothing() -> None
         assert (found.to, found.cc) == ((), ())
         assert found.lacks[0].message == "Copper & Co is no longer active."
         assert found.lacks[0].contact_id == 99
+
+
+@given(contacts, wanteds, st.lists(st.sampled_from(["mary@homes.example", "eve@spam.example"])))
+def test_what_is_written_in_by_hand_departs_and_what_is_left_out_is_told(
+    some: list[Receiver], wanted: Wanted, by_hand: list[str]
+) -> None:
+    found = recipients(wanted, COPPER, some)
+    to, cc = [one.email for one in found.to], [one.email for one in found.cc]
+    same = reached(found, [one.upper() for one in to], cc)
+    assert not same.departs and not same.left_out
+    assert [one.why for one in (*same.to, *same.cc)] == [one.why for one in (*found.to, *found.cc)]
+    other = reached(found, by_hand, ())
+    strangers = {one for one in by_hand if one not in {*map(str.casefold, [*to, *cc])}}
+    assert {one.email for one in other.to if not one.chosen} == strangers
+    told = {one.email.casefold() for one in (*other.to, *other.left_out)}
+    assert told == {one.casefold() for one in (*to, *cc, *by_hand)}
+    assert other.departs == bool(strangers or other.left_out)

@@ -189,7 +189,7 @@ def create() -> ResponseReturnValue:
     if not form.validate():
         return _form_page(form, status=422)
     made = properties.add(form.draft(), current_user)
-    flash(f"{made.name} is added. {made.customer.name} receives everything sent for it.", "good")
+    flash(f"{made.name} is added. {made.customer.name} is its contact for everything.", "good")
     return see_other(url_for(".show", property_id=made.id))
 
 
@@ -263,7 +263,7 @@ def _form_page(
     status: int = 200,
     changed: Meanwhile | None = None,
 ) -> ResponseReturnValue:
-    here = url_for(".edit", property_id=where.id) if where else url_for(".new")
+    this_page = url_for(".edit", property_id=where.id) if where else url_for(".new")
     return page(
         "properties/form.html",
         "customers",
@@ -271,7 +271,7 @@ def _form_page(
         form=form,
         where=where,
         changed=changed,
-        here=here,
+        this_page=this_page,
         customers=_customers(form),
     )
 

@@ -66,7 +66,7 @@ def test_a_new_property_receives_everything_through_its_customer(
     assert made.location == f"/properties/{known['id']}"
     assert known["ticks"] == {customer: EVERYTHING}
     words = trader.words(made.location)
-    assert "Mary Lee receives everything sent for it." in words
+    assert "Mary Lee is its contact for everything." in words
     assert "An invoice goes to Mary Lee , marked Billing and Email Invoice at 12 Hill St." in words
     assert "A purchase order goes to its supplier . A copy goes to Mary Lee" in words
 
@@ -99,6 +99,8 @@ def test_the_customer_is_found_while_typing_and_without_script(app: Flask, trade
     with app.app_context():
         mary()
         contact(business="Harbour Strata Management", type="customer")
+    finder = BeautifulSoup(trader.get("/properties/new").text, "html.parser").find(id="find")
+    assert finder and finder["hx-get"] == "/properties/new"
     found = trader.get("/properties/new?find=harb", htmx=True)
     assert "Harbour Strata" in found.text and "Mary" not in found.text
     assert "<html" not in found.text
@@ -206,6 +208,8 @@ def test_a_contact_is_added_by_search_or_as_new_and_removed(app: Flask, trader: 
     with app.app_context():
         number, bob_id, mary_id = hill_st().id, bob().id, mary().id
     here = f"/properties/{number}/contacts"
+    search = BeautifulSoup(trader.get(here).text, "html.parser").select_one(".search [name=q]")
+    assert search and search["hx-get"] == here
     found = trader.get(f"{here}?q=bob", htmx=True)
     assert "Bob Lee" in found.text and "<html" not in found.text
     assert "Mary Lee" not in said(trader.get(f"{here}?q=lee")), "who is there is not offered"

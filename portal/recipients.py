@@ -12,7 +12,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Receiver:
-    """A contact that may receive. marked: for this kind of document ("Email invoice")."""
+    """A contact that may receive, by the name a mail greets.
+
+    marked: for this kind of document ("Email Invoice"). known_as: the contact's own name, where
+    that is a business and name is the person there.
+    """
 
     name: str
     email: str
@@ -21,6 +25,12 @@ class Receiver:
     primary: bool = False
     billing: bool = False
     contact_id: int = 0
+    known_as: str = ""
+
+    @property
+    def record(self) -> str:
+        """The name under which the contact is found."""
+        return self.known_as or self.name
 
 
 @dataclass(frozen=True)
@@ -104,7 +114,7 @@ def recipients(wanted: Wanted, party: Receiver, contacts: Sequence[Receiver]) ->
 def _to_party(party: Receiver, copies: list[Receiver], why: str, why_copy: str) -> Recipients:
     if party.active:
         return _answer([party], copies, why, why_copy)
-    gone = Lack("inactive", f"{party.name} is no longer active.", party.contact_id)
+    gone = Lack("inactive", f"{party.record} is no longer active.", party.contact_id)
     return Recipients((), (), (gone,))
 
 
@@ -145,7 +155,7 @@ def _why(wanted: Wanted, role: str) -> str:
 
 
 def _nobody(wanted: Wanted, contacts: Iterable[Receiver]) -> Lack:
-    gone = [one.name for one in contacts if one.marked and not one.active]
+    gone = [one.record for one in contacts if one.marked and not one.active]
     if gone:
         message = f"{gone[0]} is marked {wanted.mark} at {wanted.about}, but is no longer active."
         return Lack("nobody_active", message)
@@ -176,4 +186,4 @@ def _each_once(some: Iterable[Receiver], why: str, seen: set[str]) -> tuple[Reci
 
 
 def _no_address(one: Receiver, blocking: bool) -> Lack:
-    return Lack("no_address", f"{one.name} has no e-mail address.", one.contact_id, blocking)
+    return Lack("no_address", f"{one.record} has no e-mail address.", one.contact_id, blocking)

@@ -179,9 +179,8 @@ def receiver(
     one: Contact, marked: bool = True, primary: bool = False, billing: bool = False
 ) -> Receiver:
     """One contact as the choice of recipients sees it."""
-    return Receiver(
-        one.attention or one.name, one.email, one.active, marked, primary, billing, one.id
-    )
+    name = one.attention or one.name
+    return Receiver(name, one.email, one.active, marked, primary, billing, one.id, one.name)
 
 
 class Line(Base):

@@ -178,3 +178,11 @@ def test_what_is_written_in_by_hand_departs_and_what_is_left_out_is_told(
     told = {one.email.casefold() for one in (*other.to, *other.left_out)}
     assert told == {one.casefold() for one in (*to, *cc, *by_hand)}
     assert other.departs == bool(strangers or other.left_out)
+
+
+def test_a_business_is_greeted_by_its_person_and_told_of_by_its_own_name() -> None:
+    priya = Receiver("Priya Nair", "", billing=True, known_as="Harbour Strata Management")
+    (lack,) = recipients(INVOICE, COPPER, [priya]).lacks
+    assert lack.message == "Harbour Strata Management has no e-mail address."
+    (to,) = recipients(INVOICE, COPPER, [replace(priya, email="priya@harbour.example")]).to
+    assert to.name == "Priya Nair"

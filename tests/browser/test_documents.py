@@ -13,7 +13,16 @@ from portal.columns import now
 from portal.dispatch import Dispatch, State
 from portal.documents import Document
 from portal.extensions import db
-from tests.factories import PASSWORD, asked, document, office_mailbox, tom
+from tests.factories import (
+    MARY,
+    PASSWORD,
+    asked,
+    contact,
+    document,
+    hill_st,
+    office_mailbox,
+    tom,
+)
 from tests.servers import serving
 
 #: Words that reach past the right edge of a phone.
@@ -88,12 +97,56 @@ def test_a_new_customer_in_the_middle_of_an_invoice_costs_nothing(
     expect(trader.locator("#totals")).to_contain_text("$110.00")
     trader.wait_for_timeout(600)  # until it is kept on the phone
     trader.get_by_role("link", name="New customer").click()
-    trader.get_by_label("Name").fill("Zoe Brown")
+    trader.get_by_label("First name").fill("Zoe")
+    trader.get_by_label("Last name").fill("Brown")
     trader.get_by_role("button", name="Save contact").click()
+    expect(trader.locator("#contact_id")).to_contain_text("Zoe Brown")
     expect(trader.get_by_label("Title")).to_have_value("Burst pipe")
     expect(trader.locator("#totals")).to_contain_text("$110.00")
     trader.get_by_role("button", name="Save invoice").click()
     expect(trader.get_by_role("link", name="Zoe Brown")).to_be_visible()
+
+
+def test_a_customer_is_found_by_keyboard_and_comes_back_after_an_interruption(
+    app: Flask, portal: str, trader: Page
+) -> None:
+    with app.app_context():
+        hill_st(address="12 Hill St\nNewtown NSW 2042", account_manager=tom())
+        for n in range(9):
+            contact(business=f"Able {n}", email=f"able{n}@homes.example")
+    trader.goto(f"{portal}/documents/invoice/new")
+    trader.get_by_label("Title").fill("Burst pipe")
+    search = trader.get_by_role("searchbox")
+    search.press_sequentially("mary", delay=40)
+    expect(trader.locator("#found-contact button")).to_have_count(1)
+    expect(search).to_be_focused()
+    search.press("Enter")
+    change = trader.get_by_role("button", name="Change: Bill to")
+    expect(change).to_be_focused()
+    expect(trader.locator("#property_id")).to_contain_text("Account manager Tom Baker")
+    site = trader.get_by_label("Work done at")
+    expect(site).to_have_value("12 Hill St\nNewtown NSW 2042")
+    trader.wait_for_timeout(800)  # until it is kept on the phone
+    trader.goto(f"{portal}/documents/invoice")
+    trader.goto(f"{portal}/documents/invoice/new")
+    trader.get_by_role("button", name="Bring it back").click()
+    expect(trader.locator("#contact_id")).to_contain_text(MARY)
+    expect(trader.locator("#property_id")).to_contain_text("12 Hill St")
+    expect(trader.get_by_label("Title")).to_have_value("Burst pipe")
+    expect(site).to_have_value("12 Hill St\nNewtown NSW 2042")
+    trader.get_by_role("button", name="Change: Property").click()
+    trader.get_by_role("button", name="No property").click()
+    expect(site).to_have_value("")
+
+
+def test_who_receives_it_follows_what_is_typed(portal: str, trader: Page) -> None:
+    trader.goto(f"{portal}/documents/1/dispatches/new")
+    who = trader.locator("#who")
+    expect(who).to_contain_text("Mary Lee, the contact on this invoice")
+    trader.get_by_role("textbox", name="Cc").fill("bob@homes.example")
+    trader.get_by_label("Subject").click()
+    expect(who).to_contain_text("Copy bob@homes.example, written in by hand")
+    expect(trader.get_by_role("textbox", name="Cc")).to_have_value("bob@homes.example")
 
 
 def test_a_file_that_is_refused_is_seen_to_be_and_a_huge_one_leads_back(

@@ -15,7 +15,7 @@ from portal.contacts import KNOWN, AddressTaken
 from portal.documents import Document
 from portal.documents.kinds import KINDS
 from portal.extensions import db
-from portal.people import CONTACT_TYPES, USUAL_FOR, Contact, find_contacts, place_of
+from portal.people import CONTACT_TYPES, USUAL_FOR, Contact, contact_with, find_contacts, place_of
 from portal.places import MARKS, Property, PropertyContact
 from portal.regions import Refused
 from portal.senders import Scope
@@ -30,6 +30,8 @@ pages = Blueprint("contacts", __name__)
 
 SHOWN = 50
 SHOWN_THERE = 8
+#: Beyond this the database has no number.
+LARGEST_ID = 2**31
 NAMES = (*KNOWN, "active")
 #: Pages that go on with a contact that was just written.
 GOES_ON = re.compile(r"/documents/[a-z_]+/new|/properties/(new|\d+/contacts)", re.ASCII)
@@ -138,6 +140,16 @@ def create() -> ResponseReturnValue:
     return _keep(typed_form(), None)
 
 
+@pages.post("/contacts/address")
+def address() -> ResponseReturnValue:
+    """What is to be said of an address while its form is still being filled in. Stores nothing."""
+    number = request.args.get("contact", 0, int)
+    contact = db.session.get(Contact, number) if 0 < number < LARGEST_ID else None
+    form = typed_form()
+    holder = contact_with(form.email.data or "", contact)
+    return _form_page(form, contact, holder=holder, live=True)
+
+
 @pages.get("/contacts/<int:contact_id>/edit")
 def edit(contact_id: int) -> ResponseReturnValue:
     """The form as the contact stands."""
@@ -226,17 +238,20 @@ def _form_page(
     status: int = 200,
     changed: Meanwhile | None = None,
     holder: Contact | None = None,
+    live: bool = False,
 ) -> ResponseReturnValue:
     there = url_for(".show", contact_id=contact.id) if contact else url_for(".index")
     return page(
         "contacts/form.html",
-        None,
+        "said" if live else None,
         status,
         form=form,
         contact=contact,
         changed=changed,
         holder=holder,
-        question=form.question(contact) if status == 422 else None,
+        taken=str(AddressTaken(holder)) if holder else "",
+        live=live,
+        question=form.question(contact) if live or status == 422 else None,
         back=on_site(form.next.data) if form.next.data else there,
     )
 
@@ -259,6 +274,7 @@ def _show(
         rules=rules_of(Scope.CUSTOMER, contact),
         documents=_documents(contact),
         shown=SHOWN_THERE,
+        names={one.id: one.name for one in merged},
         changes=history.of("contact", contact.id, *(one.id for one in merged)),
     )
 

@@ -163,6 +163,25 @@ def test_an_address_that_somebody_holds_is_named_with_its_holder(
     assert [one.email for one in stored(app)] == [MARY, "orders@copperco.example"]
 
 
+@pytest.mark.sqlite_only
+def test_an_address_is_looked_at_while_the_form_is_filled_in(app: Flask, trader: Visitor) -> None:
+    with app.app_context():
+        mary()
+    told = {
+        "Mary.lee@homes.example\u200b": ("Mary Lee has this address.", "a hidden character"),
+        "bob@gmial.com": ("Did you mean bob@gmail.com",),
+        "bob": ("it has no @",),
+        " bob@homes.example": ("We removed spaces. The address is bob@homes.example",),
+    }
+    for typed, sentences in told.items():
+        answer = trader.post("/contacts/address", form(email=typed), htmx=True)
+        assert "<html" not in answer.text
+        assert all(one in said(answer) for one in sentences), typed
+    own = trader.post("/contacts/address?contact=1", form(), htmx=True)
+    assert said(own) == ""
+    assert len(stored(app)) == 1
+
+
 def test_a_race_for_an_address_ends_at_the_same_page(
     app: Flask, trader: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

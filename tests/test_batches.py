@@ -12,6 +12,7 @@ from portal import accounts, batches, delivery, dispatch, policy
 from portal.accounts import User
 from portal.batches import Batch, BatchItem, BatchStatus, Checked, ItemState, NotNow, freezing
 from portal.batches.results import HEADINGS, safe
+from portal.columns import db_now
 from portal.dispatch import Dispatch, Lane, State
 from portal.documents import Document, DocumentFile
 from portal.documents.mail import Words, keep_templates
@@ -614,6 +615,31 @@ def test_a_worker_without_time_gives_back_what_it_took(olive: User) -> None:
         assert batches.prepare() == 1
     assert states(done) == {ItemState.SENT: 1, ItemState.PENDING: 2}
     assert batches.prepare() == 2
+
+
+def test_a_batch_can_be_stopped_and_what_had_not_left_is_not_sent(olive: User) -> None:
+    unfrozen, queued, sent, busy = (factories.document() for _ in range(4))
+    done = completed(olive, queued, sent, unfrozen, busy)
+    hold = update(BatchItem).where(BatchItem.document_id.in_([unfrozen.id, busy.id]))
+    db.session.execute(hold.values(lease_until=db_now(60)))
+    batches.prepare()
+    gone = item(done, sent).dispatch_id
+    assert gone is not None
+    dispatch.move(gone, (State.QUEUED,), State.ACCEPTED)
+    db.session.execute(
+        update(BatchItem).where(BatchItem.document_id == unfrozen.id).values(lease_until=None)
+    )
+    assert batches.stop(done, olive) == 2
+    found = batches.results(done)
+    assert found.counts == {"accepted": 1, "cancelled": 1, "left": 1, "pending": 1}
+    assert item(done, unfrozen).problem == "Olive Park stopped the batch before it was sent."
+    for one, status in ((unfrozen, "pending"), (queued, "cancelled"), (sent, "accepted")):
+        db.session.refresh(one)
+        assert one.email_status == status
+    lease_runs_out()
+    assert batches.prepare() == 1  # what a worker had in hand
+    assert batches.stop(done, olive) == 1
+    assert batches.retry(done, olive) is not None
 
 
 # -- what became of it -----------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from portal.batches.checking import (
     check_again,
     summary,
 )
-from portal.batches.completing import complete, forecast
+from portal.batches.completing import complete, forecast, stop
 from portal.batches.drafts import (
     Filled,
     Listed,
@@ -63,6 +63,7 @@ __all__ = [
     "rename",
     "results",
     "retry",
+    "stop",
     "summary",
     "table",
 ]

@@ -1,16 +1,17 @@
 """Completing: the one press of the button that gives a draft to the worker."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from flask import current_app
 from sqlalchemy import ColumnElement, Select, case, func, select, update
 
-from portal import history, pace, queueing
+from portal import dispatch, history, pace, queueing
 from portal.accounts import User
 from portal.batches.checking import company_only, depends_on_person
-from portal.batches.drafts import OPEN, NotNow, uncheck
-from portal.batches.tables import Batch, BatchItem, BatchStatus, ItemState
+from portal.batches.drafts import OPEN, NotNow, show_unsent, uncheck
+from portal.batches.tables import Batch, BatchItem, BatchStatus, ItemState, is_free
 from portal.columns import now
 from portal.config import Config
 from portal.dispatch import Dispatch, State
@@ -20,6 +21,8 @@ from portal.mailboxes import Mailbox
 from portal.stores import rows_changed
 
 SENDABLE = (ItemState.READY, ItemState.WAITS)
+#: So many values one statement may name.
+MOST_AT_ONCE = 500
 
 
 def complete(batch: Batch, user: User, version: int) -> None:
@@ -133,6 +136,56 @@ def _move_documents(batch: Batch, going: Select[int]) -> None:
         )
         .execution_options(synchronize_session=False)
     )
+
+
+# -- stopping --------------------------------------------------------------------------------------
+
+
+def stop(batch: Batch, user: User) -> int:
+    """Take back what has not left yet; how many. What is being handed over cannot be. Commits.
+
+    What no worker has taken up is left, what is in the queue or on hold is cancelled.
+    """
+    stopped = _stop_items(batch, user) + _cancel_dispatches(batch, user)
+    if stopped:
+        history.note("batch", batch.id, f"Stopped: {stopped:,} were not sent.", user.name)
+    db.session.commit()
+    return stopped
+
+
+def _stop_items(batch: Batch, user: User) -> int:
+    """Those in a worker's hands are left to it: what it makes of them can be cancelled after."""
+    waiting = (BatchItem.batch_id == batch.id, BatchItem.state == ItemState.PENDING, is_free())
+    said = {"problem": f"{user.name} stopped the batch before it was sent.", "hint": "", "fix": ""}
+    documents = db.session.scalars(
+        update(BatchItem)
+        .where(*waiting)
+        .values(state=ItemState.LEFT, problem_code="stopped", **said)
+        .returning(BatchItem.document_id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    _show_unsent(documents)
+    return len(documents)
+
+
+def _cancel_dispatches(batch: Batch, user: User) -> int:
+    waiting = Dispatch.state.in_((State.QUEUED, State.HELD))
+    cancelled = db.session.execute(
+        update(Dispatch)
+        .where(Dispatch.batch_id == batch.id, waiting)
+        .values(state=State.CANCELLED, state_since=now())
+        .returning(Dispatch.id, Dispatch.document_id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    for dispatch_id, _ in cancelled:
+        dispatch.tell(dispatch_id, "Cancelled with its batch before it was sent.", user.name)
+    _show_unsent([one for _, one in cancelled if one is not None])
+    return len(cancelled)
+
+
+def _show_unsent(document_ids: Sequence[int]) -> None:
+    for start in range(0, len(document_ids), MOST_AT_ONCE):
+        show_unsent(Document.id.in_(document_ids[start : start + MOST_AT_ONCE]))
 
 
 # -- when it will be done --------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from portal import history
 from portal.accounts import User
 from portal.batches.tables import Batch, BatchItem, BatchStatus, ItemState
 from portal.columns import now
-from portal.dispatch import State
-from portal.documents import NOT_APPLICABLE, PENDING, Document
+from portal.dispatch import Dispatch, Purpose, State
+from portal.documents import NOT_APPLICABLE, PENDING, Document, renew_email_status
 from portal.documents.kinds import KINDS
 from portal.extensions import db
 from portal.people import company
@@ -246,6 +246,25 @@ def uncheck(*chosen: ColumnElement[bool]) -> int:
         .execution_options(synchronize_session=False)
     )
     return rows_changed(changed)
+
+
+def show_unsent(*documents: ColumnElement[bool]) -> None:
+    """Documents that were in the queue by their batch are so no more. The caller commits."""
+    newest = (
+        select(Dispatch.state)
+        .where(Dispatch.document_id == Document.id, Dispatch.purpose == Purpose.DOCUMENT)
+        .order_by(Dispatch.sending_number.desc())
+        .limit(1)
+        .correlate(Document)
+        .scalar_subquery()
+    )
+    db.session.execute(
+        update(Document)
+        .where(*documents)
+        .values(email_status=func.coalesce(newest, PENDING))
+        .execution_options(synchronize_session=False)
+    )
+    renew_email_status(*documents)
 
 
 def _tidy(name: str) -> str:

@@ -11,18 +11,19 @@ import time
 from collections.abc import Iterable
 
 from flask import current_app
-from sqlalchemy import ColumnElement, Select, func, or_, select, update
+from sqlalchemy import Select, func, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import joinedload
 
 from portal import dispatch, queueing
 from portal.batches.checking import company_only
+from portal.batches.drafts import show_unsent
 from portal.batches.judging import ALREADY, Finding, Judge, in_columns, loaded
-from portal.batches.tables import PENDING_ROWS, Batch, BatchItem, ItemState
+from portal.batches.tables import PENDING_ROWS, Batch, BatchItem, ItemState, is_free
 from portal.checks import Problem
 from portal.columns import db_now
 from portal.dispatch import Blocked, Dispatch, Purpose, State, Wish
-from portal.documents import PENDING, Document, mail, renew_email_status
+from portal.documents import Document, mail
 from portal.documents.pdf import DrawingProblem
 from portal.documents.wording import WordingProblem
 from portal.extensions import db
@@ -59,7 +60,7 @@ def prepare(ends: float = math.inf) -> int:
 
 def is_due() -> bool:
     """Whether there is an item that nobody is freezing."""
-    query = select(BatchItem.id).where(PENDING_ROWS, _free()).limit(1)
+    query = select(BatchItem.id).where(PENDING_ROWS, is_free()).limit(1)
     found = db.session.scalar(query) is not None
     db.session.commit()
     return found
@@ -72,17 +73,13 @@ def _over(ends: float) -> bool:
 # -- taking ----------------------------------------------------------------------------------------
 
 
-def _free() -> ColumnElement[bool]:
-    return or_(BatchItem.lease_until.is_(None), BatchItem.lease_until < db_now())
-
-
 def _take() -> list[BatchItem]:
     """The next few items, as this worker's own for a while. Commits.
 
     One that a worker did not survive is taken alone, so that it cannot spoil its neighbours.
     """
     db.session.expire_all()
-    due = select(BatchItem.id).where(PENDING_ROWS, _free()).with_for_update(skip_locked=True)
+    due = select(BatchItem.id).where(PENDING_ROWS, is_free()).with_for_update(skip_locked=True)
     fresh = due.where(BatchItem.tries == 0).order_by(BatchItem.id).limit(HANDFUL)
     tried = due.order_by(BatchItem.tries, BatchItem.id).limit(1)
     return _taken(fresh) or _taken(tried)
@@ -94,7 +91,7 @@ def _taken(chosen: Select[int]) -> list[BatchItem]:
     named = chosen.cte("chosen")
     taken = db.session.scalars(
         update(BatchItem)
-        .where(BatchItem.id.in_(select(named.c.id)), PENDING_ROWS, _free())
+        .where(BatchItem.id.in_(select(named.c.id)), PENDING_ROWS, is_free())
         .values(lease_until=db_now(lease), tries=BatchItem.tries + 1)
         .returning(BatchItem.id)
         .execution_options(synchronize_session=False)
@@ -227,7 +224,7 @@ def _keep(item: BatchItem, document: Document, found: Finding, outcome: Dispatch
         problem = ALONE if isinstance(outcome, Dispatch) else outcome
         said = in_columns(document, found.choice, problem)
         if _settle(item, ItemState.LEFT, **said):
-            _show_unsent(item.document_id)
+            show_unsent(Document.id == item.document_id)
     db.session.commit()
 
 
@@ -240,21 +237,3 @@ def _settle(item: BatchItem, state: ItemState, **values: object) -> bool:
         .execution_options(synchronize_session=False)
     )
     return rows_changed(settled) == 1
-
-
-def _show_unsent(document_id: int) -> None:
-    """A document that was in the queue by its batch is so no more."""
-    newest = (
-        select(Dispatch.state)
-        .where(Dispatch.document_id == document_id, Dispatch.purpose == Purpose.DOCUMENT)
-        .order_by(Dispatch.sending_number.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    db.session.execute(
-        update(Document)
-        .where(Document.id == document_id)
-        .values(email_status=func.coalesce(newest, PENDING))
-        .execution_options(synchronize_session=False)
-    )
-    renew_email_status(Document.id == document_id)

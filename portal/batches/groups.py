@@ -46,17 +46,18 @@ def _stored(group: str) -> ColumnElement[bool]:
         sending = BatchItem.state.not_in((ItemState.UNCHECKED, ItemState.BLOCKED))
         return (BatchItem.sender_email == group.removeprefix(SENDER)) & sending
     if group.startswith(WORDS):
-        return BatchItem.document_id.in_(_called(group.removeprefix(WORDS)))
+        return _called(group.removeprefix(WORDS))
     if group.startswith(PROBLEM):
         known = BatchItem.state != ItemState.UNCHECKED
         return (BatchItem.problem_code == group.removeprefix(PROBLEM)) & known
     return BatchItem.state == group
 
 
-def _called(words: str) -> Select[int]:
-    """Documents whose number, or whose customer's name, holds these words."""
+def _called(words: str) -> ColumnElement[bool]:
+    """Whether the number of an item's document, or its customer's name, holds these words."""
     names = func.lower(Contact.first_name + " " + Contact.last_name + " " + Contact.business)
     part = words.lower()
     hit = func.lower(Document.number).contains(part, autoescape=True)
     query = select(Document.id).join(Contact, Contact.id == Document.contact_id)
-    return query.where(hit | names.contains(part, autoescape=True))
+    mine = Document.id == BatchItem.document_id  # item by item: never through every document
+    return query.where(mine, hit | names.contains(part, autoescape=True)).exists()

@@ -3,11 +3,11 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import JSON, ForeignKey, Index, Text, UniqueConstraint, text
+from sqlalchemy import JSON, ColumnElement, ForeignKey, Index, Text, UniqueConstraint, or_, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.accounts import User
-from portal.columns import UtcDateTime, now
+from portal.columns import UtcDateTime, db_now, now
 from portal.dispatch import Dispatch
 from portal.documents import Document
 from portal.extensions import Base
@@ -122,3 +122,8 @@ class BatchItem(Base):
     batch: Mapped[Batch] = relationship()
     document: Mapped[Document] = relationship()
     dispatch: Mapped[Dispatch | None] = relationship()
+
+
+def is_free() -> ColumnElement[bool]:
+    """Whether no worker has an item in hand."""
+    return or_(BatchItem.lease_until.is_(None), BatchItem.lease_until < db_now())

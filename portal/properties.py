@@ -5,6 +5,7 @@ Whatever changes here is followed by the documents that hang on a property and w
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from textwrap import shorten
 
 from sqlalchemy import ColumnElement, Select, func, or_, select, tuple_, update
 from sqlalchemy.orm import aliased
@@ -39,6 +40,8 @@ FLAGS = {
 SOME_SUPPLIER = Receiver("its supplier", "?")
 #: Account managers to look for besides a person's own number.
 NO_MANAGER, LEFT = "none", "left"
+#: So much of a note stands in the history.
+LONGEST_TOLD = 200
 IN_USE, ARCHIVED, ALL = "", "archived", "all"
 
 
@@ -185,7 +188,7 @@ def _told(where: Property) -> dict[str, str]:
         "Customer": where.customer.name,
         "Branch": where.branch.name if where.branch else "",
         "Account manager": where.account_manager.name if where.account_manager else "",
-        "Notes": where.notes,
+        "Notes": shorten(where.notes, LONGEST_TOLD, placeholder=" …"),
     }
 
 

@@ -287,10 +287,12 @@ def test_a_property_in_use_is_archived_and_not_deleted(app: Flask, trader: Visit
     assert refused.status_code == 422
     assert f"cannot be deleted: it is in use. Invoice: {invoice}" in said(refused)
     assert trader.post(f"{here}/archive").location == here
-    assert "12 Hill St is archived." in trader.words(here)
+    new = f"/documents/invoice/new?property={number}"
+    archived = trader.get(here)
+    assert "12 Hill St is archived." in said(archived) and new not in archived.text
     assert "12 Hill St" not in trader.words("/properties?q=hill").replace("“12 Hill St”", "")
     assert trader.post(f"{here}/bring-back").status_code == 303
-    assert stored(app)["active"]
+    assert stored(app)["active"] and new in trader.get(here).text
     with app.app_context():
         bare = hill_st("1 Old Rd").id
     assert trader.post(f"/properties/{bare}/delete").location == "/properties"

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
-from portal import ladder
+from portal import ladder, policy
 from portal.accounts import User, active_people
 from portal.documents.kinds import KINDS
 from portal.extensions import db
@@ -99,6 +99,19 @@ def overview(viewer: Person) -> list[Standing]:
         for one, rule in zip(stored, rules, strict=True)
     ]
     return sorted(found, key=lambda one: _order(one.rule))
+
+
+def why_own_address_counts(user: User) -> str:
+    """Which rule may have mail leave from this person's own address; "" where none does."""
+    modes = {rule.mode for rule in policy.rules()}
+    if Mode.USER in modes:
+        return "mail comes from whoever presses Send"
+    mine = select(func.count()).select_from(Property)
+    count = db.session.scalar(mine.where(Property.active, Property.account_manager_id == user.id))
+    if Mode.ACCOUNT_MANAGER in modes and count:
+        what = "a property" if count == 1 else f"{count:,} properties"
+        return f"mail comes from account managers, and you look after {what}"
+    return ""
 
 
 def managers_at(place: Place = COMPANY, kind: str = "", scene: Scene | None = None) -> Managers:

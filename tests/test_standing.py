@@ -203,3 +203,16 @@ def test_the_list_goes_from_the_widest_place_to_the_narrowest(olive: User) -> No
         ("12 Hill St", "quote"),
     ]
     assert db.session.query(SenderRule).count() == 6
+
+
+def test_whose_own_address_counts_is_told(olive: User) -> None:
+    tom = factories.tom()
+    properties()
+    assert standing.why_own_address_counts(tom) == ""
+    policy.set_rule("invoice", Mode.ACCOUNT_MANAGER, place=north())
+    assert standing.why_own_address_counts(olive) == ""
+    assert standing.why_own_address_counts(tom) == (
+        "mail comes from account managers, and you look after 2 properties"
+    )
+    policy.set_rule("quote", Mode.USER)
+    assert standing.why_own_address_counts(olive) == "mail comes from whoever presses Send"

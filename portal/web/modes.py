@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from flask import url_for
 from flask_login import current_user
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.exc import StaleDataError
@@ -10,16 +11,21 @@ from werkzeug.datastructures import MultiDict
 
 from portal import history, mailboxes, policy, senders, standing
 from portal.accounts import User, active_people
+from portal.approaches import first_mailbox
 from portal.extensions import db
 from portal.people import BadAddress, clean_address
 from portal.policy import COMPANY, Scene, plain_case
-from portal.senders import Choice, Mode, Person, Place, Rule, SendFrom, source
+from portal.senders import Choice, Mode, Person, Place, Rule, Scope, SendFrom, Trouble, source
 from portal.standing import Managers
 from portal.web.meanwhile import Difference, Meanwhile
 
 #: What can be chosen. The relay is shown with why it cannot.
 CHOOSABLE = (Mode.DEFAULT, Mode.USER, Mode.ACCOUNT_MANAGER, Mode.SPECIFIED)
 LONGEST_NAME = 80
+#: What adding an address in Gmail puts right.
+ADDABLE = (Trouble.NOT_LINKED, Trouble.PENDING, Trouble.LOST)
+#: What naming an account manager puts right.
+NO_ONE = (Trouble.NO_MANAGER, Trouble.MANAGER_LEFT)
 
 
 @dataclass(frozen=True)
@@ -185,6 +191,17 @@ def known() -> list[SendFrom]:
         if one.owner_id is None or one.is_primary:
             once.setdefault(one.email, one)
     return list(once.values())
+
+
+def fix_for(choice: Choice, place: Place = COMPANY) -> tuple[str, str]:
+    """Where a manager puts right what keeps a choice from being ready, and what that link says."""
+    box = first_mailbox()
+    if choice.trouble in NO_ONE and place.scope is Scope.PROPERTY:
+        return url_for("properties.edit", property_id=place.id), f"Open {place.name}"
+    if box and choice.sender and choice.trouble in ADDABLE:
+        email = choice.sender.email
+        return url_for("addresses.new", mailbox_id=box.id, email=email), "Show me how"
+    return url_for("settings.show"), "Open System settings"
 
 
 def shown() -> dict[str, Any]:

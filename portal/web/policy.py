@@ -6,10 +6,9 @@ from flask_login import current_user
 from markupsafe import Markup, escape
 
 from portal import policy, standing
-from portal.approaches import first_mailbox
 from portal.documents.kinds import KINDS
 from portal.policy import EVERY_KIND, Readiness
-from portal.senders import Choice, Mode, Rule, Trouble, source
+from portal.senders import Choice, Mode, Rule, source
 from portal.web import modes
 from portal.web.guard import managers_only
 from portal.web.meanwhile import Meanwhile
@@ -20,8 +19,6 @@ pages = Blueprint("policy", __name__)
 
 #: What a kind may choose besides the three modes.
 FOLLOW = "company"
-#: What adding an address in Gmail puts right.
-ADDABLE = (Trouble.NOT_LINKED, Trouble.PENDING, Trouble.LOST)
 #: The modes under which it depends on a person who is ready.
 BY_PERSON = (Mode.USER, Mode.ACCOUNT_MANAGER)
 WAITS = (
@@ -128,11 +125,7 @@ def _lacking_address(choice: Choice) -> Lacking | None:
     """Where to go on after saving a rule whose address is not ready; nowhere when it is."""
     if choice.ready:
         return None
-    box = first_mailbox()
-    if box and choice.sender and choice.trouble in ADDABLE:
-        there = url_for("addresses.new", mailbox_id=box.id, email=choice.sender.email)
-        return choice.problem, there, "Show me how"
-    return choice.problem, url_for("settings.show"), "Open System settings"
+    return choice.problem, *modes.fix_for(choice)
 
 
 def _page(

@@ -7,7 +7,7 @@ from flask_wtf import FlaskForm
 from wtforms import PasswordField
 from wtforms.validators import EqualTo, InputRequired
 
-from portal import accounts, devices, dispatch, mailboxes, policy
+from portal import accounts, devices, dispatch, mailboxes, policy, standing
 from portal.extensions import limiter
 from portal.providers.gmail import PERMISSIONS
 from portal.senders import Mode
@@ -137,5 +137,5 @@ def _page(
         mine=policy.sample(policy.EVERY_KIND, Mode.USER, "", current_user),
         company_mailbox=next(iter(mailboxes.company_mailboxes()), None),
         managers=[one.name for one in accounts.managers()],
-        used=any(one.mode is Mode.USER for one in policy.rules()),
+        counts=standing.why_own_address_counts(current_user),
     )

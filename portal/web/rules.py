@@ -307,6 +307,7 @@ def simulator() -> ResponseReturnValue:
         place_word=policy.target(place),
         several=several,
         choice=choice,
+        fix=modes.fix_for(choice, place),
         headline=_headline(KINDS[kind].label.lower(), place, person, choice),
         rungs=explain(case, policy.rules(case.places)),
         words=words,

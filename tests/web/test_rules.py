@@ -6,6 +6,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal import policy
+from portal.accounts import end
 from portal.extensions import db
 from portal.people import Company
 from portal.policy import SenderRule
@@ -294,8 +295,15 @@ def test_the_simulator_shows_what_keeps_a_document_from_leaving(
     app: Flask, manager: Visitor
 ) -> None:
     add(app, "company", "", Mode.ACCOUNT_MANAGER)
-    page = manager.words("/settings/simulator?place=property:2")
+    answer = manager.get("/settings/simulator?place=property:2")
+    page = said(answer)
     assert "That is Nia Cole." in page and "Not ready yet No connected mailbox may send as" in page
+    assert "/mailboxes/1/addresses/new?email=nia@brightspark.example" in answer.text
+    with app.app_context():
+        end(nia())
+    answer = manager.get("/settings/simulator?place=property:2")
+    assert "Nia Cole, the account manager of 9 Quay St, no longer works here." in said(answer)
+    assert 'href="/properties/2/edit"' in answer.text
     page = manager.words("/settings/simulator")
     assert "comes from nobody yet." in page
     assert "This document has no property, so no account manager." in page

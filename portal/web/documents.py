@@ -28,10 +28,12 @@ from portal.extensions import db
 from portal.web import lines
 from portal.web.context import company
 from portal.web.errors import error_page
+from portal.web.meanwhile import Meanwhile
 from portal.web.page import page, see_other
 from portal.web.paperform import (
     PaperForm,
     blank_form,
+    changed_since,
     pressed,
     rearranged_form,
     stored_form,
@@ -119,7 +121,7 @@ def edit(document_id: int) -> ResponseReturnValue:
 @pages.post("/documents/<int:document_id>")
 def update(document_id: int) -> ResponseReturnValue:
     """Keep the document as it is now written."""
-    document = document_or_404(document_id)
+    document = _locked(document_id)
     return _write(document.kind_facts, document)
 
 
@@ -197,6 +199,13 @@ def document_or_404(document_id: int) -> Document:
     return db.session.get(Document, document_id) or abort(404)
 
 
+def _locked(document_id: int) -> Document:
+    """The document, which nobody else can change until this is stored."""
+    lock = {"of": Document}
+    found = db.session.get(Document, document_id, with_for_update=lock, populate_existing=True)
+    return found or abort(404)
+
+
 def today() -> dt.date:
     """The day it is where the company is."""
     return now().astimezone(ZoneInfo(company().time_zone)).date()
@@ -226,8 +235,9 @@ def _write(kind: Kind, document: Document | None) -> ResponseReturnValue:
     if REARRANGING & request.form.keys() or pressed().part:
         return _form_page(kind, rearranged_form(kind, document), document)
     form = typed_form(kind, document)
-    meanwhile = document is not None and form.version.data != str(document.version)
-    fine = form.validate() and not meanwhile
+    valid = form.validate()
+    meanwhile = changed_since(form, document) if document is not None else None
+    fine = valid and meanwhile is None
     kept = _kept(kind, form, document) if fine else None
     if kept is None:
         return _form_page(kind, form, document, status=422, meanwhile=meanwhile)
@@ -256,11 +266,11 @@ def _form_page(
     form: PaperForm,
     document: Document | None = None,
     status: int = 200,
-    meanwhile: bool = False,
+    meanwhile: Meanwhile | None = None,
 ) -> ResponseReturnValue:
     if not form.lines.entries:
         form.lines.append_entry(lines.fresh(kind))
-    if document is not None:
+    if document is not None and meanwhile:
         form.version.process(None, document.version)
         form.version.raw_data = None
     return page(

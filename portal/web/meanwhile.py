@@ -6,7 +6,7 @@ again keeps it.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from flask_wtf import FlaskForm
@@ -14,6 +14,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from wtforms import Field, HiddenField
 
 from portal import history
+from portal.documents.facts import long_date
 from portal.extensions import db
 
 NOTHING = "nothing"
@@ -83,6 +84,8 @@ def _shown(field: Field, value: Any) -> str:
     """A value as the person who fills in the form knows it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, date):
+        return long_date(value)
     for key, label in _choices(field):
         if str(key) == str(value):
             return label

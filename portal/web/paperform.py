@@ -4,6 +4,7 @@ import datetime as dt
 import re
 from decimal import Decimal
 from functools import cache
+from itertools import zip_longest
 from typing import Any
 
 from flask import request
@@ -22,11 +23,14 @@ from wtforms.validators import DataRequired
 
 from portal import places
 from portal.documents import MOST_LINES, Document, Draft
+from portal.documents.facts import LineFacts, plain_number
 from portal.documents.kinds import Kind
 from portal.extensions import db
+from portal.people import Contact
 from portal.places import Property
 from portal.web import lines, party
 from portal.web.fields import DayField, Line, Most, printable, stripped
+from portal.web.meanwhile import NOTHING, Difference, Meanwhile, differences
 
 #: Far beyond any trade's invoice, and far within what the database counts exactly.
 LARGEST_TOTAL = Decimal(1_000_000_000)
@@ -236,3 +240,46 @@ def _form_class(kind: Kind) -> type[PaperForm]:
         lines = FieldList(FormField(lines.line_form(kind)), "Lines")
 
     return KindForm
+
+
+# -- two people at one document ------------------------------------------------------------------
+
+COMPARED = ("number", "title", "site", "reference", "issued", "due", "notes")
+
+
+def changed_since(form: PaperForm, document: Document) -> Meanwhile | None:
+    """What somebody stored since this form was filled, where it differs from what is written."""
+    if form.version.data == str(document.version):
+        return None
+    found = differences(form, document, tuple(name for name in COMPARED if name in form))
+    found = [*_party_differences(form, document), *found, *_line_differences(form, document)]
+    who = document.changed_by.name if document.changed_by else ""
+    return Meanwhile(found, who, document.changed_at) if found else None
+
+
+def _party_differences(form: PaperForm, document: Document) -> list[Difference]:
+    contact = db.session.get(Contact, form.contact_id.data)
+    where = db.session.get(Property, form.property_id.data)
+    pairs = (
+        (form.contact_id, document.contact, contact),
+        (form.property_id, document.property_, where),
+    )
+    return [
+        Difference(field.label.text, now.name if now else NOTHING, yours.name if yours else NOTHING)
+        for field, now, yours in pairs
+        if now is not yours
+    ]
+
+
+def _line_differences(form: PaperForm, document: Document) -> list[Difference]:
+    if any(entry.form.errors for entry in form.lines):
+        return []  # what cannot be read yet is compared once it can
+    stored = [_told(one.facts()) for one in document.lines]
+    written = [_told(entry.form.facts()) for entry in form.lines]
+    pairs = enumerate(zip_longest(stored, written, fillvalue=NOTHING), 1)
+    return [Difference(f"Line {n}", now, yours) for n, (now, yours) in pairs if now != yours]
+
+
+def _told(one: LineFacts) -> str:
+    amount = f"{plain_number(one.quantity)} {one.unit}".strip()
+    return f"{amount} × {one.description}, {plain_number(one.unit_price)}"

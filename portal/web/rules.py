@@ -28,6 +28,8 @@ pages = Blueprint("rules", __name__)
 OFFERED = 8
 #: So many of the latest changes stand under the list.
 TOLD = 20
+#: So many rules one list shows, and from how many on it can be searched.
+SHOWN, FEW = 200, 8
 
 
 class OptionsForm(Versioned):
@@ -105,19 +107,36 @@ def _index(
     form: OptionsForm, status: int = 200, changed: Meanwhile | None = None
 ) -> ResponseReturnValue:
     found = standing.overview(current_user.person)
+    words, only = request.args.get("q", ""), request.args.get("only", "")
+    named = [one for one in found if _named(one.rule.scope_name, words.casefold().split())]
+    groups = {
+        "": named,
+        "waiting": [one for one in named if not one.ready],
+        "shadowed": [one for one in named if one.shadow is not None],
+    }
     plain = not any(one.rule.key == (Scope.COMPANY, 0, None) for one in found)
     return page(
         "settings/rules.html",
-        None,
+        "found",
         status,
-        found=found,
-        built_in=policy.choose_for(EVERY_KIND, current_user) if plain else None,
+        found=groups.get(only, named)[:SHOWN],
+        most=SHOWN,
+        groups={group: len(rules) for group, rules in groups.items()},
+        only=only if only in groups else "",
+        query=words,
+        several=len(found) > FEW,
+        built_in=_built_in() if plain and not words and not only else None,
         form=form,
         changed=changed,
         changes=history.of(policy.POLICY, 0, limit=TOLD),
         words=senders.source,
         **modes.shown(),
     )
+
+
+def _built_in() -> Choice:
+    """What holds while nobody has made a rule for everything."""
+    return Scene(stored=()).choose(policy.case_at("invoice", COMPANY, current_user.person))
 
 
 # -- one rule ------------------------------------------------------------------------------------

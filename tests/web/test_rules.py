@@ -102,6 +102,21 @@ def test_the_latest_changes_stand_under_the_list(app: Flask, manager: Visitor) -
     )
 
 
+def test_many_rules_are_searched_and_sifted(app: Flask, manager: Visitor) -> None:
+    with app.app_context():
+        for number in range(9):
+            made = site(f"{number} Long St")
+            where = Place(Scope.PROPERTY, made.id, made.name)
+            policy.set_rule("invoice", Mode.SPECIFIED, ACCOUNTS if number else TOM, place=where)
+    page = manager.words("/settings/rules")
+    assert "All (9)" in page and "Not ready (8)" in page and "In another’s shadow (0)" in page
+    part = manager.get("/settings/rules?q=7+long", htmx=True)
+    assert "<html" not in part.text
+    assert "Property 7 Long St" in said(part) and "Property 8 Long St" not in said(part)
+    assert "Property 0 Long St" not in manager.words("/settings/rules?only=waiting")
+    assert "No such rule" in manager.words("/settings/rules?q=zebra")
+
+
 # Making one
 
 

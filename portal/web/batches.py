@@ -11,7 +11,7 @@ from flask_wtf import FlaskForm
 from wtforms import HiddenField
 from wtforms.validators import DataRequired
 
-from portal import batches
+from portal import batches, history
 from portal.batches import Batch, Filled, NotNow
 from portal.columns import now
 from portal.documents.kinds import KINDS
@@ -190,6 +190,7 @@ def _draft_page(batch: Batch) -> ResponseReturnValue:
         stretch=None if summary.unchecked else preflight.stretch(batch, group, after, words),
         chunk=CHUNK,
         managers=preflight.managers(),
+        changes=history.of("batch", batch.id),
     )
 
 
@@ -209,6 +210,8 @@ def _sent_page(batch: Batch) -> ResponseReturnValue:
         words=words,
         stretch=preflight.stretch(batch, group, after, words),
         every=_every(batch, progress),
+        lacks=preflight.lacks(batch, batches.summary(batch)) if progress.finished else [],
+        changes=history.of("batch", batch.id),
         this_page=request.full_path.rstrip("?"),
     )
 

@@ -13,8 +13,10 @@ from flask_login import current_user
 from portal import batches
 from portal.accounts import active_people
 from portal.batches import Batch, BatchItem, Progress, Results, Summary
+from portal.dispatch import State
 from portal.documents.kinds import KINDS, Kind
 from portal.pace import Forecast, done_by
+from portal.web.context import clock
 
 #: So many items stand on one page.
 STRETCH = 100
@@ -179,9 +181,12 @@ def row(item: BatchItem) -> Row:
         return Row(
             item, item.state, words, item.problem, item.hint, way(item.fix, item.batch_id, item)
         )
-    note = "" if sent.state == "accepted" else sent.state_note
-    doing = "" if sent.state in ("accepted", "queued", "submitting") else sent.facts.what_to_do
-    return Row(item, sent.state, sent.facts.label, note, doing, None)
+    if sent.state == State.ACCEPTED:
+        return Row(item, sent.state, f"{sent.facts.label} {clock(sent.accepted_at)}", "", "", None)
+    if sent.state in (State.QUEUED, State.SUBMITTING):
+        return Row(item, sent.state, sent.facts.label, "", "", None)
+    look = Way("Open this sending", url_for("dispatches.show", dispatch_id=sent.id))
+    return Row(item, sent.state, sent.facts.label, sent.state_note, sent.facts.what_to_do, look)
 
 
 def lacks(batch: Batch, summary: Summary) -> list[Lack]:
@@ -189,14 +194,14 @@ def lacks(batch: Batch, summary: Summary) -> list[Lack]:
     return [
         Lack(
             one.count,
-            one.state == "blocked",
+            one.state != "waits",
             one.problem,
             one.hint,
             _list_href(batch, one.group),
             way(one.fix, batch.id) if one.count == 1 or one.fix == "sender" else None,
         )
-        for one in sorted(summary.problems, key=lambda one: (one.state != "blocked", -one.count))
-        if one.state in ("blocked", "waits")
+        for one in sorted(summary.problems, key=lambda one: (one.state == "waits", -one.count))
+        if one.state in ("blocked", "waits", "left")
     ]
 
 

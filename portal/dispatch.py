@@ -154,6 +154,10 @@ class Dispatch(Base):
         UniqueConstraint("document_id", "purpose", "sending_number"),
         Index("ix_dispatches_mailbox_state", "mailbox_id", "state", "id"),
         Index("ix_dispatches_state", "state", "id"),
+        # These answer how far a batch is and what a mailbox sent today by themselves: to the
+        # columns behind the message, SQLite reads through the message.
+        Index("ix_dispatches_batch", "batch_id", "state", "mailbox_id", "accepted_at"),
+        Index("ix_dispatches_accepted", "mailbox_id", "accepted_at"),
         Index(
             "ix_dispatches_work",
             "mailbox_id",
@@ -166,7 +170,7 @@ class Dispatch(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     document_id: Mapped[int | None] = mapped_column(ForeignKey("documents.id"))
-    batch_id: Mapped[int | None] = mapped_column(ForeignKey("batches.id"), index=True)
+    batch_id: Mapped[int | None] = mapped_column(ForeignKey("batches.id"))
     lane: Mapped[int] = mapped_column(default=Lane.PERSON)
     purpose: Mapped[str] = mapped_column(default=Purpose.DOCUMENT)
     sending_number: Mapped[int]
@@ -577,9 +581,10 @@ def latest_by_document(ids: list[int]) -> dict[int, Dispatch]:
 
 
 def needing_attention(user: User | None = None, limit: int = 200) -> list[Dispatch]:
-    """What somebody should look at: on hold, refused, unclear, or sent under another From."""
-    troubled = Dispatch.state.in_((State.HELD, State.UNKNOWN)) | (Dispatch.proof == Proof.DIFFERS)
-    query = select(Dispatch).where(troubled | (Dispatch.state == State.REFUSED))
+    """What somebody should look at: on hold, refused, came back, unclear, or under another From."""
+    troubles = State.HELD, State.UNKNOWN, State.REFUSED, State.RETURNED
+    troubled = Dispatch.state.in_(troubles) | (Dispatch.proof == Proof.DIFFERS)
+    query = select(Dispatch).where(troubled)
     query = query.where(Dispatch.purpose == Purpose.DOCUMENT)
     if user is not None:
         query = query.where(Dispatch.requested_by_id == user.id)

@@ -296,7 +296,7 @@ def test_somebody_finds_that_it_came_back(
     assert "Correct the address" in words and "Sent by Tom Baker" in words
     page = trader.words(SEND_PAGE)
     assert "sent this at" not in page  # sending it again is what is to be done
-    assert "Came back" in trader.words("/documents/1")
+    assert "Came back" in trader.words("/documents/1") and "Came back" in trader.words("/")
     again = trader.post(f"{address}/return", {"why": "Again"})
     assert again.location == address
     assert "Only what Gmail has accepted can come back." in trader.words(address)

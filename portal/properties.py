@@ -40,7 +40,7 @@ FLAGS = {
 SOME_SUPPLIER = Receiver("its supplier", "?")
 #: Account managers to look for besides a person's own number.
 NO_MANAGER, LEFT = "none", "left"
-#: So much of a note stands in the history.
+#: So many characters of a value stand in the history.
 LONGEST_TOLD = 200
 IN_USE, ARCHIVED, ALL = "", "archived", "all"
 
@@ -188,16 +188,20 @@ def _told(where: Property) -> dict[str, str]:
         "Customer": where.customer.name,
         "Branch": where.branch.name if where.branch else "",
         "Account manager": where.account_manager.name if where.account_manager else "",
-        "Notes": shorten(where.notes, LONGEST_TOLD, placeholder=" …"),
+        "Notes": where.notes,
     }
 
 
 def _changes(before: Mapping[str, str], after: Mapping[str, str]) -> str:
     return " ".join(
-        f"{label}: {before[label] or 'nothing'} → {now or 'nothing'}."
+        f"{label}: {_brief(before[label])} → {_brief(now)}."
         for label, now in after.items()
         if before[label] != now
     )
+
+
+def _brief(text: str) -> str:
+    return shorten(text, LONGEST_TOLD, placeholder=" …") or "nothing"
 
 
 def _documents(number: int) -> str:

@@ -5,9 +5,11 @@ the form comes back with both values of every field that differs; what was typed
 again keeps it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from flask_wtf import FlaskForm
 from sqlalchemy.orm.exc import StaleDataError
@@ -18,6 +20,9 @@ from portal.documents.facts import long_date
 from portal.extensions import db
 
 NOTHING = "nothing"
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,23 @@ def commit() -> bool:
         db.session.rollback()
         return False
     return True
+
+
+def once_more(view: Callable[P, R]) -> Callable[P, R]:
+    """For deeds: who was overtaken by somebody saving the same record does it on what is there now.
+
+    A form that was overtaken then shows what differs, as if it had been sent a moment later.
+    """
+
+    @wraps(view)
+    def retried(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return view(*args, **kwargs)
+        except StaleDataError:
+            db.session.rollback()
+            return view(*args, **kwargs)
+
+    return retried
 
 
 def _shown(field: Field, value: Any) -> str:

@@ -18,13 +18,17 @@ from portal.regions import Moved, NameTaken, Refused
 from portal.senders import Place, Rule, Scope
 from portal.web.fields import Line
 from portal.web.guard import managers_only
-from portal.web.meanwhile import Meanwhile, Versioned, since
+from portal.web.meanwhile import Meanwhile, Versioned, once_more, since
 from portal.web.page import page, see_other
 
 pages = Blueprint("places", __name__)
 
 #: What a person may do to a region or a branch besides changing it.
-DEEDS = ("archive", "bring-back", "delete")
+DEEDS = {
+    "archive": (regions.archive, "archived"),
+    "bring-back": (regions.bring_back, "in use again"),
+    "delete": (regions.delete, "deleted"),
+}
 
 
 class RegionForm(FlaskForm):  # type: ignore[misc]
@@ -122,6 +126,7 @@ def region(region_id: int) -> ResponseReturnValue:
 
 @pages.post("/settings/regions/<int:region_id>")
 @managers_only
+@once_more
 def change_region(region_id: int) -> ResponseReturnValue:
     """Keep a region's new name."""
     one, form = _region(region_id), RegionAsIs()
@@ -148,6 +153,7 @@ def branch(branch_id: int) -> ResponseReturnValue:
 
 @pages.post("/settings/branches/<int:branch_id>")
 @managers_only
+@once_more
 def change_branch(branch_id: int) -> ResponseReturnValue:
     """Keep a branch's new name or region."""
     one = _branch(branch_id)
@@ -168,6 +174,7 @@ def change_branch(branch_id: int) -> ResponseReturnValue:
 
 @pages.post("/settings/branches/<int:branch_id>/properties")
 @managers_only
+@once_more
 def move_properties(branch_id: int) -> ResponseReturnValue:
     """Every property of a branch goes to another one."""
     one = _branch(branch_id)
@@ -185,6 +192,7 @@ def move_properties(branch_id: int) -> ResponseReturnValue:
 
 @pages.post("/settings/regions/<int:region_id>/<deed>")
 @managers_only
+@once_more
 def do_to_region(region_id: int, deed: str) -> ResponseReturnValue:
     """Archive a region, bring it back, or delete it."""
     return _do(_region(region_id), deed)
@@ -192,26 +200,20 @@ def do_to_region(region_id: int, deed: str) -> ResponseReturnValue:
 
 @pages.post("/settings/branches/<int:branch_id>/<deed>")
 @managers_only
+@once_more
 def do_to_branch(branch_id: int, deed: str) -> ResponseReturnValue:
     """Archive a branch, bring it back, or delete it."""
     return _do(_branch(branch_id), deed)
 
 
 def _do(one: regions.Place, deed: str) -> ResponseReturnValue:
-    if deed not in DEEDS:
-        abort(404)
+    verb, done = DEEDS.get(deed) or abort(404)
+    name = one.name
     try:
-        match deed:
-            case "archive":
-                regions.archive(one, current_user)
-            case "bring-back":
-                regions.bring_back(one, current_user)
-            case _:
-                regions.delete(one, current_user)
+        verb(one, current_user)
     except Refused as problem:
         return _as_it_is(one, problem)
-    done = {"archive": "archived", "bring-back": "in use again", "delete": "deleted"}[deed]
-    flash(f"{one.name} is {done}.", "good")
+    flash(f"{name} is {done}.", "good")
     return see_other(url_for(".index"))
 
 

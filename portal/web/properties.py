@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from flask import Blueprint, abort, flash, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
-from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.datastructures import MultiDict
 from wtforms import (
     RadioField,
@@ -29,7 +28,7 @@ from portal.recipients import Recipients
 from portal.regions import Refused
 from portal.senders import Scope
 from portal.web.fields import Line, Most, printable, stripped
-from portal.web.meanwhile import Difference, Meanwhile, Versioned, since
+from portal.web.meanwhile import Difference, Meanwhile, Versioned, once_more, since
 from portal.web.page import page, see_other, wants_fragment
 from portal.web.places import rules_of
 
@@ -203,6 +202,7 @@ def edit(property_id: int) -> ResponseReturnValue:
 
 
 @pages.post("/properties/<int:property_id>")
+@once_more
 def update(property_id: int) -> ResponseReturnValue:
     """Keep what is known of the property now; its unsent documents go with it."""
     where = _property(property_id)
@@ -213,10 +213,7 @@ def update(property_id: int) -> ResponseReturnValue:
         return _form_page(form, where, 422)
     if found := _since(form, where):
         return _form_page(form, where, 409, found)
-    try:
-        moved = properties.change(where, form.draft(), current_user)
-    except StaleDataError:
-        return _again(form, property_id)
+    moved = properties.change(where, form.draft(), current_user)
     also = f" {_documents(moved)} not sent yet moved with it." if moved else ""
     flash(f"{where.name} is saved.{also}", "good")
     return see_other(url_for(".show", property_id=where.id))
@@ -226,14 +223,6 @@ def _since(form: PropertyForm, where: Property) -> Meanwhile | None:
     """What somebody else changed, with the customers by their names."""
     form.customer_id.choices = [SelectChoice(one.id, one.name) for one in _customers(form)]
     return since(form, where, COMPARED, "property")
-
-
-def _again(form: PropertyForm, property_id: int) -> ResponseReturnValue:
-    """Somebody saved the same property while this one was being stored."""
-    db.session.rollback()
-    where = _property(property_id)
-    found = _since(_offered(form, where), where)
-    return _form_page(form, where, 409, found)
 
 
 def _documents(number: int) -> str:
@@ -297,18 +286,13 @@ def show(property_id: int) -> ResponseReturnValue:
 
 
 @pages.post("/properties/<int:property_id>/ticks")
+@once_more
 def tick(property_id: int) -> ResponseReturnValue:
     """Keep what each contact receives."""
     where, wanted = _property(property_id), _ticks(request.form)
     if found := _ticked_meanwhile(where, wanted, request.form.get("version", "")):
         return _page(where, Shown(meanwhile=found, ticks=wanted), 409)
-    try:
-        properties.tick(where, wanted, current_user)
-    except StaleDataError:
-        db.session.rollback()
-        where = _property(property_id)
-        found = _ticked_meanwhile(where, wanted, "")
-        return _page(where, Shown(meanwhile=found, ticks=wanted), 409)
+    properties.tick(where, wanted, current_user)
     flash(f"Who receives what at {where.name} is saved.", "good")
     return see_other(url_for(".show", property_id=where.id) + "#contacts")
 
@@ -360,6 +344,7 @@ def contacts(property_id: int) -> ResponseReturnValue:
 
 
 @pages.post("/properties/<int:property_id>/contacts")
+@once_more
 def add_contact(property_id: int) -> ResponseReturnValue:
     """One more contact of the property."""
     where = _property(property_id)
@@ -373,6 +358,7 @@ def add_contact(property_id: int) -> ResponseReturnValue:
 
 
 @pages.post("/properties/<int:property_id>/contacts/<int:contact_id>/remove")
+@once_more
 def remove_contact(property_id: int, contact_id: int) -> ResponseReturnValue:
     """One contact of the property fewer."""
     where = _property(property_id)
@@ -383,6 +369,7 @@ def remove_contact(property_id: int, contact_id: int) -> ResponseReturnValue:
 
 
 @pages.post("/properties/<int:property_id>/<deed>")
+@once_more
 def do(property_id: int, deed: str) -> ResponseReturnValue:
     """Archive a property, bring it back, or delete it."""
     where = _property(property_id)

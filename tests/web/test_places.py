@@ -3,7 +3,7 @@
 import pytest
 from bs4 import BeautifulSoup
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from portal import regions
 from portal.documents import Document
@@ -158,3 +158,34 @@ def test_a_region_is_renamed_and_keeps_its_story(app: Flask, manager: Visitor) -
     assert "Hunter still has branches in use. Move or archive them first." in said(refused)
     taken = manager.post(f"/settings/regions/{number}", {"name": "", "version": "2"})
     assert taken.status_code == 422 and "Write the region’s name." in said(taken)
+
+
+@pytest.mark.parametrize("what", ["rename", "archive"])
+def test_two_who_save_at_the_very_same_moment_both_end_at_a_page(
+    app: Flask, manager: Visitor, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    with app.app_context():
+        number = branch("Gosford").id
+        version = branch().version
+    flush, saved = regions._flush, list[str]()
+
+    def overtaken(place: regions.Place) -> None:
+        if not saved:
+            mine = update(Branch).where(Branch.id == number)
+            options = {"synchronize_session": False}
+            with db.session.no_autoflush:
+                db.session.execute(mine.values(version=7), execution_options=options)
+        saved.append(place.name)
+        flush(place)
+
+    monkeypatch.setattr(regions, "_flush", overtaken)
+    with app.app_context():
+        region = db.session.get_one(Branch, number).region_id
+    here, form = f"/settings/branches/{number}", {"name": "Gosford East", "version": str(version)}
+    answer = manager.post(
+        here if what == "rename" else f"{here}/archive", form | {"region_id": str(region)}
+    )
+    assert answer.status_code == 303 and len(saved) == 2
+    with app.app_context():
+        kept = db.session.get_one(Branch, number)
+        assert kept.name == "Gosford East" if what == "rename" else not kept.active

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from bs4 import BeautifulSoup
 from flask import Flask
+from sqlalchemy import event, update
 
 from portal import properties
 from portal.accounts import end
@@ -309,3 +310,38 @@ def test_a_customer_with_an_archived_record_keeps_their_property(
         db.session.commit()
     assert trader.post(f"/properties/{number}", form(app, notes="Still theirs")).status_code == 303
     assert "is no longer active" in trader.words(f"/properties/{number}")
+
+
+def test_two_who_save_at_the_very_same_moment_both_end_at_a_page(
+    app: Flask, trader: Visitor
+) -> None:
+    with app.app_context():
+        number, mary_id, bob_id = hill_st().id, mary().id, bob().id
+    overtaken = list[str]()
+
+    def overtake(session: Any, *_: Any) -> None:
+        where = session.get(Property, number)
+        if where in session.dirty and not overtaken:
+            overtaken.append(where.name)
+            mine = update(Property).where(Property.id == number).values(version=99)
+            session.connection().execute(mine)
+
+    here = f"/properties/{number}"
+    deeds: dict[str, dict[str, Any]] = {
+        here: form(app, notes="The key is with Ann."),
+        f"{here}/ticks": ticks(app, {mary_id: {"billing"}}),
+        f"{here}/contacts": {"contact": bob_id},
+        f"{here}/archive": {},
+    }
+    event.listen(db.session, "before_flush", overtake)
+    try:
+        for address, typed in deeds.items():
+            overtaken.clear()
+            typed |= {"version": stored(app)["version"]}
+            assert trader.post(address, typed).status_code == 303, address
+            assert overtaken, address
+    finally:
+        event.remove(db.session, "before_flush", overtake)
+    known = stored(app)
+    assert (known["notes"], known["active"]) == ("The key is with Ann.", False)
+    assert known["ticks"] == {mary_id: {"billing"}, bob_id: set()}

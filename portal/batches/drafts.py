@@ -171,7 +171,7 @@ def discard(batch: Batch, user: User) -> None:
     """Throw a draft away; its documents can go into another. Raises NotNow. Commits."""
     touch_draft(batch)
     _take_out(BatchItem.batch_id == batch.id)
-    history.note("batch", batch.id, f"“{batch.name}” thrown away.", user.name)
+    history.forget("batch", batch.id)
     db.session.execute(delete(Batch).where(Batch.id == batch.id))
     db.session.expunge(batch)
     db.session.commit()

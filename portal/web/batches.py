@@ -211,6 +211,7 @@ def _sent_page(batch: Batch) -> ResponseReturnValue:
         stretch=preflight.stretch(batch, group, after, words),
         every=_every(batch, progress),
         lacks=preflight.lacks(batch, batches.summary(batch)) if progress.finished else [],
+        forecasts=[] if progress.finished else batches.forecast(batch),
         changes=history.of("batch", batch.id),
         this_page=request.full_path.rstrip("?"),
     )

@@ -19,7 +19,7 @@ from portal.pace import Forecast, done_by
 from portal.web.context import clock
 
 #: So many items stand on one page.
-STRETCH = 100
+STRETCH = 50
 
 #: What stands on a draft's tiles, by the state of its items: words, tone, icon.
 DRAFT = {
@@ -31,9 +31,9 @@ DRAFT = {
 #: The same once it was sent, by what became of each.
 SENT = {
     "accepted": ("Accepted by Gmail", "good", "circle-check"),
-    "pending": ("To be prepared", "open", "circle-dashed"),
-    "queued": ("In queue", "info", "clock"),
     "submitting": ("Sending", "info", "send"),
+    "queued": ("In queue", "info", "clock"),
+    "pending": ("To be prepared", "open", "circle-dashed"),
     "held": ("On hold", "warn", "circle-pause"),
     "unknown": ("Unclear, checking", "odd", "circle-question-mark"),
     "refused": ("Could not send", "bad", "octagon-x"),

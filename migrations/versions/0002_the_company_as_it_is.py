@@ -440,7 +440,12 @@ def upgrade() -> None:
             sqlite_where=sa.text(WORK),
             postgresql_where=sa.text(WORK),
         )
-        batch_op.create_index(batch_op.f("ix_dispatches_batch_id"), ["batch_id"], unique=False)
+        batch_op.create_index(
+            "ix_dispatches_batch",
+            ["batch_id", "state", "mailbox_id", "accepted_at"],
+            unique=False,
+        )
+        batch_op.create_index("ix_dispatches_accepted", ["mailbox_id", "accepted_at"], unique=False)
         batch_op.create_foreign_key(
             batch_op.f("fk_dispatches_batch_id_batches"), "batches", ["batch_id"], ["id"]
         )

@@ -231,22 +231,21 @@ def _load(batch: Batch, box: Mailbox, waiting: int, moment: datetime) -> pace.Lo
         BatchItem.state == ItemState.PENDING,
         BatchItem.batch_id < batch.id,
     )
-    limits = limits_of(box)
     return pace.Load(
         box.id,
         box.email,
         waiting,
-        limits,
+        limits_of(box),
         (db.session.scalar(ahead) or 0) + (db.session.scalar(earlier) or 0),
-        _sent(box, moment, limits.per_day),
+        _sent(box, moment),
     )
 
 
-def _sent(box: Mailbox, moment: datetime, most: int) -> tuple[datetime, ...]:
-    """When the mailbox sent what it sent in the last 24 hours, as far as that can matter."""
-    query = select(Dispatch.accepted_at).order_by(Dispatch.id.desc()).limit(most)
-    query = query.where(Dispatch.mailbox_id == box.id, Dispatch.state == State.ACCEPTED)
-    return tuple(one for one in db.session.scalars(query) if one and one > moment - pace.DAY)
+def _sent(box: Mailbox, moment: datetime) -> tuple[datetime, ...]:
+    """When the mailbox sent what it sent in the last 24 hours."""
+    lately = Dispatch.accepted_at > moment - pace.DAY
+    query = select(Dispatch.accepted_at).where(Dispatch.mailbox_id == box.id, lately)
+    return tuple(one for one in db.session.scalars(query) if one is not None)
 
 
 def limits_of(box: Mailbox) -> pace.Limits:

@@ -125,14 +125,13 @@ def _counts(batch: Batch) -> dict[str, int]:
 
 def _per_minute(batch: Batch) -> float:
     """How many Gmail took a minute lately; 0 where it took none."""
-    since = now() - RECENT
-    lately = (Dispatch.batch_id == batch.id, Dispatch.accepted_at > since)
-    query = select(func.count(), func.min(Dispatch.requested_at)).where(*lately)
-    count, asked = db.session.execute(query).one()
-    if not count:
+    moment = now()
+    lately = (Dispatch.batch_id == batch.id, Dispatch.accepted_at > moment - RECENT)
+    query = select(func.count(), func.min(Dispatch.accepted_at)).where(*lately)
+    count, first = db.session.execute(query).one()
+    if first is None:
         return 0.0
-    minutes = (now() - max(since, asked)) / timedelta(minutes=1)
-    return float(count / max(minutes, 1))
+    return count / max((moment - first) / timedelta(minutes=1), 1)
 
 
 def results(batch: Batch) -> Results:

@@ -224,7 +224,7 @@ def way(fix: str, batch_id: int, item: BatchItem | None = None) -> Way | None:
 
 def _sender_way() -> Way:
     if current_user.is_manager:
-        return Way("Who mail comes from", url_for("policy.edit"))
+        return Way("Open System settings", url_for("settings.show"))
     return Way(f"Ask {managers()}.")
 
 

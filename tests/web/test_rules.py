@@ -55,7 +55,7 @@ def place(app: Flask, word: str) -> Place:
 
 def rung(page: str) -> str:
     """The step of the ladder that decides."""
-    (won,) = BeautifulSoup(page, "html.parser").select(".ladder > .won")
+    (won,) = BeautifulSoup(page.replace("<wbr>", ""), "html.parser").select(".ladder > .won")
     return " ".join(won.get_text(" ").split())
 
 

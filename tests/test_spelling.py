@@ -71,7 +71,7 @@ def test_what_may_mean_two_things_is_left_to_the_person(typed: str) -> None:
 good_names = st.from_regex(r"[a-z0-9][a-z0-9'+_-]{0,8}(\.[a-z0-9]{1,6})?", fullmatch=True)
 good_domains = st.from_regex(r"[a-z][a-z0-9]{1,9}(\.[a-z]{2,6}){1,2}", fullmatch=True)
 good = st.builds("{}@{}".format, good_names, good_domains)
-noise = st.sampled_from([" ", "\u00a0", "\u200b", "\ufeff", "<", ">", ",", ";", "mailto:", "\t"])
+noise = st.sampled_from([" ", "\u00a0", "\u200b", "\ufeff", "<", ">", ",", ";", "\t"])
 
 
 @given(good)
@@ -80,7 +80,7 @@ def test_a_good_address_is_never_changed(email: str) -> None:
     assert tidied(email).notes == ()
 
 
-@given(st.lists(noise, max_size=4), good, st.lists(noise, max_size=4))
+@given(st.lists(noise | st.just("mailto:"), max_size=4), good, st.lists(noise, max_size=4))
 def test_noise_around_an_address_changes_nothing_of_it(
     before: list[str], email: str, after: list[str]
 ) -> None:

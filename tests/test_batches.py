@@ -399,6 +399,16 @@ def test_a_page_that_shows_an_older_state_completes_nothing(olive: User) -> None
     assert draft.is_draft and states(draft) == {ItemState.READY: 2}
 
 
+def test_a_batch_that_somebody_threw_away_cannot_be_completed(app: Flask, olive: User) -> None:
+    draft = checked(olive, factories.document())
+    batch_id, version = draft.id, draft.version
+    db.session.commit()
+    with app.app_context():  # another tab
+        batches.discard(db.session.get_one(Batch, batch_id), factories.olive())
+    with pytest.raises(NotNow, match="This batch was thrown away"):
+        batches.complete(draft, olive, version)
+
+
 def test_nothing_goes_while_some_are_unchecked_or_none_can_go(olive: User) -> None:
     draft = batch_of(olive, factories.document(), factories.document())
     batches.check(draft, olive, size=1)

@@ -6,7 +6,7 @@ from sqlalchemy import func, select, update
 
 from portal import policy
 from portal.accounts import User
-from portal.batches.drafts import branches_of, covers_several, touch_draft, uncheck
+from portal.batches.drafts import branches_of, covers_several, reread, touch_draft, uncheck
 from portal.batches.groups import PROBLEM, SENDER
 from portal.batches.judging import Judge, loaded
 from portal.batches.tables import Batch, BatchItem, BatchStatus, ItemState
@@ -131,7 +131,7 @@ def _check_as(batch: Batch, user: User) -> None:
         .values(checked_by_id=user.id)
         .execution_options(synchronize_session=False)
     )
-    db.session.refresh(batch)
+    reread(batch)
 
 
 def depends_on_person() -> bool:
@@ -172,7 +172,7 @@ def _store(batch: Batch, rows: list[dict[str, object]]) -> None:
     if rows_changed(touched):
         db.session.execute(update(BatchItem), rows)
     db.session.flush()
-    db.session.refresh(batch)
+    reread(batch)
 
 
 def _come_so_far(batch: Batch) -> Checked:

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, case, func, select, update
 from portal import dispatch, history, pace, queueing
 from portal.accounts import User
 from portal.batches.checking import company_only, depends_on_person
-from portal.batches.drafts import OPEN, NotNow, show_unsent, uncheck
+from portal.batches.drafts import OPEN, NotNow, reread, show_unsent, uncheck
 from portal.batches.tables import Batch, BatchItem, BatchStatus, ItemState, is_free
 from portal.columns import now
 from portal.config import Config
@@ -65,9 +65,9 @@ def _take(batch: Batch, user: User, version: int, mixed: str) -> None:
     )
     if rows_changed(taken) != 1:
         db.session.rollback()
-        db.session.refresh(batch)
+        reread(batch)
         raise NotNow(_why_not_taken(batch))
-    db.session.refresh(batch)
+    reread(batch)
 
 
 def _why_not_taken(batch: Batch) -> str:
@@ -100,7 +100,7 @@ def _refuse_unready(batch: Batch, user: User) -> None:
         db.session.rollback()
         uncheck(stale)
         db.session.commit()
-        db.session.refresh(batch)
+        reread(batch)
         raise NotNow(problem)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Select, case, delete, func, insert, select, update
+from sqlalchemy.exc import InvalidRequestError
 
 from portal import history
 from portal.accounts import User
@@ -217,6 +218,15 @@ def touch_draft(batch: Batch) -> None:
         db.session.rollback()
         raise NotNow("This batch is no draft any more: it was completed or thrown away.")
     db.session.refresh(batch)
+
+
+def reread(batch: Batch) -> None:
+    """The batch as the store has it now. Raises NotNow where somebody has thrown it away."""
+    try:
+        db.session.refresh(batch)
+    except InvalidRequestError:
+        db.session.rollback()
+        raise NotNow("This batch was thrown away.") from None
 
 
 def covers_several(batch: Batch) -> bool:

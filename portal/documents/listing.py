@@ -13,7 +13,17 @@ from decimal import Decimal
 from itertools import product
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Date, Integer, Select, func, literal, or_, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Date,
+    Integer,
+    Select,
+    func,
+    literal,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy import tuple_ as sql_tuple
 from sqlalchemy.orm import aliased
 
@@ -27,14 +37,15 @@ from portal.people import Contact
 from portal.places import Branch, Property, Region
 
 Rows = Select[*tuple[Any, ...]]
+_Conditions = list[ColumnElement[bool]]
 PAGE = 50
 LONGEST_SEARCH = 200
 #: A filter or a word that so few documents answer to is telling: all of them are looked at.
-FEW = 600
+FEW = 300
 #: So many candidates are looked at for one page, where nothing telling was asked for.
-MOST_LOOKED_AT = 2400
-#: A beginning of more different words than this is not followed word by word.
-MOST_STRETCHES = 40
+MOST_LOOKED_AT = 1600
+#: More stretches than this are not read side by side.
+MOST_STRETCHES = 12
 #: Counting ends here; beyond it a list says "more than".
 MOST_COUNTED = 1000
 
@@ -287,12 +298,12 @@ class _Asked:
             found["days"] = days[0] if len(days) == 1 else days[0] & days[1]
         return found
 
-    def days(self, issued: Any) -> list[ColumnElement[bool]]:
+    def days(self, issued: Any) -> _Conditions:
         first, last = self.filters.issued_from, self.filters.issued_to
         beginning = [issued >= first] if first else []
         return [*beginning, issued <= last] if last else beginning
 
-    def without(self, covered: frozenset[str]) -> list[ColumnElement[bool]]:
+    def without(self, covered: frozenset[str]) -> _Conditions:
         """What is still to be held against candidates that a source gave."""
         words = {term: Document.words.contains(f" {term}") for term in self.terms}
         every = {"kind": Document.kind == self.kind, **self.facets(), **words}
@@ -315,11 +326,11 @@ def _branches(filters: Filters) -> tuple[int, ...] | None:
     return tuple(db.session.scalars(query))
 
 
-def _begins(column: Any, term: str) -> list[ColumnElement[bool]]:
+def _begins(column: Any, term: str) -> _Conditions:
     return [column >= term, column < end_of(term)]
 
 
-def _number_stretches(kind: str, term: str) -> list[ColumnElement[bool]]:
+def _number_stretches(kind: str, term: str) -> _Conditions:
     """Where numbers with this beginning stand; 42 also finds INV-0042."""
     beginnings = [term]
     if term.isascii() and term.isdecimal():
@@ -328,12 +339,20 @@ def _number_stretches(kind: str, term: str) -> list[ColumnElement[bool]]:
     return [_all(_begins(Document.number_key, one)) for one in beginnings]
 
 
-def _all(conditions: list[ColumnElement[bool]]) -> ColumnElement[bool]:
+def _all(conditions: _Conditions) -> ColumnElement[bool]:
     first, second = conditions
     return first & second
 
 
 # -- where candidates come from ------------------------------------------------------------------
+
+
+class _Walked(NamedTuple):
+    """What one look brought: the places that answer to everything, and where to go on (None at the
+    end)."""
+
+    found: list[Place]
+    last: Place | None
 
 
 @dataclass(frozen=True)
@@ -345,21 +364,24 @@ class _Stretches:
     id: Any
     stretches: tuple[tuple[ColumnElement[bool], ...], ...]
 
-    def walk(self, cursor: Cursor | None, count: int) -> tuple[list[Place], bool]:
-        """The next candidates, and whether there are more."""
+    def walk(self, cursor: Cursor | None, count: int, rest: _Conditions) -> _Walked:
+        """Look at the next candidates, and hold them against the other filters."""
         newer = cursor is not None and cursor.newer
-        order = (
-            (self.issued.asc(), self.id.asc()) if newer else (self.issued.desc(), self.id.desc())
-        )
         parts = [
             select(self.issued.label("issued"), self.id.label("id"))
             .where(*stretch, *_beyond(self.issued, self.id, cursor))
-            .order_by(*order)
+            .order_by(*_order(self, newer))
             .limit(count)
             for stretch in self.stretches
         ]
-        rows = db.session.execute(_merged(parts, newer, count)).all()
-        return list(dict.fromkeys(Place(*row) for row in rows)), len(rows) == count
+        candidates = _merged(parts, newer, count)
+        if not rest:
+            rows = [Place(*row) for row in db.session.execute(candidates)]
+            return _Walked(list(dict.fromkeys(rows)), rows[-1] if len(rows) == count else None)
+        fitting = db.session.execute(_held_against(candidates, rest, newer))
+        found = list(dict.fromkeys(Place(*row) for row in fitting))
+        last = db.session.execute(candidates.offset(count - 1).limit(1)).one_or_none()
+        return _Walked(found, Place(*last) if last else None)
 
     def size(self, most: int) -> int:
         """How many candidates there are; counting ends at `most`."""
@@ -376,13 +398,16 @@ class _Few:
     covers: frozenset[str]
     places: tuple[Place, ...]
 
-    def walk(self, cursor: Cursor | None, count: int) -> tuple[list[Place], bool]:
+    def walk(self, cursor: Cursor | None, count: int, rest: _Conditions) -> _Walked:
         places = list(self.places)
         if cursor and cursor.newer:
             places = [one for one in reversed(places) if one > cursor.place]
         elif cursor:
             places = [one for one in places if one < cursor.place]
-        return places[:count], len(places) > count
+        last = places[count - 1] if len(places) > count else None
+        wanted = Document.id.in_([one.id for one in places[:count]])
+        passed = set(db.session.scalars(select(Document.id).where(wanted, *rest)))
+        return _Walked([one for one in places[:count] if one.id in passed], last)
 
     def size(self, most: int) -> int:
         return min(len(self.places), most)
@@ -391,7 +416,7 @@ class _Few:
 _Source = _Stretches | _Few
 
 
-def _beyond(issued: Any, id_: Any, cursor: Cursor | None) -> list[ColumnElement[bool]]:
+def _beyond(issued: Any, id_: Any, cursor: Cursor | None) -> _Conditions:
     if cursor is None:
         return []
     here = sql_tuple(issued, id_)
@@ -399,17 +424,29 @@ def _beyond(issued: Any, id_: Any, cursor: Cursor | None) -> list[ColumnElement[
     return [here > there if cursor.newer else here < there]
 
 
-def _merged(parts: list[Select[Any]], newer: bool, count: int) -> Any:
+def _order(columns: Any, newer: bool) -> tuple[Any, Any]:
+    both = columns.issued, columns.id
+    return both if newer else (both[0].desc(), both[1].desc())
+
+
+def _merged(parts: list[Rows], newer: bool, count: int) -> Rows:
     if len(parts) == 1:
         return parts[0]
-    both = union_all(*(_nested(one) for one in parts)).subquery()
-    order = [both.c.issued, both.c.id] if newer else [both.c.issued.desc(), both.c.id.desc()]
-    return select(both.c.issued, both.c.id).order_by(*order).limit(count)
+    both = union_all(*(_nested(one) for one in parts)).subquery().c
+    return select(both.issued, both.id).order_by(*_order(both, newer)).limit(count)
 
 
-def _nested(part: Select[Any]) -> Select[Any]:
+def _nested(part: Rows) -> Rows:
     """SQLite wants a query with an order and a limit inside another one before it joins them."""
     return select(part.subquery())
+
+
+def _held_against(candidates: Rows, rest: _Conditions, newer: bool) -> Rows:
+    """Those candidates that answer to the rest. Their limit keeps the database from looking for
+    more of them than were asked for, whatever it makes of the rest."""
+    given = candidates.subquery().c
+    query = select(given.issued, given.id).join(Document, Document.id == given.id)
+    return query.where(*rest).order_by(*_order(given, newer))
 
 
 def _source(asked: _Asked) -> _Source:
@@ -509,29 +546,21 @@ def _words_beginning(kind: str, term: str) -> list[str]:
 
 
 def _look(
-    source: _Source, rest: list[ColumnElement[bool]], cursor: Cursor | None, size: int
+    source: _Source, rest: _Conditions, cursor: Cursor | None, size: int
 ) -> tuple[list[Place], Place | None]:
     """Up to one place more than a page holds, and where looking stopped before the end."""
     found: list[Place] = []
     looked, count = 0, size + 1
     while True:
-        places, more = source.walk(cursor, count)
-        found += _passing(places, rest)
-        looked += len(places)
-        if not more or len(found) > size:
+        walked = source.walk(cursor, count, rest)
+        found += walked.found
+        looked += count
+        if walked.last is None or len(found) > size:
             return found[: size + 1], None
         if looked >= MOST_LOOKED_AT:
-            return found, places[-1]
-        cursor = Cursor(places[-1], cursor is not None and cursor.newer)
-        count = min(count * 4, 800)
-
-
-def _passing(places: list[Place], rest: list[ColumnElement[bool]]) -> list[Place]:
-    if not rest or not places:
-        return places
-    ids = [one.id for one in places]
-    passed = set(db.session.scalars(select(Document.id).where(Document.id.in_(ids), *rest)))
-    return [one for one in places if one.id in passed]
+            return found, walked.last
+        cursor = Cursor(walked.last, cursor is not None and cursor.newer)
+        count = min(count * 8, MOST_LOOKED_AT - looked)
 
 
 def _page(
@@ -557,7 +586,7 @@ def _page(
 
 def _counted(
     source: _Source,
-    rest: list[ColumnElement[bool]],
+    rest: _Conditions,
     found: list[Place],
     stopped: Place | None,
     after: Cursor | None,

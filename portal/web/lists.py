@@ -47,7 +47,7 @@ class Chip:
 
 @dataclass(frozen=True)
 class Month:
-    """A month to choose with one press."""
+    """A month to choose with one press, or, where the list is narrowed to it, to take away."""
 
     words: str
     href: str
@@ -149,7 +149,7 @@ def _chips(kind: Kind, filters: Filters) -> list[Chip]:
     for noun, name in NAMED:
         if one := _get(noun, getattr(filters, name)):
             found.append((_called(one), {name: None}))
-    if filters.issued_from or filters.issued_to:
+    if _days(filters) and not any(one.here for one in _months(kind, filters)):
         found.append((_days(filters), {"issued_from": None, "issued_to": None}))
     return [Chip(words, _list(kind, replace(filters, **rest))) for words, rest in found]
 
@@ -198,7 +198,8 @@ def _months(kind: Kind, filters: Filters) -> list[Month]:
         named = format_date(first, "MMMM", locale=LOCALE)
         words = ("This month", "Last month")[len(found)] if len(found) < 2 else named
         here = (filters.issued_from, filters.issued_to) == (first, last)
-        chosen = replace(filters, issued_from=first, issued_to=last)
+        days = (None, None) if here else (first, last)
+        chosen = replace(filters, issued_from=days[0], issued_to=days[1])
         found.append(Month(words, _list(kind, chosen), here))
         date = first - dt.timedelta(days=1)
     return found

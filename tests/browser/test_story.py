@@ -188,10 +188,10 @@ PAGES = [
     "/",
     "/documents/invoice",
     "/documents/purchase_order",
-    "/documents/2",
-    "/documents/2/edit",
+    "/documents/9",
+    "/documents/9/edit",
     "/documents/invoice/new",
-    "/documents/2/dispatches/new",
+    "/documents/9/dispatches/new",
     "/documents/6/dispatches/new",
     "/dispatches/1",
     "/contacts",
@@ -301,7 +301,7 @@ def confirm_by_code(demo: Live, portal: Page, email: str) -> None:
 
 
 def send_one(demo: Live, page: Page) -> None:
-    page.goto(f"{demo.url}/documents/2/dispatches/new")
+    page.goto(f"{demo.url}/documents/9/dispatches/new")
     page.get_by_role("button", name=re.compile("^Send invoice INV-0042")).click()
     expect(page.locator("#dispatch")).to_contain_text("That is what was asked.", timeout=PATIENCE)
 

@@ -284,8 +284,8 @@ def find_contacts(
     shown; one that cannot be read counts as the beginning.
     """
     query = select(Contact).order_by(Contact.name_key, Contact.id).limit(limit)
-    for forms in search_forms(words):
-        query = query.where(Contact.id.in_(_beginning_with(forms)))
+    for found in found_by(words):
+        query = query.where(Contact.id.in_(found))
     if wanted := list(types):
         query = query.where(Contact.type.in_(wanted))
     if active is not None:
@@ -309,6 +309,11 @@ def _read_place(written: str) -> ColumnElement[bool] | None:
     if not number.isdecimal() or len(number) > 9 or "\0" in name:
         return None
     return tuple_(Contact.name_key, Contact.id) > tuple_(name, int(number))
+
+
+def found_by(words: str) -> list[Select[int]]:
+    """For each word typed, the numbers of the contacts it finds."""
+    return [_beginning_with(forms) for forms in search_forms(words)]
 
 
 def _beginning_with(forms: Sequence[str]) -> Select[int]:

@@ -56,7 +56,10 @@ class Property(Base):
     """A site of a customer. branch_id is None only while the company has no branches."""
 
     __tablename__ = "properties"
-    __table_args__ = (Index("ix_properties_listed", "active", "name", "id"),)
+    __table_args__ = (
+        Index("ix_properties_listed", "active", "name", "id"),
+        Index("ix_properties_named", "name", "id"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     customer_id: Mapped[int] = mapped_column(ForeignKey("contacts.id"), index=True)

@@ -24,7 +24,7 @@ from portal.documents import (
 )
 from portal.documents.kinds import KINDS
 from portal.extensions import db
-from portal.people import Contact
+from portal.people import MOST_WORDS, Contact, found_by
 from portal.places import MARKS, Branch, Property, PropertyContact, uses_of
 from portal.recipients import Receiver, Recipients, recipients
 from portal.regions import Refused
@@ -116,19 +116,15 @@ def _has_billing() -> ColumnElement[bool]:
 
 
 def _wording(words: str) -> list[ColumnElement[bool]]:
-    """Each word stands in the name, the address or the customer's name."""
+    """Each word stands in the name or the address, or finds the customer."""
+    written = func.lower(Property.name + " " + Property.address)
     return [
         or_(
-            func.lower(Property.name).contains(word, autoescape=True),
-            func.lower(Property.address).contains(word, autoescape=True),
-            Property.customer_id.in_(_called(word)),
+            written.contains(word, autoescape=True),
+            *(Property.customer_id.in_(found) for found in found_by(word)),
         )
-        for word in words.replace("\0", "").lower().split()[:8]
+        for word in words.replace("\0", "").lower().split()[:MOST_WORDS]
     ]
-
-
-def _called(word: str) -> Select[int]:
-    return select(Contact.id).where(func.lower(Contact.name).contains(word, autoescape=True))
 
 
 # -- writing -------------------------------------------------------------------------------------

@@ -289,6 +289,7 @@ def test_properties_are_found_by_what_is_asked() -> None:
         "address and customer": (Filters("NEWTOWN lee"), [hill]),
         "an underscore is no wild card": (Filters("y_s"), [bay]),
         "customer": (Filters("copper"), [quay]),
+        "the customer's address": (Filters("orders@copperco.example"), [quay]),
         "branch": (Filters(branch_id=quay.branch_id or 0), [quay]),
         "region": (Filters(region_id=branch().region_id), [hill, bay]),
         "whose": (Filters(customer_id=copper().id), [quay]),

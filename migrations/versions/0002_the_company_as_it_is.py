@@ -224,6 +224,7 @@ def upgrade() -> None:
             batch_op.f("ix_properties_customer_id"), ["customer_id"], unique=False
         )
         batch_op.create_index("ix_properties_listed", ["active", "name", "id"], unique=False)
+        batch_op.create_index("ix_properties_named", ["name", "id"], unique=False)
 
     op.create_table(
         "trial_rounds",

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import and_, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from portal import history
 from portal.accounts import User, user_of
-from portal.documents import Document, renew_email_status
+from portal.documents import NOT_APPLICABLE, PENDING, Document, renew_email_status
 from portal.documents.kinds import KINDS
 from portal.extensions import db
 from portal.people import CONTACT_TYPES, Contact, ContactType, contact_with
@@ -31,6 +31,7 @@ KNOWN = {
 #: Two records may both have these, and then both are kept, one under the other.
 JOINED = ("notes",)
 FLAGS = ("primary", "billing", *(f"email_{kind}" for kind in KINDS))
+UNSENT = (NOT_APPLICABLE, PENDING)
 #: Told in the history without their words, which may be many.
 _LONG = ("address", "notes")
 
@@ -184,6 +185,7 @@ def merge(kept: Contact, gone: Contact, taken: list[str], by: User) -> None:
     for name, value in values.items():
         setattr(kept, name, value)
     db.session.flush()
+    _count_change(gone, f"{gone.name} and {kept.name} are one contact now.", by)
     _move_everything(kept, gone)
     _tell_merged(kept, gone, former, by)
     _renew_documents(kept)
@@ -212,6 +214,18 @@ def _move_everything(kept: Contact, gone: Contact) -> None:
     _move(Contact.merged_into_id, kept, gone)
     _unite_places(kept, gone)
     _unite_rules(kept, gone)
+
+
+def _count_change(gone: Contact, told: str, by: User) -> None:
+    """Let whoever has a form of these open see that they changed, before they save it."""
+    links = select(PropertyContact.property_id).where(PropertyContact.contact_id == gone.id)
+    places = or_(Property.customer_id == gone.id, Property.id.in_(links))
+    for number in db.session.scalars(select(Property.id).where(places)).all():
+        history.note("property", number, told, by.name)
+    papers = and_(Document.contact_id == gone.id, Document.email_status.in_(UNSENT))
+    for record, mine in ((Property, places), (Document, papers)):
+        counted = update(record).where(mine).values(version=record.version + 1)
+        db.session.execute(counted.execution_options(synchronize_session="fetch"))
 
 
 def _move(pointer: Any, kept: Contact, gone: Contact) -> None:

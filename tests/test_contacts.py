@@ -242,6 +242,7 @@ def test_merging_moves_everything_and_keeps_both_histories(app: Flask) -> None:
         theirs = property_of(gone, gone, name="Theirs", email_job=True)
         policy.set_rule("quote", Mode.USER, place=Place(Scope.CUSTOMER, gone.id, gone.name))
         user = signing_in(gone, tom())
+        seen = [one.version for one in (paper, mine, theirs)]
         merge(kept, gone, ["first_name"], olive())
         db.session.expire_all()
 
@@ -255,6 +256,9 @@ def test_merging_moves_everything_and_keeps_both_histories(app: Flask) -> None:
         assert policy.rule("quote", Place(Scope.CUSTOMER, kept.id, "")) is not None
         assert told(gone)[0] == f"Merged into Lee Trust. Its address was {MARY}."
         assert told(kept)[0] == f"Mary Lee ({MARY}) was merged into this one."
+        assert [one.version - 1 for one in (paper, mine, theirs)] == seen, "open forms are told"
+        changes = [one.text for one in history.of("property", mine.id, theirs.id)]
+        assert changes == ["Mary Lee and Lee Trust are one contact now."] * 2
         assert find_contacts(email=MARY) == [kept]
         assert paper.email_status == "pending"
 

@@ -31,7 +31,7 @@ TOO_WIDE = """() => {
   const texts = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
   while (texts.nextNode()) {
     range.selectNodeContents(texts.currentNode);
-    if (texts.currentNode.parentElement.closest(".vh")) continue;
+    if (texts.currentNode.parentElement.closest(".vh, .periods")) continue;  // rows to swipe
     if (range.getBoundingClientRect().right > 360) found.push(texts.currentNode.textContent);
   }
   return found;

@@ -84,7 +84,7 @@ class Wanted:
     """What the decision needs to know of the document's kind and of where it is for.
 
     noun: "invoice". about: the property's name, "" without one. mark: what the flag is called,
-    "Email invoice". by_billing: whether Billing rather than Primary answers for it. to_party:
+    "Email Invoice". by_billing: whether Billing rather than Primary answers for it. to_party:
     whether it goes to the contact on it even if it has a property (purchase orders).
     """
 

@@ -238,7 +238,11 @@ def test_pages_together_are_what_matches_whatever_is_asked(
         order = {one.id: Place(one.issued, one.id) for one in stored}
         by_number = {one.number: one.id for one in stored}
 
-        @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+        @settings(
+            max_examples=40,
+            deadline=None,
+            suppress_health_check=[HealthCheck.function_scoped_fixture],
+        )
         @given(ASKED, st.sampled_from([3, 10, 600]), st.sampled_from([1, 4, 40]))
         def agree(filters: Filters, few: int, most_stretches: int) -> None:
             monkeypatch.setattr(listing, "FEW", few)

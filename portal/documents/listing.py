@@ -450,14 +450,21 @@ def _held_against(candidates: Rows, rest: _Conditions, newer: bool) -> Rows:
 
 
 def _source(asked: _Asked) -> _Source:
-    """Whatever gives the fewest candidates; where none are few, whatever is most particular."""
-    by_facet = list(_facet_sources(asked))
-    by_word = [one for term in asked.terms if (one := _term_source(asked, term))]
-    known = [*by_word, *by_facet]
-    if len(known) == 1:
-        return known[0]
-    sizes = [one.size(FEW + 1) for one in known]
-    return known[sizes.index(min(sizes))]
+    """Whatever gives few candidates; where nothing does, whatever is most particular."""
+    terms = {term: _counted_term(asked, term) for term in asked.terms}
+    rarest = min(terms, key=lambda term: sum(terms[term]), default="")
+    if rarest and sum(terms[rarest]) <= FEW:
+        return _few_of(asked, rarest)
+    facets = list(_facet_sources(asked))
+    sizes = [one.size(FEW + 1) for one in facets] if len(facets) > 1 or terms else [0]
+    best = facets[sizes.index(min(sizes))]
+    if not terms or min(sizes) <= FEW:
+        return best
+    walkable = [term for term, (_, numbered) in terms.items() if not numbered]
+    for term in sorted(walkable, key=len, reverse=True):
+        if words := _words_beginning(asked.kind, term):
+            return _stretches_of(asked, term, words)
+    return best
 
 
 def _facet_sources(asked: _Asked) -> Iterator[_Stretches]:
@@ -495,9 +502,25 @@ def _stretches(
     return _Stretches(frozenset({"kind", "days", *covers}), Document.issued, Document.id, bounded)
 
 
-def _term_source(asked: _Asked, term: str) -> _Source | None:
-    """The documents with a word that begins like this; None where those cannot be walked."""
-    word, covers = DocumentWord, frozenset({"kind", "days", term})
+def _counted_term(asked: _Asked, term: str) -> tuple[int, int]:
+    """How many documents have a word, and how many a number, that begins like this: up to FEW."""
+    counts = [
+        select(func.count()).select_from(one.limit(FEW + 1).subquery()).scalar_subquery()
+        for one in _of_term(asked, term)
+    ]
+    words, numbers = db.session.execute(select(*counts)).one()
+    return words, numbers
+
+
+def _few_of(asked: _Asked, term: str) -> _Few:
+    places = {Place(*row) for query in _of_term(asked, term) for row in db.session.execute(query)}
+    covers = frozenset({"kind", "days", term})
+    return _Few(covers, tuple(sorted(places, reverse=True)))
+
+
+def _of_term(asked: _Asked, term: str) -> tuple[Rows, Rows]:
+    """The places of the documents with a word, and with a number, that begins like this."""
+    word = DocumentWord
     by_word: Rows = select(word.issued, word.document_id).where(
         word.kind == asked.kind, *_begins(word.word, term), *asked.days(word.issued)
     )
@@ -506,26 +529,18 @@ def _term_source(asked: _Asked, term: str) -> _Source | None:
         or_(*_number_stretches(asked.kind, term)),
         *asked.days(Document.issued),
     )
-    numbered = _places(by_number)
-    if len(numbered) > FEW:
-        return None
-    places = {*numbered, *_places(by_word)}
-    if len(places) <= FEW:
-        return _Few(covers, tuple(sorted(places, reverse=True)))
-    words = _words_beginning(asked.kind, term)
-    if numbered or len(words) > MOST_STRETCHES:
-        return None
-    days = asked.days(word.issued)
-    stretches = tuple((word.kind == asked.kind, word.word == one, *days) for one in words)
-    return _Stretches(covers, word.issued, word.document_id, stretches)
+    return by_word, by_number
 
 
-def _places(query: Rows) -> list[Place]:
-    return [Place(*row) for row in db.session.execute(query.limit(FEW + 1))]
+def _stretches_of(asked: _Asked, term: str, words: list[str]) -> _Stretches:
+    row, days = DocumentWord, asked.days(DocumentWord.issued)
+    stretches = tuple((row.kind == asked.kind, row.word == one, *days) for one in words)
+    covers = frozenset({"kind", "days", term})
+    return _Stretches(covers, row.issued, row.document_id, stretches)
 
 
 def _words_beginning(kind: str, term: str) -> list[str]:
-    """The different words with a beginning, at most one more than are followed.
+    """The different words with a beginning; none where they are too many to follow each.
 
     Found by leaping from each to the next: they are few, and their rows are many.
     """
@@ -538,8 +553,9 @@ def _words_beginning(kind: str, term: str) -> list[str]:
     following = least.where(row.word > before.c.word, row.word < end_of(term))
     step = select(following.scalar_subquery()).where(before.c.word.is_not(None))
     every = leaps.union_all(step)
-    found = select(every.c.word).where(every.c.word.is_not(None)).limit(MOST_STRETCHES + 1)
-    return list(db.session.scalars(found))
+    query = select(every.c.word).where(every.c.word.is_not(None)).limit(MOST_STRETCHES + 1)
+    found = list(db.session.scalars(query))
+    return found if len(found) <= MOST_STRETCHES else []
 
 
 # -- looking -------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ FIND_PYTHON = for range in "(3,11) <= v < (3,14)" "v >= (3,11)" "True"; do \
 	&& echo "$$name" && exit; done; done
 PYTHON := $(or $(PYTHON),$(shell $(FIND_PYTHON)))
 
-.PHONY: help run test lint types format faults bench bench-batch lock environment dev-environment clean
+.PHONY: help run test lint types format faults bench bench-batch bench-lists lock environment dev-environment clean
 
 help: ## Say what each command does
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -42,9 +42,13 @@ bench: dev-environment ## Measure what can be measured on this machine
 	@$(BIN)/python -m tests.bench.start
 	@$(BIN)/python -m tests.bench.dispatch
 	@$(BIN)/python -m tests.bench.pdf
+	@$(BIN)/python -m tests.bench.lists
 
 bench-batch: dev-environment ## Measure a batch of 10,000 on both stores
 	@$(BIN)/python -m tests.bench.batch
+
+bench-lists: dev-environment ## Measure a list of 1,000 and of 1,000,000 documents on both stores
+	@$(BIN)/python -m tests.bench.lists
 
 lock: ## Lock requirements*.in again, newest versions that fit, with hashes
 	@tools/lock

@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from portal import history
 from portal.accounts import User, user_of
-from portal.documents import NOT_APPLICABLE, PENDING, Document, renew_email_status
+from portal.documents import NOT_APPLICABLE, PENDING, Document, renew_email_status, renew_words
 from portal.documents.kinds import KINDS
 from portal.extensions import db
 from portal.people import CONTACT_TYPES, Contact, ContactType, contact_with
@@ -214,6 +214,7 @@ def _move_everything(kept: Contact, gone: Contact) -> None:
     _move(Contact.merged_into_id, kept, gone)
     _unite_places(kept, gone)
     _unite_rules(kept, gone)
+    renew_words(db.session.connection(), Document.contact_id == kept.id)
 
 
 def _count_change(gone: Contact, told: str, by: User) -> None:

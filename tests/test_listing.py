@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select, update
 from werkzeug.datastructures import MultiDict
 
+from portal import contacts
 from portal.documents import Document, Draft, keep, listing
 from portal.documents.facts import LineFacts
 from portal.documents.listing import Cursor, Filters, Page, Place
@@ -322,3 +323,12 @@ def test_a_place_survives_its_address() -> None:
     for newer in (False, True):
         here = Cursor(Place(MONTH_END, 7), newer)
         assert Cursor.read(str(here)) == here
+
+
+def test_after_a_merger_documents_are_found_by_who_stayed(app: Flask) -> None:
+    with app.app_context():
+        harbour = contact(business="Harbour Strata", email="office@harbour.example")
+        quay = contact(business="Quay Strata", email="office@quay.example")
+        write("INV-0042", contact_id=quay.id)
+        contacts.merge(harbour, quay, [], olive())
+        assert search("harbour") == ["INV-0042"] and search("quay") == []

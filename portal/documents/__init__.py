@@ -388,31 +388,6 @@ def next_number(kind: str) -> str:
     return KINDS[kind].number(max(found, default=0) + 1)
 
 
-@dataclass(frozen=True)
-class Page:
-    """A stretch of a list, newest first, and where the next one starts (None at the end)."""
-
-    documents: list[Document]
-    older_than: int | None
-
-
-def listed(kind: str, words: str = "", before: int | None = None, size: int = 50) -> Page:
-    """Documents of a kind, newest first, paged by id."""
-    query = select(Document).where(Document.kind == kind).join(Document.contact)
-    if words.strip():
-        like = f"%{words.strip().lower()}%"
-        query = query.where(
-            func.lower(Document.number).like(like)
-            | func.lower(Document.title).like(like)
-            | func.lower(Contact.name).like(like)
-        )
-    if before is not None:
-        query = query.where(Document.id < before)
-    found = list(db.session.scalars(query.order_by(Document.id.desc()).limit(size + 1)).unique())
-    more = len(found) > size
-    return Page(found[:size], found[size - 1].id if more else None)
-
-
 def newest(kind: str, branch_id: int | None = None) -> Document | None:
     """The newest document of a kind, or of a kind at a branch."""
     query = select(Document).where(Document.kind == kind)

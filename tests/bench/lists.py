@@ -34,7 +34,7 @@ from tests.visitor import Visitor
 
 FEW, MANY = 1_000, 1_000_000
 MARK = 1.5
-ROUNDS, TURNS = 5, 20
+ROUNDS, TURNS = 3, 20
 LAST_DAY = dt.date(2026, 11, 22)
 FIRST = [
     "Ann",

@@ -41,6 +41,7 @@ from portal.accounts import User
 from portal.checks import Problem, Sending, preflight
 from portal.columns import UtcDateTime, now
 from portal.documents import Document, mail, wording
+from portal.documents.status import EMAIL_STATUSES, EmailStatus, StatusFacts
 from portal.documents.wording import one_line
 from portal.envelope import LARGEST_MESSAGE, Envelope, Mailable, seal
 from portal.extensions import Base, db
@@ -80,47 +81,8 @@ class Lane(IntEnum):
     BATCH = 1
 
 
-@dataclass(frozen=True)
-class StateFacts:
-    """How a state is shown: what it means, and what to do."""
-
-    label: str
-    meaning: str
-    what_to_do: str
-    moving: bool = False
-
-
-STATES = {
-    State.QUEUED: StateFacts("In queue", "It waits for its turn.", "Nothing.", moving=True),
-    State.SUBMITTING: StateFacts("Sending", "It is being handed over.", "Nothing.", moving=True),
-    State.ACCEPTED: StateFacts(
-        "Accepted by Gmail",
-        "Gmail has taken it. That is not yet delivery.",
-        "If it does not arrive, ask the customer to look in their spam folder.",
-    ),
-    State.HELD: StateFacts(
-        "On hold",
-        "It is safe here and was not sent.",
-        "Put the reason right and it goes out by itself.",
-    ),
-    State.REFUSED: StateFacts(
-        "Could not send",
-        "Gmail refused it. It did not leave.",
-        "Read the reason, correct it, and send again.",
-    ),
-    State.UNKNOWN: StateFacts(
-        "Unclear, checking",
-        "The connection broke before Gmail answered. It is never sent again on a guess.",
-        "Nothing yet: the portal looks in Gmail for what became of it.",
-        moving=True,
-    ),
-    State.CANCELLED: StateFacts("Cancelled", "It was not sent.", "Send it again if you want."),
-    State.RETURNED: StateFacts(
-        "Came back",
-        "Gmail had taken it, and it came back later.",
-        "Correct the address, then send it again.",
-    ),
-}
+#: How each state is shown: as the e-mail status of its document is.
+STATES = {state: EMAIL_STATUSES[EmailStatus(state)] for state in State}
 #: The hold that a person put on, or asked for, rather than a sender that is not ready.
 OPEN_STATES = (State.QUEUED, State.SUBMITTING, State.HELD, State.UNKNOWN)
 #: Names the portal's own words in the space of dispatch tokens.
@@ -225,7 +187,7 @@ class Dispatch(Base):
     events: Mapped[list["Event"]] = relationship(order_by="Event.id", viewonly=True)
 
     @property
-    def facts(self) -> StateFacts:
+    def facts(self) -> StatusFacts:
         return STATES[State(self.state)]
 
     @property

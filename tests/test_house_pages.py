@@ -245,6 +245,7 @@ MANAGERS_ONLY = {
     "mergers.create",
     "batches.completion",
     "batches.complete",
+    "batches.stop",
     "company.edit",
     "company.update",
     "company.remove_logo",

@@ -16,7 +16,7 @@ from portal.batches import Batch, Filled, NotNow
 from portal.columns import now
 from portal.documents.kinds import KINDS
 from portal.extensions import db
-from portal.web import filling, preflight
+from portal.web import filling, preflight, returning
 from portal.web.fields import Line
 from portal.web.guard import managers_only
 from portal.web.meanwhile import Difference
@@ -169,7 +169,10 @@ def _were(count: int) -> str:
 def show(batch_id: int) -> ResponseReturnValue:
     """A draft with its check, or what became of it."""
     batch = _batch(batch_id)
-    return _draft_page(batch) if batch.is_draft else _sent_page(batch)
+    if not batch.is_draft:
+        return _sent_page(batch)
+    returning.remember(url_for(".show", batch_id=batch.id), batch.name)
+    return _draft_page(batch)
 
 
 def _draft_page(batch: Batch) -> ResponseReturnValue:
@@ -274,8 +277,16 @@ def _edit_page(
     batch: Batch, form: NameForm, status: int = 200, changed: list[Difference] | None = None
 ) -> ResponseReturnValue:
     kind = KINDS[batch.kind]
+    progress = None if batch.is_draft else batches.progress(batch)
     return page(
-        "batches/edit.html", None, status, batch=batch, kind=kind, form=form, changed=changed or []
+        "batches/edit.html",
+        None,
+        status,
+        batch=batch,
+        kind=kind,
+        form=form,
+        changed=changed or [],
+        left=progress.pending + progress.moving + progress.held if progress else 0,
     )
 
 
@@ -289,6 +300,7 @@ def discard(batch_id: int) -> ResponseReturnValue:
     except NotNow as problem:
         flash(str(problem), "warn")
         return see_other(url_for("batches.show", batch_id=batch_id))
+    returning.forget()
     flash(f"“{name}” is discarded. Its documents are untouched.", "good")
     return see_other(url_for("batches.index"))
 
@@ -343,6 +355,8 @@ def complete(batch_id: int) -> ResponseReturnValue:
     except NotNow as problem:
         db.session.rollback()
         flash(str(problem), "warn")
+    else:
+        returning.forget()
     return see_other(url_for("batches.show", batch_id=batch_id))
 
 
@@ -359,6 +373,19 @@ def table(batch_id: int) -> ResponseReturnValue:
     answer = Response(f"\ufeff{sheet.getvalue()}", mimetype="text/csv")
     answer.headers.set("Content-Disposition", "attachment", filename=f"{batch.name}.csv")
     return answer
+
+
+@pages.post("/batches/<int:batch_id>/stopping")
+@managers_only
+def stop(batch_id: int) -> ResponseReturnValue:
+    """Take back what has not left."""
+    batch = _batch(batch_id)
+    count = batches.stop(batch, current_user)
+    if count:
+        flash(f"Stopped: {count:,} were not sent. They can go into another batch.", "good")
+    else:
+        flash("Nothing was left to stop.", "info")
+    return see_other(url_for("batches.show", batch_id=batch.id))
 
 
 @pages.post("/batches/<int:batch_id>/retry")

@@ -18,6 +18,7 @@ from portal.documents.kinds import KINDS
 from portal.people import Company
 from portal.people import company as the_company
 from portal.web.page import wants_fragment
+from portal.web.returning import way_back
 
 THEMES = ("auto", "light", "dark")
 
@@ -49,6 +50,7 @@ def _common() -> dict[str, Any]:
         "KINDS": KINDS,
         "attention": _banners() if signed_in and not wants_fragment() else [],
         "theme": theme(),
+        "way_back": way_back() if signed_in and not wants_fragment() else None,
     }
 
 

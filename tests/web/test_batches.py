@@ -453,3 +453,32 @@ def test_what_is_not_there_is_not_found_and_what_is_over_is_over(olive: Visitor)
     for deed in ("filling", "removal", "discarding", "check"):
         assert olive.post(f"{where}/{deed}", {"all": "yes", "again": "yes"}).location == where
         assert "Sent by Olive Park" in olive.words(where)
+
+
+def test_a_batch_is_stopped_and_what_had_left_stays_sent(month_end: Flask, olive: Visitor) -> None:
+    where = fill(olive)
+    send(olive, where)
+    freeze(month_end, inv_0042=State.ACCEPTED)
+    assert "2 messages have not left yet" in olive.words(f"{where}/edit")
+    answer = said_after(olive, f"{where}/stopping", {})
+    assert "were not sent. They can go into another batch." in answer
+    with month_end.app_context():
+        found = db.session.scalars(select(Dispatch)).unique()
+        stands = {one.document.number: one.state for one in found}
+    assert stands == {
+        "INV-0042": State.ACCEPTED,
+        "INV-0043": State.CANCELLED,
+        "INV-0044": State.CANCELLED,
+    }
+    assert "Nothing was left to stop." in said_after(olive, f"{where}/stopping", {})
+
+
+def test_the_way_back_to_a_draft_stands_where_something_is_put_right(olive: Visitor) -> None:
+    where = fill(olive)
+    assert "Back to the batch" not in olive.words("/properties")
+    olive.get(where)
+    assert "Back to the batch “November”" in olive.words("/properties/1")
+    assert "Back to the batch “November”" in olive.words("/contacts")
+    assert "Back to the batch" not in olive.words("/batches")
+    send(olive, where)
+    assert "Back to the batch" not in olive.words("/properties/1")

@@ -524,12 +524,12 @@ def _of_term(asked: _Asked, term: str) -> tuple[Rows, Rows]:
     by_word: Rows = select(word.issued, word.document_id).where(
         word.kind == asked.kind, *_begins(word.word, term), *asked.days(word.issued)
     )
-    by_number: Rows = select(Document.issued, Document.id).where(
-        Document.kind == asked.kind,
-        or_(*_number_stretches(asked.kind, term)),
-        *asked.days(Document.issued),
-    )
-    return by_word, by_number
+    mine = (Document.kind == asked.kind, *asked.days(Document.issued))
+    parts: list[Rows] = [
+        select(Document.issued, Document.id).where(*mine, stretch).limit(FEW + 1)
+        for stretch in _number_stretches(asked.kind, term)
+    ]
+    return by_word, select(union_all(*(_nested(one) for one in parts)).subquery())
 
 
 def _stretches_of(asked: _Asked, term: str, words: list[str]) -> _Stretches:

@@ -227,7 +227,9 @@ def write_words(connection: Connection) -> None:
 
 
 def write_documents(connection: Connection, shape: Shape) -> None:
-    store = connection.dialect.name
+    store, size, one_in = connection.dialect.name, shape.size, shape.one_in
+    unsent_from, draft_from = size * (100 - shape.unsent), size * (100 - shape.draft)
+    customer = f"1 + i * 7 % {shape.customers}"
     titles = "".join(f" WHEN {n} THEN '{title}'" for n, title in enumerate(TITLES))
     connection.execute(
         text(
@@ -235,19 +237,19 @@ def write_documents(connection: Connection, shape: Shape) -> None:
             INSERT INTO documents (kind, number, number_key, title, contact_id, property_id,
                 branch_id, site, reference, issued, currency, notes, total, version, created_at,
                 changed_at, change, email_status, batch_status, batch_id, words)
-            {SERIES[store]},
-            invoices AS (SELECT i, {PADDED[store]} AS padded, 1 + i * 7 % :customers AS customer,
-                CASE WHEN i % :rare = 0 THEN '{RARE}'
+            {SERIES[store].format(shape)},
+            invoices AS (SELECT i, {PADDED[store]} AS padded, {customer} AS customer,
+                CASE WHEN i % {max(size // 40, 1)} = 0 THEN '{RARE}'
                 ELSE CASE i % {len(TITLES)} {titles} END END AS title FROM n)
             SELECT 'invoice', 'INV-' || padded, 'inv' || padded, title, customer, customer,
-                1 + customer % 3, '', '', {DAY[store]}, 'AUD', '', 12400000, 1,
+                1 + customer % 3, '', '', {DAY[store].format(shape)}, 'AUD', '', 12400000, 1,
                 '2026-11-23 00:00:00', '2026-11-23 00:00:00', '',
-                CASE WHEN i % :one_in = 1 THEN 'refused' WHEN i % :one_in = 2 THEN 'returned'
-                    WHEN i % 101 = 0 THEN 'n/a' WHEN i * 100.0 > :size * :sent THEN 'pending'
+                CASE WHEN i % {one_in} = 1 THEN 'refused' WHEN i % {one_in} = 2 THEN 'returned'
+                    WHEN i % 101 = 0 THEN 'n/a' WHEN i * 100 > {unsent_from} THEN 'pending'
                     ELSE 'accepted' END,
-                CASE WHEN i * 100.0 > :size * :done THEN 'draft' WHEN i % 10 < 7 THEN 'completed'
+                CASE WHEN i * 100 > {draft_from} THEN 'draft' WHEN i % 10 < 7 THEN 'completed'
                     ELSE '' END,
-                CASE WHEN i * 100.0 > :size * :done THEN 2 WHEN i % 10 < 7 THEN 1 END,
+                CASE WHEN i * 100 > {draft_from} THEN 2 WHEN i % 10 < 7 THEN 1 END,
                 ' inv inv' || padded || ' ' || padded || ' ' || i || ' ' || c.words || ' '
                     || t.words
             FROM invoices
@@ -256,16 +258,7 @@ def write_documents(connection: Connection, shape: Shape) -> None:
             JOIN (SELECT one, {JOINED[store]} AS words FROM title_words GROUP BY one) t
                 ON t.one = title
             ORDER BY i"""
-        ),
-        {
-            "size": shape.size,
-            "rare": max(shape.size // 40, 1),
-            "customers": shape.customers,
-            "days": shape.days,
-            "one_in": shape.one_in,
-            "sent": 100 - shape.unsent,
-            "done": 100 - shape.draft,
-        },
+        )
     )
     connection.execute(
         text(
@@ -281,12 +274,12 @@ def write_documents(connection: Connection, shape: Shape) -> None:
 
 
 SERIES = {
-    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :size)",
-    "postgresql": "WITH n(i) AS (SELECT generate_series(1, CAST(:size AS integer)))",
+    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {0.size})",
+    "postgresql": "WITH n(i) AS (SELECT generate_series(1, {0.size}))",
 }
 DAY = {
-    "sqlite": f"date('{LAST_DAY}', '-' || ((:size - i) * :days / :size) || ' days')",
-    "postgresql": f"(date '{LAST_DAY}' - CAST(floor((:size - i) * 1.0 * :days / :size) AS int))",
+    "sqlite": f"date('{LAST_DAY}', '-' || (({{0.size}} - i) * {{0.days}} / {{0.size}}) || ' days')",
+    "postgresql": f"(date '{LAST_DAY}' - ({{0.size}} - i) * {{0.days}} / {{0.size}})",
 }
 PADDED = {"sqlite": "printf('%07d', i)", "postgresql": "lpad(CAST(i AS text), 7, '0')"}
 JOINED = {"sqlite": "group_concat(word, ' ')", "postgresql": "string_agg(word, ' ')"}

@@ -12,9 +12,8 @@ from portal.documents import NOT_APPLICABLE, PENDING, Document, renew_email_stat
 from portal.documents.kinds import KINDS
 from portal.extensions import db
 from portal.people import CONTACT_TYPES, Contact, ContactType, contact_with
-from portal.places import Property, PropertyContact, uses_of
+from portal.places import FLAGS, Property, PropertyContact, Refused, refuse_used
 from portal.policy import SenderRule
-from portal.regions import Refused
 from portal.senders import Scope
 
 #: What is known of a contact, and what it is called.
@@ -30,7 +29,6 @@ KNOWN = {
 }
 #: Two records may both have these, and then both are kept, one under the other.
 JOINED = ("notes",)
-FLAGS = ("primary", "billing", *(f"email_{kind}" for kind in KINDS))
 UNSENT = (NOT_APPLICABLE, PENDING)
 #: Told in the history without their words, which may be many.
 _LONG = ("address", "notes")
@@ -89,9 +87,7 @@ def set_active(contact: Contact, active: bool, by: User) -> None:
 
 def delete(contact: Contact) -> None:
     """Remove a contact that nothing needs. Raises Refused with what needs it. Commits."""
-    uses = uses_of(contact)
-    if uses:
-        raise Refused(f"{contact.name} cannot be deleted: it is in use.", uses)
+    refuse_used(contact)
     history.forget("contact", contact.id)
     db.session.delete(contact)
     db.session.commit()

@@ -89,6 +89,12 @@ MARKS = {
     "job": "Email Job",
     "enquiry": "Email Enquiry",
 }
+#: All that can be ticked for a property's contact: the attribute, and what it is called.
+FLAGS = {
+    "primary": "Primary",
+    "billing": "Billing",
+    **{f"email_{kind}": mark for kind, mark in MARKS.items()},
+}
 
 
 class PropertyContact(Base):
@@ -139,6 +145,17 @@ class Use:
     id: int
 
 
+class Refused(Exception):
+    """A change that is not made; the message says why in one sentence.
+
+    uses: what is in the way. The way out is to archive, or to move what is named.
+    """
+
+    def __init__(self, message: str, uses: list[Use] | None = None) -> None:
+        super().__init__(message)
+        self.uses = uses or []
+
+
 #: Who may point at a place or a contact, in the order in which they are told: the table, what its
 #: rows are called, the noun they go by, and the column that names one.
 USERS = (
@@ -155,6 +172,13 @@ USERS = (
 def uses_of(record: Region | Branch | Property | Contact, most: int = 5) -> list[Use]:
     """What keeps a record from being deleted: at most so many of each sort, and how many more."""
     return [use for user in USERS for use in _uses(record, user, most)]
+
+
+def refuse_used(record: Region | Branch | Property | Contact) -> None:
+    """Raise Refused, with what uses it, unless a record may be deleted."""
+    uses = uses_of(record)
+    if uses:
+        raise Refused(f"{record.name} cannot be deleted: it is in use.", uses)
 
 
 def _uses(

@@ -25,17 +25,10 @@ from portal.documents import (
 from portal.documents.kinds import KINDS
 from portal.extensions import db
 from portal.people import MOST_WORDS, Contact, found_by
-from portal.places import MARKS, Branch, Property, PropertyContact, uses_of
+from portal.places import FLAGS, Branch, Property, PropertyContact, Refused, refuse_used
 from portal.recipients import Receiver, Recipients, recipients
-from portal.regions import Refused
 from portal.stores import rows_changed
 
-#: What can be ticked for a property's contact: the attribute, and what it is called.
-FLAGS = {
-    "primary": "Primary",
-    "billing": "Billing",
-    **{f"email_{kind}": mark for kind, mark in MARKS.items()},
-}
 #: Stands for the supplier of an order that is not written yet.
 SOME_SUPPLIER = Receiver("its supplier", "?")
 #: Account managers to look for besides a person's own number.
@@ -241,9 +234,7 @@ def _set_active(where: Property, active: bool, user: User) -> None:
 
 def delete(where: Property, user: User) -> None:
     """Remove a property that nothing needs. Raises Refused with what needs it. Commits."""
-    uses = uses_of(where)
-    if uses:
-        raise Refused(f"{where.name} cannot be deleted: it is in use.", uses)
+    refuse_used(where)
     history.forget("property", where.id)
     history.note("contact", where.customer_id, f"Property {where.name} deleted.", user.name)
     db.session.delete(where)

@@ -13,7 +13,7 @@ from portal import history
 from portal.accounts import User
 from portal.documents import NOT_APPLICABLE, PENDING, Document
 from portal.extensions import db
-from portal.places import Branch, Property, Region, Use, branches, uses_of
+from portal.places import Branch, Property, Refused, Region, Use, branches, refuse_used
 from portal.stores import rows_changed
 
 Place = Region | Branch
@@ -21,17 +21,6 @@ Place = Region | Branch
 NOUNS = {Region: "region", Branch: "branch"}
 #: The noun under which it is kept that one was deleted.
 GONE = "places"
-
-
-class Refused(Exception):
-    """A change that is not made; the message says why in one sentence.
-
-    uses: what is in the way. The way out is to archive, or to move what is named.
-    """
-
-    def __init__(self, message: str, uses: list[Use] | None = None) -> None:
-        super().__init__(message)
-        self.uses = uses or []
 
 
 class NameTaken(Refused):
@@ -216,9 +205,7 @@ def bring_back(place: Place, user: User) -> None:
 
 def delete(place: Place, user: User) -> None:
     """Remove a place that nothing needs. Raises Refused with what needs it. Commits."""
-    uses = uses_of(place)
-    if uses:
-        raise Refused(f"{place.name} cannot be deleted: it is in use.", uses)
+    refuse_used(place)
     noun = NOUNS[type(place)]
     history.forget(noun, place.id)
     history.note(GONE, 0, f"Deleted the {noun} {place.name}.", user.name)

@@ -14,8 +14,7 @@ from portal.documents.facts import LineFacts
 from portal.extensions import db
 from portal.mailboxes import Address, Mailbox
 from portal.people import Company, Contact, contact_with
-from portal.places import Branch, Property, PropertyContact, Region
-from portal.properties import FLAGS
+from portal.places import FLAGS, Branch, Property, PropertyContact, Region
 from portal.providers.gmail import FULL_SCOPES
 from portal.providers.google import Account, Grant
 

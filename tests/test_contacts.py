@@ -12,8 +12,7 @@ from portal.contacts import AddressTaken, delete, keep, merge, set_active
 from portal.documents import Document
 from portal.extensions import Base, db
 from portal.people import Contact, contact_with, find_contacts, place_of, search_forms
-from portal.places import Property, PropertyContact
-from portal.regions import Refused
+from portal.places import Property, PropertyContact, Refused
 from portal.senders import Mode, Place, Scope
 from tests.factories import MARY, copper, document, mary, olive, tom
 

@@ -13,10 +13,10 @@ from portal.documents import NOT_APPLICABLE, PENDING, Document
 from portal.documents.mail import MailWording
 from portal.extensions import Base, db
 from portal.people import Contact
-from portal.places import Branch, Property, Region, uses_of
+from portal.places import FLAGS, Branch, Property, Refused, Region, uses_of
 from portal.policy import put_rule
 from portal.properties import Draft, Filters
-from portal.regions import NameTaken, Refused
+from portal.regions import NameTaken
 from portal.senders import Mode, Place, Scope
 from tests.factories import branch, contact, copper, document, hill_st, mary, nia, olive, tom
 
@@ -228,7 +228,7 @@ def test_a_property_that_moves_takes_what_was_never_sent_with_it() -> None:
 def test_ticks_decide_whether_documents_have_somebody_to_go_to() -> None:
     hill = hill_st()
     invoice, quote = document(site=hill), document("quote", site=hill)
-    everything = set(properties.FLAGS)
+    everything = set(FLAGS)
 
     def statuses() -> tuple[str, str]:
         db.session.expire_all()
@@ -254,7 +254,7 @@ def test_ticks_decide_whether_documents_have_somebody_to_go_to() -> None:
 def test_a_contact_that_stood_on_no_form_keeps_its_ticks() -> None:
     hill = hill_st()
     properties.tick(hill, {99: set()}, olive())
-    assert properties.ticked(hill) == {mary().id: set(properties.FLAGS)}
+    assert properties.ticked(hill) == {mary().id: set(FLAGS)}
     assert told("property", hill.id) == []
 
 

@@ -16,8 +16,7 @@ from portal.documents import Document
 from portal.documents.kinds import KINDS
 from portal.extensions import db
 from portal.people import CONTACT_TYPES, USUAL_FOR, Contact, contact_with, find_contacts, place_of
-from portal.places import MARKS, Property, PropertyContact
-from portal.regions import Refused
+from portal.places import MARKS, Property, PropertyContact, Refused
 from portal.senders import Scope
 from portal.spelling import tidied
 from portal.web.contactform import ContactForm, blank_form, stored_form, typed_form

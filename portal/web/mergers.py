@@ -8,8 +8,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from portal.contacts import JOINED, KNOWN, differing, merge, why_not_merged
 from portal.extensions import db
 from portal.people import CONTACT_TYPES, Contact, ContactType, find_contacts
-from portal.places import uses_of
-from portal.regions import Refused
+from portal.places import Refused, uses_of
 from portal.web.guard import managers_only
 from portal.web.page import page, see_other
 

@@ -13,8 +13,8 @@ from wtforms.validators import DataRequired
 from portal import history, places, policy, regions, senders
 from portal.extensions import db
 from portal.people import Contact
-from portal.places import Branch, Property, Region
-from portal.regions import Moved, NameTaken, Refused
+from portal.places import Branch, Property, Refused, Region
+from portal.regions import Moved, NameTaken
 from portal.senders import Place, Rule, Scope
 from portal.web.fields import Line
 from portal.web.guard import managers_only
@@ -233,7 +233,7 @@ def _beside(form: FlaskForm, problem: Refused) -> None:
 def _branch_form() -> BranchForm:
     wanted = request.args.get("region", "")
     form = _offered(BranchForm(None, prefix="branch-"))
-    form.region_id.data = int(wanted) if wanted.isdecimal() else None
+    form.region_id.data = int(wanted) if wanted.isdecimal() and len(wanted) < 10 else None
     return form
 
 

@@ -22,10 +22,9 @@ from portal.accounts import active_people
 from portal.documents.kinds import KINDS
 from portal.extensions import db
 from portal.people import USUAL_FOR, Contact, find_contacts
-from portal.places import Property
-from portal.properties import FLAGS, Draft, Filters
+from portal.places import FLAGS, Property, Refused
+from portal.properties import Draft, Filters
 from portal.recipients import Recipients
-from portal.regions import Refused
 from portal.senders import Scope
 from portal.web.fields import Line, Most, printable, stripped
 from portal.web.meanwhile import Difference, Meanwhile, Versioned, once_more, since

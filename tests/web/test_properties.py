@@ -12,8 +12,7 @@ from portal.accounts import end
 from portal.documents import PENDING, Document
 from portal.extensions import db
 from portal.people import Contact
-from portal.places import Property
-from portal.properties import FLAGS
+from portal.places import FLAGS, Property
 from tests.factories import MARY, branch, contact, document, hill_st, mary, nia, olive, tom
 from tests.visitor import Visitor, said, visitor
 

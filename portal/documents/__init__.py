@@ -42,6 +42,8 @@ from portal.recipients import Receiver, Recipients, Wanted, recipients
 LARGEST_FILE = 10 * 1024 * 1024
 LARGEST_FILES = 20 * 1024 * 1024
 MOST_LINES = 200
+#: Among so many of the newest, the highest number is to be found.
+LOOKED_AT_FOR_NUMBERS = 500
 #: The e-mail status of what was never sent: nobody to send it to, or somebody.
 NOT_APPLICABLE, PENDING = "n/a", "pending"
 #: The kind that asks for money, and so goes to whoever is marked Billing.
@@ -381,11 +383,28 @@ def _property_renamed(_mapper: object, connection: Connection, one: Property) ->
 
 
 def next_number(kind: str) -> str:
-    """The number after the highest of this kind, in its own pattern."""
-    numbers = db.session.scalars(select(Document.number).where(Document.kind == kind))
+    """A free number after the highest of the newest of this kind, in its own pattern.
+
+    Only the newest are looked at: a million would take a second, and numbers rise with the days.
+    """
+    newest_first = (Document.issued.desc(), Document.id.desc())
+    numbers = db.session.scalars(
+        select(Document.number)
+        .where(Document.kind == kind)
+        .order_by(*newest_first)
+        .limit(LOOKED_AT_FOR_NUMBERS)
+    )
     pattern = re.compile(re.escape(KINDS[kind].prefix) + r"(\d{1,9})$")
     found = [int(match.group(1)) for match in map(pattern.match, numbers) if match]
-    return KINDS[kind].number(max(found, default=0) + 1)
+    serial = max(found, default=0) + 1
+    while number_taken(KINDS[kind].number(serial)):
+        serial += 1
+    return KINDS[kind].number(serial)
+
+
+def number_taken(number: str) -> bool:
+    """Whether a document has this number."""
+    return db.session.scalar(select(Document.id).where(Document.number == number)) is not None
 
 
 def newest(kind: str, branch_id: int | None = None) -> Document | None:

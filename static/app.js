@@ -90,15 +90,13 @@
   }
 
   on("click", (event) => {
-    const control = event.target.closest("[data-copy], [data-dialog], [data-add], [data-drop], [data-close], [data-insert], [data-print]");
+    const control = event.target.closest("[data-copy], [data-dialog], [data-add], [data-drop], [data-insert]");
     if (!control) return;
     if ("copy" in control.dataset) copy(control);
     else if ("dialog" in control.dataset) open(control, event);
     else if ("add" in control.dataset) addLine(control, event);
     else if ("drop" in control.dataset) dropLine(control, event);
-    else if ("close" in control.dataset) control.closest("dialog")?.close();
     else if ("insert" in control.dataset) insert(control);
-    else if ("print" in control.dataset) window.print();
   });
 
   /* One press, one deed: a second tap while the first is on its way does nothing. */

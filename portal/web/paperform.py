@@ -8,7 +8,6 @@ from itertools import zip_longest
 from typing import Any
 
 from flask import request
-from flask_wtf import FlaskForm
 from werkzeug.datastructures import MultiDict
 from wtforms import (
     FieldList,
@@ -30,7 +29,7 @@ from portal.people import Contact
 from portal.places import Property
 from portal.web import lines, party
 from portal.web.fields import DayField, Line, Most, printable, stripped
-from portal.web.meanwhile import NOTHING, Difference, Meanwhile, differences
+from portal.web.meanwhile import NOTHING, Difference, Meanwhile, Versioned, differences
 
 #: Far beyond any trade's invoice, and far within what the database counts exactly.
 LARGEST_TOTAL = Decimal(1_000_000_000)
@@ -54,13 +53,12 @@ class Chosen(HiddenField):  # type: ignore[misc]
         self.data = _id(valuelist[0]) if valuelist else 0
 
 
-class PaperForm(FlaskForm):  # type: ignore[misc]
+class PaperForm(Versioned):
     """Number, party, dates and notes. The lines of a kind are added by form_for()."""
 
     kind: Kind
     document: Document | None = None
 
-    version = HiddenField()
     number = Line("Number", [DataRequired("Write a number.")], most=40)
     contact_id = Chosen("For")
     contact_words = StringField()

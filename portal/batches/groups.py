@@ -11,8 +11,6 @@ from portal.people import Contact
 
 #: What stands before the rest of a group's name.
 SENDER, PROBLEM, WORDS = "sender:", "problem:", "words:"
-#: The groups that people meet under one name: still on its way is one thing to them.
-MOVING = (State.QUEUED, State.SUBMITTING)
 
 
 def items(batch: Batch, group: str = "", after: int = 0, limit: int = 100) -> list[BatchItem]:

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 from sqlalchemy import select
 
-from portal import launch
+from portal import batches, launch
 from portal.config import Config
 from portal.dispatch import Dispatch, Purpose
 from portal.documents import LARGEST_FILE, files, wording
@@ -23,7 +23,7 @@ from portal.providers import google
 from portal.sandbox.server import SandboxServer
 from portal.web import guard, lines
 from tests import servers
-from tests.factories import PASSWORD, document, office_mailbox, tom
+from tests.factories import PASSWORD, document, office_mailbox, olive, tom
 from tests.visitor import Visitor, said, token_in, visitor
 
 TOM = "tom@brightspark.example"
@@ -232,6 +232,26 @@ def test_what_no_database_can_hold_is_refused_and_breaks_nothing(
     assert answer.status_code in (200, 400, 404)
     assert "Something broke" not in said(answer)
     assert trader.get("/profile").status_code == 200
+
+
+@pytest.mark.sqlite_only
+def test_a_number_too_long_to_be_read_is_none(app: Flask) -> None:
+    manager, digits = visitor(app, olive), "9" * 5000
+    with app.app_context():
+        batch = batches.make("Month end", olive()).id
+    assert manager.get(f"/settings/places?region={digits}").status_code == 200
+    assert manager.post(f"/batches/{batch}/completion", {"version": digits}).status_code == 303
+
+
+def test_a_flood_of_ticks_is_refused_before_anything_is_made(app: Flask, trader: Visitor) -> None:
+    with app.app_context():
+        batch = batches.make("Month end", olive()).id
+    flood = [str(one) for one in range(70_000)]
+    for address, ticks in (("/batches/filling", "ids"), (f"/batches/{batch}/removal", "item")):
+        answer = trader.post(address, {"batch": "new", "name": "Flood", ticks: flood})
+        assert answer.status_code == 400
+    with app.app_context():
+        assert [one.batch.name for one in batches.listed()] == ["Month end"]
 
 
 def test_a_link_of_brackets_is_read_in_one_go() -> None:

@@ -3,11 +3,13 @@
 import csv
 import io
 from dataclasses import dataclass
+from typing import Any
 
 from flask import Blueprint, Response, abort, flash, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf import FlaskForm
+from sqlalchemy import Select
 from wtforms import HiddenField
 from wtforms.validators import DataRequired
 
@@ -97,8 +99,8 @@ def create() -> ResponseReturnValue:
     form = NameForm()
     if not form.validate():
         return filling.choose_page(kind, form, status=422)
-    batch = batches.make(form.name.data, current_user, kind.slug)
-    return _fill(batch)
+    ids = filling.wanted(kind)
+    return _fill(batches.make(form.name.data, current_user, kind.slug), ids)
 
 
 @pages.get("/batches/<int:batch_id>/filling")
@@ -113,7 +115,8 @@ def more(batch_id: int) -> ResponseReturnValue:
 @pages.post("/batches/<int:batch_id>/filling")
 def fill(batch_id: int) -> ResponseReturnValue:
     """Add what the filter finds."""
-    return _fill(_batch(batch_id))
+    batch = _batch(batch_id)
+    return _fill(batch, filling.wanted(KINDS[batch.kind]))
 
 
 @pages.post("/batches/filling")
@@ -126,20 +129,21 @@ def add() -> ResponseReturnValue:
     kind = filling.kind_or_404(request.form.get("kind", "invoice"))
     where = request.form.get("batch", "")
     if where.isdecimal() and len(where) < 10:
-        return _fill(_batch(int(where)))
+        return fill(int(where))
     if where != "new" and "name" not in request.form:
         return filling.where_page(kind, NameForm(None, name=filling.usual_name(kind)))
     form = NameForm()
     if not form.validate():
         return filling.where_page(kind, form, status=422)
-    return _fill(batches.make(form.name.data, current_user, kind.slug))
+    ids = filling.wanted(kind)  # first: who asks for too much leaves no empty draft behind
+    return _fill(batches.make(form.name.data, current_user, kind.slug), ids)
 
 
-def _fill(batch: Batch) -> ResponseReturnValue:
+def _fill(batch: Batch, ids: Select[Any]) -> ResponseReturnValue:
     """Put in what the form names, say what came of it, and open the draft."""
     where = url_for("batches.show", batch_id=batch.id)
     try:
-        filled = batches.fill(batch, filling.wanted(KINDS[batch.kind]), current_user)
+        filled = batches.fill(batch, ids, current_user)
     except NotNow as problem:
         flash(str(problem), "warn")
         return see_other(where)
@@ -309,7 +313,7 @@ def discard(batch_id: int) -> ResponseReturnValue:
 def remove(batch_id: int) -> ResponseReturnValue:
     """Take the ticked ones out."""
     batch = _batch(batch_id)
-    ids = [int(one) for one in request.form.getlist("item") if one.isdecimal() and len(one) < 19]
+    ids = filling.ticked("item")
     try:
         count = batches.remove(batch, ids, current_user)
     except NotNow as problem:
@@ -351,7 +355,9 @@ def complete(batch_id: int) -> ResponseReturnValue:
     batch = _batch(batch_id)
     version = request.form.get("version", "")
     try:
-        batches.complete(batch, current_user, int(version) if version.isdecimal() else 0)
+        batches.complete(
+            batch, current_user, int(version) if version.isdecimal() and len(version) < 10 else 0
+        )
     except NotNow as problem:
         db.session.rollback()
         flash(str(problem), "warn")

@@ -28,6 +28,8 @@ from portal.web.page import page
 
 #: So many of the documents that were found are shown by name.
 SHOWN = 8
+#: No page has so many ticks; whoever wants more of them names a filter.
+MOST_TICKED = 5000
 #: What of a filter has a field of its own on the page; the rest is kept and can be left out.
 DAYS = {"issued_from", "issued_to"}
 FIELDS = {"q", "branch_id", "region_id", "unsent", *DAYS}
@@ -147,14 +149,20 @@ def where_page(kind: Kind, form: FlaskForm, status: int = 200) -> ResponseReturn
 
 def wanted(kind: Kind) -> Select[Any]:
     """The documents that a sent form names: ticked ones, or all that fit its filter."""
-    ticked = request.form.getlist("ids")
-    if ticked:
-        ids = [int(one) for one in ticked if one.isdecimal() and len(one) < 19]
-        return select(Document.id).where(Document.id.in_(ids))
+    if "ids" in request.form:
+        return select(Document.id).where(Document.id.in_(ticked("ids")))
     filters = filters_in(request.form)
     if not filters.as_args() and "all" not in request.form:
         return select(Document.id).where(Document.id.is_(None))
     return listing.matching(kind.slug, filters)
+
+
+def ticked(name: str) -> list[int]:
+    """The numbers behind the ticks of a sent form, each once; a flood of them is refused."""
+    found = request.form.getlist(name)
+    if len(found) > MOST_TICKED:
+        abort(400)
+    return sorted({int(one) for one in found if one.isdecimal() and len(one) < 19})
 
 
 def filters_in(args: MultiDict[str, str]) -> Filters:

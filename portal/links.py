@@ -15,6 +15,7 @@ from portal import accounts
 from portal.accounts import User
 from portal.columns import UtcDateTime, now
 from portal.extensions import Base, db
+from portal.people import Contact
 from portal.stores import rows_changed
 
 
@@ -113,6 +114,26 @@ def set_password(link: Link, new: str) -> None:
     use(link)
     end_all(link.user)
     accounts.give_password(link.user, new)
+
+
+def take_over(user: User, contact: Contact) -> None:
+    """accounts.take_over(), and no link that went to the former address counts any more.
+
+    Raises accounts.CannotChange, having ended nothing. Commits.
+    """
+    end_all(user)
+    try:
+        accounts.take_over(user, contact)
+    except accounts.CannotChange:
+        db.session.rollback()
+        raise
+
+
+def dismiss(user: User) -> None:
+    """accounts.dismiss(), and no link of theirs counts again when they are let back. Commits."""
+    accounts.dismiss(user)
+    end_all(user)
+    db.session.commit()
 
 
 def end_all(user: User) -> None:

@@ -1,5 +1,6 @@
 """A link lets one person do one thing once, for a while, and says why when it no longer does."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -12,7 +13,7 @@ from portal.dispatch import Dispatch, Purpose
 from portal.extensions import db
 from portal.links import Ended, Link
 from portal.links import Purpose as LinkPurpose
-from tests.factories import OFFICE, PASSWORD, nia, office_mailbox, olive, tom
+from tests.factories import OFFICE, PASSWORD, contact, nia, office_mailbox, olive, tom
 
 PASSWORD_LINK, MAILBOX_LINK = LinkPurpose.PASSWORD, LinkPurpose.MAILBOX
 NEW = "a brand new password"
@@ -116,6 +117,38 @@ def test_a_set_password_ends_whatever_let_somebody_in_before(app: Flask) -> None
         for spent, purpose in ((key, PASSWORD_LINK), (mailbox_key, MAILBOX_LINK)):
             with pytest.raises(Ended):
                 links.open(spent, purpose)
+
+
+def follow_the_contact(user: accounts.User) -> None:
+    made = contact(first_name="Tom", email="tom.baker@brightspark.example", type="employee")
+    links.take_over(user, made)
+
+
+def leave_and_come_back(user: accounts.User) -> None:
+    accounts.change_role(olive(), accounts.Role.MANAGER)
+    links.dismiss(user)
+    accounts.let_back(user)
+
+
+@pytest.mark.parametrize("deed", [follow_the_contact, leave_and_come_back])
+def test_a_link_mailed_to_who_was_somebody_else_then_opens_nothing(
+    app: Flask, deed: Callable[[accounts.User], None]
+) -> None:
+    with app.app_context():
+        keys = {purpose: make(purpose) for purpose in (PASSWORD_LINK, MAILBOX_LINK)}
+        deed(tom())
+        db.session.expire_all()
+        for purpose, key in keys.items():
+            with pytest.raises(Ended, match="run out"):
+                links.open(key, purpose)
+
+
+def test_who_cannot_take_an_address_over_keeps_the_links(app: Flask) -> None:
+    with app.app_context():
+        key, taken = make(), contact(first_name="Tom", email=nia().email, type="employee")
+        with pytest.raises(accounts.CannotChange, match="Nia Cole signs in as"):
+            links.take_over(tom(), taken)
+        assert links.open(key, PASSWORD_LINK)
 
 
 def test_a_password_too_short_uses_nothing_up(app: Flask) -> None:

@@ -106,7 +106,7 @@ def end(user_id: int) -> ResponseReturnValue:
     if user.id == current_user.id:
         flash("You cannot end yourself. Another manager can.", "warn")
         return see_other(url_for(".show", user_id=user.id))
-    return _done(user, accounts.dismiss, "May sign in no more.", "may sign in no more")
+    return _done(user, links.dismiss, "May sign in no more.", "may sign in no more")
 
 
 @pages.post("/people/<int:user_id>/return")
@@ -123,7 +123,7 @@ def take_over(user_id: int) -> ResponseReturnValue:
     user = _user(user_id)
     contact = _contact_of(user) or abort(404)
     changed = f"Now {contact.person or contact.name}, {contact.email}."
-    return _done(user, lambda one: accounts.take_over(one, contact), changed, "is updated")
+    return _done(user, lambda one: links.take_over(one, contact), changed, "is updated")
 
 
 @pages.post("/people/<int:user_id>/links/<purpose>")

@@ -9,7 +9,7 @@ from flask_wtf import FlaskForm
 from wtforms import PasswordField
 from wtforms.validators import EqualTo, InputRequired
 
-from portal import accounts, links, mailboxes
+from portal import accounts, devices, links, mailboxes
 from portal.accounts import User
 from portal.extensions import db, limiter
 from portal.links import Ended, Link
@@ -19,7 +19,7 @@ from portal.people import company
 from portal.providers import google
 from portal.providers.gmail import PERMISSIONS
 from portal.providers.google import SignInProblem
-from portal.web import journey
+from portal.web import journey, tablet
 from portal.web import session as sessions
 from portal.web.connections import CONNECTED, SCOPES, callback_address, config
 from portal.web.journey import Journey, Level, Purpose
@@ -78,6 +78,8 @@ def set_password(key: str) -> ResponseReturnValue:
         form.new.errors = [str(problem)]
         return _password_page(link, key, form, 422)
     sessions.begin(link.user)
+    if (device := tablet.this_one()) is not None:  # a shared one asks again, here as anywhere
+        tablet.begin(devices.signed_in_fully(device, link.user), by_pin=False)
     flash(f"Welcome, {link.user.name}. Your password is set.", "good")
     return redirect(url_for("home.index"), 303)
 

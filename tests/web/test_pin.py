@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from portal import accounts, devices
+from portal import accounts, devices, links
 from portal.accounts import User
 from portal.devices import IDLE_SECONDS, Device
 from portal.extensions import db
@@ -370,4 +370,18 @@ def test_a_new_password_asks_for_it_on_the_tablet_once(
     assert van.pin(people["tom"]).status_code == 422
     van.sign_in(TOM, "another long password")
     van.sign_out()
+    assert van.pin(people["tom"]).status_code == 303
+
+
+def test_a_password_set_by_a_link_on_the_tablet_is_a_turn_like_any_other(
+    app: Flask, van: Tablet, people: dict[str, int]
+) -> None:
+    with app.app_context():
+        key = links.make(links.Purpose.PASSWORD, tom(), olive())
+    new = {"new": "another long password", "again": "another long password"}
+    address = f"/links/password/{key}"
+    assert van.post(address, new, address).status_code == 303
+    assert van.is_in()
+    van.idle(IDLE_SECONDS + 1)
+    assert not van.is_in()
     assert van.pin(people["tom"]).status_code == 303

@@ -9,6 +9,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from flask_login import UserMixin
 from sqlalchemy import JSON, ForeignKey, func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.columns import UtcDateTime, now
@@ -80,6 +81,9 @@ class CannotMake(Exception):
     """A contact that no user can be made from; the message says why, and what to do."""
 
 
+TAKEN = "Somebody signs in as {} already. Use another address."
+
+
 def user_of(contact: Contact) -> User | None:
     """The person who was made from a contact, active or not."""
     return db.session.scalars(select(User).where(User.contact_id == contact.id)).one_or_none()
@@ -95,7 +99,11 @@ def user_from_contact(contact: Contact, role: Role) -> User:
         raise CannotMake(why_not)
     user = add_user(contact.email, contact.person or contact.name, role, secrets.token_urlsafe(32))
     user.contact_id = contact.id
-    db.session.commit()
+    try:
+        db.session.commit()
+    except IntegrityError:  # a colleague pressed at the same moment
+        db.session.rollback()
+        raise CannotMake(why_no_user(contact) or TAKEN.format(contact.email)) from None
     return user
 
 

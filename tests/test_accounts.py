@@ -227,6 +227,29 @@ def test_two_managers_cannot_demote_each_other_together(app: Flask) -> None:
         assert len(accounts.managers()) == 1
 
 
+def test_two_who_make_the_same_user_at_once_make_one_and_the_second_is_told(app: Flask) -> None:
+    with app.app_context():
+        contact_id = employee(email="max@brightspark.example").id
+    start, told = threading.Barrier(3), []
+
+    def press() -> None:
+        with app.app_context():
+            contact = db.session.get_one(Contact, contact_id)
+            db.session.commit()
+            start.wait()
+            try:
+                accounts.user_from_contact(contact, Role.STAFF)
+            except accounts.CannotMake as problem:
+                told.append(str(problem))
+
+    threads = [threading.Thread(target=press) for _ in range(3)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert len(told) == 2 and all(" already" in one for one in told)
+
+
 def test_update_user_takes_over_what_the_contact_says_now(app: Flask, tom: accounts.User) -> None:
     with app.app_context():
         contact = employee(email="max@brightspark.example")

@@ -20,7 +20,7 @@ from portal.documents.kinds import KINDS
 from portal.extensions import db
 from portal.web import filling, preflight, returning
 from portal.web.fields import Line
-from portal.web.guard import managers_only
+from portal.web.guard import managers_only, whom_to_ask
 from portal.web.meanwhile import Difference
 from portal.web.page import page, see_other, wants_fragment
 
@@ -196,7 +196,7 @@ def _draft_page(batch: Batch) -> ResponseReturnValue:
         words=words,
         stretch=None if summary.unchecked else preflight.stretch(batch, group, after, words),
         chunk=CHUNK,
-        managers=preflight.managers(),
+        managers=whom_to_ask(),
         changes=history.of("batch", batch.id),
     )
 

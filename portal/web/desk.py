@@ -7,7 +7,6 @@ from flask import url_for
 from flask_login import current_user
 
 from portal import policy
-from portal.accounts import managers
 from portal.checks import Problem, Sending, preflight
 from portal.dispatch import Dispatch, State, of_document
 from portal.documents import Document, mail
@@ -18,6 +17,7 @@ from portal.mailboxes import Mailbox
 from portal.people import Contact
 from portal.recipients import Reached, Recipients, reached
 from portal.senders import Choice, Mode, Rule, Scope
+from portal.web.guard import whom_to_ask
 
 #: What the page itself can put right: these never take the button away.
 MENDED_HERE = {"no_recipient", "bad_recipient", "no_copy"}
@@ -180,5 +180,4 @@ def _sender_fix(problem: Problem, choice: Choice) -> Fix:
         return Fix(problem, url_for("profile.show"), "Set up my address")
     if current_user.is_manager:
         return Fix(problem, url_for("settings.show"), "Open System settings")
-    names = " or ".join(one.name for one in managers())
-    return Fix(problem, ask=f"Ask {names}." if names else "")
+    return Fix(problem, ask=f"Ask {whom_to_ask()}.")

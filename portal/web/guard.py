@@ -20,6 +20,7 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, logout_user
 
+from portal.accounts import managers
 from portal.config import Config
 from portal.extensions import login
 from portal.web import journey, tablet
@@ -158,6 +159,11 @@ def managers_only(view: Callable[P, R]) -> Callable[P, R]:
         return view(*args, **kwargs)
 
     return guarded
+
+
+def whom_to_ask() -> str:
+    """Who decides for the whole company, for whoever does not: "Olive Park or Jo Reid"."""
+    return " or ".join(one.name for one in managers()) or "the office"
 
 
 def not_by_pin(view: Callable[P, R]) -> Callable[P, R]:

@@ -11,15 +11,21 @@ from flask import url_for
 from flask_login import current_user
 
 from portal import batches
-from portal.accounts import active_people
 from portal.batches import Batch, BatchItem, Progress, Results, Summary
-from portal.dispatch import State
+from portal.dispatch import STATES, State
 from portal.documents.kinds import KINDS, Kind
 from portal.pace import Forecast, done_by
 from portal.web.context import clock
+from portal.web.guard import whom_to_ask
 
 #: So many items stand on one page.
 STRETCH = 50
+
+
+def _mail(state: State, sign: str) -> tuple[str, str, str]:
+    """Words, tone and icon of what became of a mail, as everywhere else."""
+    return STATES[state].label, STATES[state].tone, sign
+
 
 #: What stands on a draft's tiles, by the state of its items: words, tone, icon.
 DRAFT = {
@@ -30,15 +36,15 @@ DRAFT = {
 }
 #: The same once it was sent, by what became of each.
 SENT = {
-    "accepted": ("Accepted by Gmail", "good", "circle-check"),
-    "submitting": ("Sending", "info", "send"),
-    "queued": ("In queue", "info", "clock"),
+    "accepted": _mail(State.ACCEPTED, "circle-check"),
+    "submitting": _mail(State.SUBMITTING, "send"),
+    "queued": _mail(State.QUEUED, "clock"),
     "pending": ("To be prepared", "open", "circle-dashed"),
-    "held": ("On hold", "warn", "circle-pause"),
-    "unknown": ("Unclear, checking", "odd", "circle-question-mark"),
-    "refused": ("Could not send", "bad", "octagon-x"),
-    "returned": ("Came back", "bad", "undo-2"),
-    "cancelled": ("Cancelled", "calm", "ban"),
+    "held": _mail(State.HELD, "circle-pause"),
+    "unknown": _mail(State.UNKNOWN, "circle-question-mark"),
+    "refused": _mail(State.REFUSED, "octagon-x"),
+    "returned": _mail(State.RETURNED, "undo-2"),
+    "cancelled": _mail(State.CANCELLED, "ban"),
     "left": ("Not sent", "calm", "circle-x"),
 }
 #: These stand there even when there are none: that is good news.
@@ -225,12 +231,7 @@ def way(fix: str, batch_id: int, item: BatchItem | None = None) -> Way | None:
 def _sender_way() -> Way:
     if current_user.is_manager:
         return Way("Open System settings", url_for("settings.show"))
-    return Way(f"Ask {managers()}.")
-
-
-def managers() -> str:
-    """Whom staff ask: "Olive Park or Jo Reid"."""
-    return " or ".join(one.name for one in active_people() if one.is_manager) or "the office"
+    return Way(f"Ask {whom_to_ask()}.")
 
 
 # -- after ---------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from portal import accounts, devices, dispatch, mailboxes, policy, standing
 from portal.extensions import limiter
 from portal.providers.gmail import PERMISSIONS
 from portal.senders import Mode
-from portal.web.guard import not_by_pin
+from portal.web.guard import not_by_pin, whom_to_ask
 from portal.web.page import page, see_other
 
 pages = Blueprint("profile", __name__)
@@ -136,6 +136,6 @@ def _page(
         waiting=dispatch.waiting_for(box.id) if box else 0,
         mine=policy.sample(policy.EVERY_KIND, Mode.USER, "", current_user),
         company_mailbox=next(iter(mailboxes.company_mailboxes()), None),
-        managers=[one.name for one in accounts.managers()],
+        managers=whom_to_ask(),
         counts=standing.why_own_address_counts(current_user),
     )

@@ -1,8 +1,9 @@
 """What the two statuses of a document say together: the four rows of the office's table."""
 
 import pytest
+from flask import Flask
 
-from portal.dispatch import STATES, State
+from portal.dispatch import State
 from portal.documents.status import (
     BATCH_STATUSES,
     EMAIL_STATUSES,
@@ -48,10 +49,13 @@ def test_every_pair_says_what_it_means_and_what_to_do(batch_status: str, email_s
     assert "delivered" not in f"{facts.label} {facts.meaning} {facts.what_to_do}"
 
 
-def test_a_sending_and_its_document_say_the_same() -> None:
+def test_every_state_of_a_sending_is_a_status_of_its_document() -> None:
     assert set(EMAIL_STATUSES) == {"n/a", "pending", *State}
     assert set(BATCH_STATUSES) == {"", "draft", "completed"}
-    for state, facts in STATES.items():
-        alike = EMAIL_STATUSES[EmailStatus(state)]
-        assert (alike.label, alike.meaning) == (facts.label, facts.meaning)
-        assert (alike.what_to_do, alike.moving) == (facts.what_to_do, facts.moving)
+
+
+def test_the_marks_on_pages_say_what_the_statuses_say(app: Flask) -> None:
+    marks = app.jinja_env.get_template("macros.html").module.STATES  # type: ignore[attr-defined]
+    for status, facts in EMAIL_STATUSES.items():
+        tone, _sign, words = marks[status]
+        assert (tone.removesuffix(" moving"), words) == (facts.tone, facts.label), status

@@ -24,6 +24,7 @@ from portal.people import Contact
 from portal.places import Property
 from portal.web.documents import today
 from portal.web.fields import DayField, day
+from portal.web.lists import month_of, pairs
 from portal.web.page import page
 
 #: So many of the documents that were found are shown by name.
@@ -105,7 +106,7 @@ def choose_page(
         foreseen=foreseen,
         first=_first(kind, ids) if foreseen.added else [],
         this_page=here.address({}),
-        carried=_pairs(filters.as_args()),
+        carried=pairs(filters.as_args()),
     )
 
 
@@ -118,14 +119,14 @@ def _args() -> MultiDict[str, str]:
         args["unsent"] = "yes"
     month = _first_of(args.pop("month", ""))
     if month is not None:
-        args["issued_from"], args["issued_to"] = month.isoformat(), _last_of(month).isoformat()
+        args["issued_from"], args["issued_to"] = (one.isoformat() for one in month_of(month))
     return args
 
 
 def _first_of(month: str) -> dt.date | None:
     """The first day of a month that was pressed."""
     try:
-        return dt.date.fromisoformat(month).replace(day=1)
+        return day(month).replace(day=1)
     except ValueError:
         return None
 
@@ -198,22 +199,17 @@ def _months(filters: Filters) -> list[Month]:
     """This month and the two before it."""
     first, found = today().replace(day=1), []
     for _ in range(3):
-        chosen = (filters.issued_from, filters.issued_to) == (first, _last_of(first))
+        chosen = (filters.issued_from, filters.issued_to) == month_of(first)
         found.append(Month(first.isoformat(), format_date(first, "MMMM", locale=LOCALE), chosen))
         first = (first - dt.timedelta(days=1)).replace(day=1)
     return found
-
-
-def _last_of(first: dt.date) -> dt.date:
-    """The last day of the month that begins with this one."""
-    return (first + dt.timedelta(days=31)).replace(day=1) - dt.timedelta(days=1)
 
 
 def _kept(here: Here, filters: Filters) -> list[Kept]:
     args = filters.as_args()
     return [
         Kept(name, value, _in_words(name, value), here.address(_without(args, name)))
-        for name, value in _pairs(args)
+        for name, value in pairs(args)
         if name not in FIELDS
     ]
 
@@ -238,12 +234,3 @@ def _in_words(name: str, value: str) -> str:
 def _without(args: dict[str, Any], name: str) -> dict[str, Any]:
     """The rest of a filter; `asked` says that no usual part is to be put in its place."""
     return {"asked": "yes"} | {key: value for key, value in args.items() if key != name}
-
-
-def _pairs(args: dict[str, Any]) -> list[tuple[str, str]]:
-    """A filter as the names and values of a form, several values of one name included."""
-    found = []
-    for name, value in args.items():
-        several = value if isinstance(value, list | tuple) else [value]
-        found += [(name, str(one)) for one in several]
-    return found

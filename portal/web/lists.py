@@ -1,6 +1,7 @@
 """Lists of documents: what they are narrowed to, which columns they show, and Display."""
 
 import datetime as dt
+from calendar import monthrange
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -72,7 +73,7 @@ def index(kind: str) -> ResponseReturnValue:
         columns=shown,
         sendings=_sendings(found, shown),
         explanations=_explanations(found, shown),
-        carried=_pairs(filters.as_args()),
+        carried=pairs(filters.as_args()),
         newer=_beside(facts, filters, found.newer),
         older=_beside(facts, filters, found.older),
         **_narrowing(facts, filters),
@@ -175,18 +176,16 @@ def _others(filters: Filters, status: str) -> tuple[str, ...]:
 
 def _days(filters: Filters) -> str:
     first, last = filters.issued_from, filters.issued_to
-    if first and last and _month(first) == (first, last):
+    if first and last and month_of(first) == (first, last):
         return format_date(first, "MMMM y", locale=LOCALE)
     if first and last:
         return f"{day(first)} to {day(last)}"
     return f"From {day(first)}" if first else f"Until {day(last)}" if last else ""
 
 
-def _month(date: dt.date) -> tuple[dt.date, dt.date]:
+def month_of(date: dt.date) -> tuple[dt.date, dt.date]:
     """The first and the last day of a month."""
-    first = date.replace(day=1)
-    following = (first + dt.timedelta(days=31)).replace(day=1)
-    return first, following - dt.timedelta(days=1)
+    return date.replace(day=1), date.replace(day=monthrange(date.year, date.month)[1])
 
 
 def _months(kind: Kind, filters: Filters) -> list[Month]:
@@ -194,7 +193,7 @@ def _months(kind: Kind, filters: Filters) -> list[Month]:
     found: list[Month] = []
     date = today()
     for _ in range(MONTHS):
-        first, last = _month(date)
+        first, last = month_of(date)
         named = format_date(first, "MMMM", locale=LOCALE)
         words = ("This month", "Last month")[len(found)] if len(found) < 2 else named
         here = (filters.issued_from, filters.issued_to) == (first, last)
@@ -209,7 +208,7 @@ def _get(noun: type[Any], number: int | None) -> Any:
     return db.session.get(noun, number) if number is not None else None
 
 
-def _pairs(args: dict[str, Any]) -> list[tuple[str, str]]:
+def pairs(args: dict[str, Any]) -> list[tuple[str, str]]:
     """Filters as the hidden fields of a form."""
     several = ((name, one if isinstance(one, list) else [one]) for name, one in args.items())
     return [(name, str(value)) for name, values in several for value in values]

@@ -137,6 +137,7 @@ def test_a_month_is_chosen_with_one_press_and_bad_days_are_said_beside_their_fie
     assert 'value="soon"' in bad.text
     assert said(olive.get("/batches/new?branch_id=nowhere&asked=yes")).count("nowhere") == 1
     assert olive.get("/batches/new?kind=poem").status_code == 404
+    assert olive.get("/batches/new?month=9999-12-01").status_code == 200
 
 
 def test_ticked_invoices_go_into_a_new_batch_or_a_draft_that_is_there(

@@ -193,3 +193,9 @@ def test_a_customer_is_found_for_the_filter_and_taken(app: Flask, manager: Visit
     answer = manager.get(f"{LIST}?contact_id={radio['value']}&branch_id=", htmx=True)
     assert answer.headers["HX-Push-Url"] == f"{LIST}?contact_id={radio['value']}"
     assert "INV-0002" in answer.text and "INV-0003" not in answer.text
+
+
+@pytest.mark.sqlite_only
+def test_the_last_month_there_is_can_be_asked_for(manager: Visitor) -> None:
+    last = f"{LIST}?issued_from=9999-12-01&issued_to=9999-12-31"
+    assert list(chips(manager, last)) == ["December 9999"]

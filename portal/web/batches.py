@@ -88,7 +88,7 @@ def _shown(one: batches.Listed) -> Shown:
 def new() -> ResponseReturnValue:
     """A name, and which documents."""
     kind = filling.kind_or_404(request.args.get("kind", "invoice"))
-    form = NameForm(None, name=filling.usual_name(kind))
+    form = NameForm(None, name=filling.usual_name(kind, filling.chosen()))
     return filling.choose_page(kind, form)
 
 

@@ -46,6 +46,9 @@ class Days(FlaskForm):  # type: ignore[misc]
     issued_to = DayField("Until")
 
 
+NO_FILTERS = Filters()
+
+
 @dataclass(frozen=True)
 class Month:
     """A month to choose with one press."""
@@ -108,6 +111,11 @@ def choose_page(
         this_page=here.address({}),
         carried=pairs(filters.as_args()),
     )
+
+
+def chosen() -> Filters:
+    """The filter that the page was asked for."""
+    return filters_in(_args())
 
 
 def _args() -> MultiDict[str, str]:
@@ -180,9 +188,15 @@ def _iso(name: str, value: str) -> str:
         return ""  # the field says so
 
 
-def usual_name(kind: Kind) -> str:
-    """What a new batch is called unless somebody says otherwise: "Invoices, November 2026"."""
-    return f"{kind.plural}, {format_date(today(), 'MMMM y', locale=LOCALE)}"
+def usual_name(kind: Kind, filters: Filters = NO_FILTERS) -> str:
+    """What a new batch is called unless somebody says otherwise: "Invoices, October 2026".
+
+    The month is the one that was chosen, otherwise the present one.
+    """
+    first = filters.issued_from
+    whole_month = first and (first, filters.issued_to) == month_of(first)
+    month = first if whole_month else today()
+    return f"{kind.plural}, {format_date(month, 'MMMM y', locale=LOCALE)}"
 
 
 def kind_or_404(slug: str) -> Kind:

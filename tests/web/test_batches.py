@@ -128,7 +128,9 @@ def test_a_month_is_chosen_with_one_press_and_bad_days_are_said_beside_their_fie
     assert 'value="2026-11-01"' in november.text
     assert 'value="2026-11-30"' in november.text
     assert "4 invoices" in said(november)
-    october = said(olive.get("/batches/new?unsent=yes&month=2026-10-01"))
+    answer = olive.get("/batches/new?unsent=yes&month=2026-10-01")
+    assert 'value="Invoices, October 2026"' in answer.text, "called after what is in it"
+    october = said(answer)
     assert "None" in october
     assert "Take something away" in october
     assert "1 invoices" not in said(olive.get("/batches/new?issued_from=24/11/2026&asked=yes"))

@@ -617,6 +617,42 @@ def test_two_workers_side_by_side_freeze_each_once(app: Flask, olive: User) -> N
     assert dispatches() == 40
 
 
+def test_what_is_sent_by_hand_while_its_batch_goes_is_sent_once(app: Flask, olive: User) -> None:
+    documents = [factories.document().id for _ in range(12)]
+    done = completed(olive, *(db.session.get_one(Document, one) for one in documents))
+    db.session.commit()
+    start, failed = threading.Barrier(3), []
+
+    def send(order: list[int]) -> None:
+        """Somebody presses Send on every one of them, on pages that show its first sending."""
+        start.wait(30)
+        with app.app_context():
+            user = factories.olive()
+            for one in order:
+                try:
+                    dispatch.request(db.session.get_one(Document, one), user, factories.wish())
+                except Exception as problem:
+                    failed.append(problem)
+
+    def work() -> None:
+        start.wait(30)
+        with app.app_context():
+            batches.prepare()
+
+    deeds: list[tuple[Any, ...]] = [(work,), (send, documents), (send, documents[::-1])]
+    threads = [threading.Thread(target=deed, args=args, daemon=True) for deed, *args in deeds]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join(60)
+    assert not failed
+    db.session.expire_all()
+    sent = db.session.scalars(select(Dispatch.document_id)).all()
+    assert sorted(sent) == documents
+    assert set(db.session.scalars(select(Document.email_status))) == {State.QUEUED}
+    assert sum(states(done).values()) == 12 and set(states(done)) <= {"sent", "left"}
+
+
 def test_a_worker_without_time_gives_back_what_it_took(olive: User) -> None:
     done = completed(olive, *(factories.document() for _ in range(3)))
     ends = iter([False, False, True])

@@ -321,6 +321,38 @@ def test_a_test_goes_to_oneself_whatever_is_typed_and_its_number_cannot_be_spoil
 
 
 @pytest.mark.sqlite_only
+@pytest.mark.sqlite_only
+@pytest.mark.parametrize(
+    "crafted",
+    [
+        {"once": "specified:tom@brightspark.example"},
+        {"once": "user"},
+        {"once": "specified:boss@elsewhere.example"},
+        {"sender": "boss@elsewhere.example"},
+        {"from_email": "boss@elsewhere.example", "from_name": "The boss", "mailbox_id": "9"},
+        {"subject": "Invoice\r\nFrom: boss@elsewhere.example"},
+        {"batch_id": "1", "state": "accepted", "purpose": "test", "requested_by_id": "1"},
+    ],
+)
+def test_no_crafted_post_of_staff_chooses_who_mail_comes_from(
+    app: Flask, trader: Visitor, crafted: dict[str, str]
+) -> None:
+    with app.app_context():
+        office_mailbox()
+        number = document().id
+    page = trader.get(f"/documents/{number}/dispatches/new").text
+    seen = {"version": "1", "sender": "office@brightspark.example", "number": "1"}
+    assert seen["sender"] in page
+    form = {**words(to="mary.lee@homes.example"), **seen, **crafted}
+    trader.post(f"/documents/{number}/dispatches", form)
+    with app.app_context():
+        for sent in db.session.scalars(select(Dispatch)).unique():
+            assert (sent.from_email, sent.purpose) == (seen["sender"], Purpose.DOCUMENT)
+            assert (sent.state, sent.batch_id, sent.requested_by_id) == ("queued", None, tom().id)
+            assert (b"\r\n" + sent.mime).count(b"\r\nFrom:") == 1
+            assert b"elsewhere.example" not in sent.mime
+
+
 def test_tests_are_counted_so_that_nobody_uses_up_a_days_mail(app: Flask, trader: Visitor) -> None:
     with app.app_context():
         office_mailbox()

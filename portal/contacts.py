@@ -8,8 +8,9 @@ from sqlalchemy.exc import IntegrityError
 
 from portal import history
 from portal.accounts import User, user_of
-from portal.documents import NOT_APPLICABLE, PENDING, Document, renew_email_status, renew_words
+from portal.documents import Document, renew_email_status, renew_words
 from portal.documents.kinds import KINDS
+from portal.documents.status import UNSENT
 from portal.extensions import db
 from portal.people import CONTACT_TYPES, Contact, ContactType, contact_with
 from portal.places import FLAGS, Property, PropertyContact, Refused, refuse_used
@@ -29,7 +30,6 @@ KNOWN = {
 }
 #: Two records may both have these, and then both are kept, one under the other.
 JOINED = ("notes",)
-UNSENT = (NOT_APPLICABLE, PENDING)
 #: Told in the history without their words, which may be many.
 _LONG = ("address", "notes")
 

@@ -16,13 +16,13 @@ from portal.accounts import User
 from portal.documents import (
     BY_BILLING,
     NOT_APPLICABLE,
-    PENDING,
     Document,
     receiver,
     renew_email_status,
     wanted,
 )
 from portal.documents.kinds import KINDS
+from portal.documents.status import UNSENT
 from portal.extensions import db
 from portal.people import MOST_WORDS, Contact, found_by
 from portal.places import FLAGS, Branch, Property, PropertyContact, Refused, refuse_used
@@ -210,7 +210,7 @@ def _move_unsent(where: Property) -> int:
 
 
 def _unsent_of(where: Property) -> ColumnElement[bool]:
-    unsent = Document.email_status.in_((NOT_APPLICABLE, PENDING))
+    unsent = Document.email_status.in_(UNSENT)
     return (Document.property_id == where.id) & unsent
 
 

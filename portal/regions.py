@@ -11,7 +11,8 @@ from sqlalchemy.exc import IntegrityError
 
 from portal import history
 from portal.accounts import User
-from portal.documents import NOT_APPLICABLE, PENDING, Document
+from portal.documents import Document
+from portal.documents.status import UNSENT
 from portal.extensions import db
 from portal.places import Branch, Property, Refused, Region, Use, branches, refuse_used
 from portal.stores import rows_changed
@@ -150,7 +151,7 @@ def move_properties(branch: Branch, to: Branch, user: User) -> Moved:
     """
     if to.id == branch.id or not to.active:
         raise Refused("Choose another branch that is in use.")
-    unsent = Document.email_status.in_((NOT_APPLICABLE, PENDING))
+    unsent = Document.email_status.in_(UNSENT)
     documents = update(Document).where(Document.branch_id == branch.id, unsent)
     properties = update(Property).where(Property.branch_id == branch.id)
     written = _told(documents.values(branch_id=to.id))

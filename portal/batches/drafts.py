@@ -13,14 +13,15 @@ from portal.accounts import User
 from portal.batches.tables import Batch, BatchItem, BatchStatus, ItemState
 from portal.columns import now
 from portal.dispatch import Dispatch, Purpose, State
-from portal.documents import NOT_APPLICABLE, PENDING, Document, renew_email_status
+from portal.documents import PENDING, Document, renew_email_status
 from portal.documents.kinds import KINDS
+from portal.documents.status import UNSENT
 from portal.extensions import db
 from portal.people import company
 from portal.stores import rows_changed
 
 #: The e-mail statuses of a document that a batch may take up: nothing of it is out or on its way.
-OPEN = (NOT_APPLICABLE, PENDING, State.REFUSED, State.CANCELLED, State.RETURNED)
+OPEN = (*UNSENT, State.REFUSED, State.CANCELLED, State.RETURNED)
 LONGEST_NAME = 120
 
 

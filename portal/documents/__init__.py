@@ -31,6 +31,7 @@ from portal.accounts import User
 from portal.columns import Exact, UtcDateTime, now
 from portal.documents.facts import CompanyFacts, DocumentFacts, LineFacts, PartyFacts
 from portal.documents.kinds import KINDS, Kind
+from portal.documents.status import UNSENT, EmailStatus
 from portal.documents.words import PLAIN, Entry, kept_text, renew, words_of
 from portal.documents.words import number_key as key_of_number
 from portal.extensions import Base, db
@@ -45,7 +46,7 @@ MOST_LINES = 200
 #: Among so many of the newest, the highest number is to be found.
 LOOKED_AT_FOR_NUMBERS = 500
 #: The e-mail status of what was never sent: nobody to send it to, or somebody.
-NOT_APPLICABLE, PENDING = "n/a", "pending"
+NOT_APPLICABLE, PENDING = EmailStatus.NOT_APPLICABLE, EmailStatus.PENDING
 #: The kind that asks for money, and so goes to whoever is marked Billing.
 BY_BILLING = "invoice"
 
@@ -308,7 +309,7 @@ def renew_email_status(*conditions: ColumnElement[bool]) -> None:
     somebody = or_(and_(by_party, party.exists()), and_(~by_party, receiver.exists()))
     db.session.execute(
         update(Document)
-        .where(Document.email_status.in_((NOT_APPLICABLE, PENDING)), *conditions)
+        .where(Document.email_status.in_(UNSENT), *conditions)
         .values(email_status=case((somebody, PENDING), else_=NOT_APPLICABLE))
         .execution_options(synchronize_session=False)
     )

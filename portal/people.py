@@ -13,7 +13,6 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     Select,
-    String,
     Text,
     delete,
     event,
@@ -26,6 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from portal.columns import PLAIN
 from portal.extensions import Base, db
 
 MOST_RECIPIENTS = 20
@@ -166,10 +166,7 @@ class ContactWord(Base):
 
     __tablename__ = "contact_words"
 
-    #: Compared byte by byte on both databases, so that a beginning is a stretch of the index.
-    word: Mapped[str] = mapped_column(
-        String().with_variant(String(collation="C"), "postgresql"), primary_key=True
-    )
+    word: Mapped[str] = mapped_column(PLAIN, primary_key=True)
     contact_id: Mapped[int] = mapped_column(
         ForeignKey("contacts.id", ondelete="CASCADE"), primary_key=True, index=True
     )
@@ -341,7 +338,7 @@ def words_of(one: Contact) -> set[str]:
     found: set[str] = set()
     for name in (one.first_name, one.last_name, one.business):
         for word in folded(name or "").split():
-            found |= {_bare(word), *re.split(r"[\W_]+", word)}
+            found |= {bare(word), *re.split(r"[\W_]+", word)}
     if one.email:
         whole = address_key(one.email)
         local, _, domain = whole.rpartition("@")
@@ -359,14 +356,14 @@ def search_forms(typed: str) -> list[tuple[str, ...]]:
         abroad = digits[2:] if typed.strip().startswith("+") else digits
         return [_each_once((digits, digits.lstrip("0"), abroad))]
     found = [
-        _each_once((_bare(word), word if "@" in word or "." in word else ""))
+        _each_once((bare(word), word if "@" in word or "." in word else ""))
         for word in folded(typed.replace("\0", "")).split()
     ]
     return [forms for forms in found if forms][:MOST_WORDS]
 
 
-def _bare(word: str) -> str:
-    """O'Hara and Smith-Jones as one word."""
+def bare(word: str) -> str:
+    """Letters and digits alone: O'Hara and Smith-Jones as one word."""
     return re.sub(r"[\W_]+", "", word)
 
 

@@ -28,11 +28,11 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.accounts import User
-from portal.columns import Exact, UtcDateTime, now
+from portal.columns import PLAIN, Exact, UtcDateTime, now
 from portal.documents.facts import CompanyFacts, DocumentFacts, LineFacts, PartyFacts
 from portal.documents.kinds import KINDS, Kind
 from portal.documents.status import UNSENT, EmailStatus
-from portal.documents.words import PLAIN, Entry, kept_text, renew, words_of
+from portal.documents.words import Entry, kept_text, renew, words_of
 from portal.documents.words import number_key as key_of_number
 from portal.extensions import Base, db
 from portal.people import Company, Contact, company, lines_of

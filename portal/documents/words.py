@@ -9,18 +9,17 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, String, delete, insert, tuple_
+from sqlalchemy import Connection, delete, insert, tuple_
 from sqlalchemy.orm import Mapped, mapped_column
 
+from portal.columns import PLAIN
 from portal.extensions import Base
-from portal.people import folded
+from portal.people import bare, folded
 
 MOST_WORDS = 60
 LONGEST_WORD = 40
 #: So many words of a search count; nobody writes more.
 MOST_SOUGHT = 8
-#: Compared byte by byte on both databases, so that a beginning is a stretch of the index.
-PLAIN = String().with_variant(String(collation="C"), "postgresql")
 
 
 class DocumentWord(Base):
@@ -73,11 +72,6 @@ def sought(typed: str) -> list[str]:
     """The beginnings of words that somebody looks for."""
     found = [bare(piece)[:LONGEST_WORD] for piece in folded(typed.replace("\0", "")).split()]
     return list(dict.fromkeys(one for one in found if one))[:MOST_SOUGHT]
-
-
-def bare(piece: str) -> str:
-    """Letters and digits alone."""
-    return re.sub(r"[\W_]+", "", piece)
 
 
 def end_of(beginning: str) -> str:

@@ -83,7 +83,7 @@ class Lane(IntEnum):
 
 #: How each state is shown: as the e-mail status of its document is.
 STATES = {state: EMAIL_STATUSES[EmailStatus(state)] for state in State}
-#: The hold that a person put on, or asked for, rather than a sender that is not ready.
+#: Where something can still become of it.
 OPEN_STATES = (State.QUEUED, State.SUBMITTING, State.HELD, State.UNKNOWN)
 #: Names the portal's own words in the space of dispatch tokens.
 NOTICES = uuid.UUID("5e2d0b7a-51f4-4c43-9d54-52a4d3a1f0c6")

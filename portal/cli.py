@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import click
 from flask import Flask
 
-from portal import accounts, delivery, dispatch, mailboxes
+from portal import accounts, delivery, dispatch, links, mailboxes
 from portal.extensions import db
 from portal.vault import CannotOpen
 
@@ -48,7 +48,7 @@ def user_add(email: str, name: str, manager: bool, password: str) -> None:
 @click.option("--again", is_flag=True, help="Let somebody back in who was ended.")
 @click.password_option()
 def user_password(email: str, again: bool, password: str) -> None:
-    """Give a person a new password, and sign them out everywhere."""
+    """Give a person a new password, sign them out everywhere, and end their links."""
     user = _known(email)
     if not user.active and not again:
         raise click.ClickException(f"{_was_ended(user)} Add --again to let them back in.")
@@ -56,6 +56,7 @@ def user_password(email: str, again: bool, password: str) -> None:
         accounts.give_password(user, password)
     except accounts.CannotChange as problem:
         raise click.ClickException(str(problem)) from None
+    links.end_all(user)
     accounts.let_back(user)
     click.echo(f"{user.name} signs in as {user.email} with the new password. Old sessions ended.")
 
@@ -67,6 +68,7 @@ def user_end(email: str) -> None:
     user = _known(email)
     if not user.active:
         raise click.ClickException(_was_ended(user))
+    links.end_all(user)
     accounts.end(user)
     click.echo(f"{user.name} ({user.email}) may not sign in any more, and is signed out.")
     for sentence in _left_behind(user):

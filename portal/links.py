@@ -116,6 +116,13 @@ def set_password(link: Link, new: str) -> None:
     accounts.give_password(link.user, new)
 
 
+def change_password(user: User, old: str, new: str) -> None:
+    """accounts.change_password(), and no link that was made before sets another one. Commits."""
+    accounts.change_password(user, old, new)
+    end_all(user)
+    db.session.commit()
+
+
 def take_over(user: User, contact: Contact) -> None:
     """accounts.take_over(), and no link that went to the former address counts any more.
 

@@ -5,7 +5,7 @@ from click.testing import Result
 from flask import Flask
 from sqlalchemy import select
 
-from portal import accounts, mailboxes
+from portal import accounts, links, mailboxes
 from portal.config import Config
 from portal.dispatch import Dispatch, State
 from portal.extensions import db
@@ -163,3 +163,17 @@ def test_the_demo_company_is_seeded_into_an_empty_database_only(app: Flask) -> N
     assert run(app, "seed").exit_code == 0
     with app.app_context():
         assert len(accounts.active_people()) == people
+
+
+@pytest.mark.parametrize("command", ["user-password", "user-end"])
+def test_what_ends_sessions_ends_links_as_well(app: Flask, command: str) -> None:
+    with app.app_context():
+        user, by = factories.tom(), factories.olive()
+        key = links.make(links.Purpose.PASSWORD, user, by)
+    words = ["--password", "another long password"] if command == "user-password" else []
+    done = run(app, command, "tom@brightspark.example", *words)
+    assert done.exit_code == 0, done.output
+    with app.app_context():
+        accounts.let_back(factories.tom())
+        with pytest.raises(links.Ended):
+            links.open(key, links.Purpose.PASSWORD)

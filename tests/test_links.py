@@ -130,8 +130,12 @@ def leave_and_come_back(user: accounts.User) -> None:
     accounts.let_back(user)
 
 
-@pytest.mark.parametrize("deed", [follow_the_contact, leave_and_come_back])
-def test_a_link_mailed_to_who_was_somebody_else_then_opens_nothing(
+def choose_another_password(user: accounts.User) -> None:
+    links.change_password(user, PASSWORD, NEW)
+
+
+@pytest.mark.parametrize("deed", [follow_the_contact, leave_and_come_back, choose_another_password])
+def test_a_link_from_before_opens_nothing(
     app: Flask, deed: Callable[[accounts.User], None]
 ) -> None:
     with app.app_context():

@@ -7,7 +7,7 @@ from flask_wtf import FlaskForm
 from wtforms import PasswordField
 from wtforms.validators import EqualTo, InputRequired
 
-from portal import accounts, devices, dispatch, mailboxes, policy, standing
+from portal import accounts, devices, dispatch, links, mailboxes, policy, standing
 from portal.extensions import limiter
 from portal.providers.gmail import PERMISSIONS
 from portal.senders import Mode
@@ -66,7 +66,7 @@ def change_password() -> ResponseReturnValue:
         return _page(422, form=form)
     user = current_user._get_current_object()
     try:
-        accounts.change_password(user, form.old.data or "", form.new.data or "")
+        links.change_password(user, form.old.data or "", form.new.data or "")
     except accounts.CannotChange as problem:
         wrong = form.new if "characters" in str(problem) else form.old
         wrong.errors = [str(problem)]

@@ -19,6 +19,7 @@ from portal.documents.mail import Words, keep_templates
 from portal.extensions import db
 from portal.mailboxes import Mailbox
 from portal.people import company
+from portal.places import PropertyContact
 from portal.senders import Mode, Place, Scope
 from tests import factories, servers
 from tests.factories import MARY, OFFICE
@@ -231,6 +232,18 @@ def test_each_trouble_blocks_its_own_invoice_and_the_rest_go(olive: User) -> Non
     }
     batches.complete(draft, olive, draft.version)
     assert states(draft) == {ItemState.PENDING: 1, ItemState.LEFT: 4}
+
+
+def test_a_fix_in_a_batch_is_one_that_a_batch_has(olive: User) -> None:
+    """No To can be written here, and marking somebody takes one round, not two."""
+    nobody = factories.site("3 Bay Rd")
+    unbilled = factories.site("5 Hill St")
+    unbilled.contacts.append(PropertyContact(contact=factories.mary(), email_invoice=True))
+    db.session.commit()
+    draft = checked(olive, factories.document(site=nobody), factories.document(site=unbilled))
+    hints = {one.problem_code: one.hint for one in batches.items(draft, "blocked")}
+    assert hints["nobody_marked"].endswith("for an invoice as Billing too.")
+    assert hints["no_billing"] == "Mark one of them as Billing too."
 
 
 def test_what_it_comes_to_is_stored_with_its_reasons(olive: User) -> None:

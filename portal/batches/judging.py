@@ -23,7 +23,8 @@ ALREADY = "already_sent"
 #: On the send page one can write an address, or send all the same; in a batch one cannot.
 HINTS = {
     "no_lines": "Add its lines.",
-    "nobody_marked": "Mark somebody at the property.",
+    "nobody_marked": "Mark somebody at the property, for an invoice as Billing too.",
+    "no_billing": "Mark one of them as Billing too.",
     "nobody_active": "Mark somebody else at the property.",
     "no_address": "Add the address to the contact.",
     "inactive": "Make the contact active again.",

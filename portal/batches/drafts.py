@@ -89,7 +89,11 @@ def listed(before: int | None = None, size: int = 50) -> list[Listed]:
     query = select(Batch).order_by(Batch.id.desc()).limit(size)
     if before is not None:
         query = query.where(Batch.id < before)
-    found = list(db.session.scalars(query))
+    return counted(list(db.session.scalars(query)))
+
+
+def counted(found: list[Batch]) -> list[Listed]:
+    """Batches with what is in them."""
     counts = select(BatchItem.batch_id, BatchItem.state, func.count())
     counts = counts.where(BatchItem.batch_id.in_([one.id for one in found]))
     states: dict[int, dict[str, int]] = {one.id: {} for one in found}

@@ -4,8 +4,8 @@ from typing import Any
 
 from sqlalchemy import Select, func, select
 
-from portal.batches.drafts import OPEN, Filled, Listed, listed
-from portal.batches.tables import BatchStatus
+from portal.batches.drafts import OPEN, Filled, Listed, counted
+from portal.batches.tables import Batch, BatchStatus
 from portal.documents import Document
 from portal.extensions import db
 
@@ -35,4 +35,5 @@ def foresee(kind: str, ids: Select[Any], batch_id: int | None = None) -> Filled:
 
 def offered(kind: str) -> list[Listed]:
     """The newest drafts of a kind."""
-    return [one for one in listed() if one.batch.is_draft and one.batch.kind == kind][:OFFERED]
+    query = select(Batch).where(Batch.status == BatchStatus.DRAFT, Batch.kind == kind)
+    return counted(list(db.session.scalars(query.order_by(Batch.id.desc()).limit(OFFERED))))

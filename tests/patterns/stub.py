@@ -27,10 +27,13 @@ POLICY = (
 ENDPOINTS = {
     "home.index": "/",
     "documents.index": "/documents/<kind>",
+    "batches.index": "/batches",
     "contacts.index": "/contacts",
+    "properties.index": "/properties",
     "settings.show": "/settings",
     "profile.show": "/me",
     "session.new": "/sign-in",
+    "session.create": "/sign-in/new",
     "session.destroy": "/sign-out",
     "preferences.theme": "/theme",
     "static_pages.logo": "/logo",
@@ -102,6 +105,8 @@ class SignIn(FlaskForm):
     next = HiddenField()
     email = EmailField("E-mail", [DataRequired("Write your e-mail address.")])
     password = PasswordField("Password", [DataRequired("Write your password.")])
+    shared = BooleanField("This is a shared tablet")
+    device = StringField("Its name")
 
 
 def make_app() -> Flask:
@@ -112,6 +117,7 @@ def make_app() -> Flask:
     CSRFProtect(app)
     for endpoint, path in ENDPOINTS.items():
         app.add_url_rule(path, endpoint, lambda **_: "", methods=["GET", "POST"])
+    app.jinja_env.filters["clock"] = str
     app.jinja_env.globals["ui"] = app.jinja_env.get_template("macros.html").module
     app.context_processor(_facts)
     app.after_request(_headers)

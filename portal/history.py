@@ -30,6 +30,12 @@ def note(noun: str, noun_id: int, text: str, actor: str = "") -> None:
     db.session.add(Change(noun=noun, noun_id=noun_id, text=text, actor=actor))
 
 
+def last_change(besides: str) -> datetime | None:
+    """When anything was last done to any record but this noun's."""
+    query = select(Change.at).where(Change.noun != besides)
+    return db.session.scalar(query.order_by(Change.id.desc()).limit(1))
+
+
 def of(noun: str, *ids: int, limit: int = 100) -> list[Change]:
     """The history of one record, or of several that became one; newest first."""
     query = select(Change).where(Change.noun == noun, Change.noun_id.in_(ids))

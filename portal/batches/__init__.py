@@ -29,7 +29,7 @@ from portal.batches.drafts import (
 )
 from portal.batches.freezing import is_due, prepare
 from portal.batches.groups import ids, items
-from portal.batches.results import Progress, Results, progress, results, retry, table
+from portal.batches.results import Progress, Results, progress, results, retry, table, unfinished
 from portal.batches.tables import Batch, BatchItem, BatchStatus, ItemState
 
 __all__ = [
@@ -66,4 +66,5 @@ __all__ = [
     "stop",
     "summary",
     "table",
+    "unfinished",
 ]

@@ -13,9 +13,11 @@ from portal.batches import drafts
 from portal.batches.completing import forecast
 from portal.batches.drafts import NotNow
 from portal.batches.groups import items
-from portal.batches.tables import Batch, BatchItem, ItemState
+from portal.batches.tables import Batch, BatchItem, BatchStatus, ItemState
 from portal.columns import now
 from portal.dispatch import STATES, Dispatch, State
+from portal.documents import Document
+from portal.documents.status import UNSENT
 from portal.extensions import db
 from portal.people import company
 
@@ -23,6 +25,8 @@ from portal.people import company
 FAILURES = (State.REFUSED, State.RETURNED, State.CANCELLED, ItemState.LEFT)
 #: The pace that is shown is that of the last so many minutes.
 RECENT = timedelta(minutes=5)
+#: What was not sent is told on the home page for so long.
+WEEKS = timedelta(days=14)
 #: What a cell begins with that a spreadsheet would take for a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 HEADINGS = (
@@ -139,6 +143,25 @@ def results(batch: Batch) -> Results:
     found = _counts(batch)
     again = select(Batch).where(Batch.retry_of_id == batch.id).order_by(Batch.id)
     return Results(sum(found.values()), found, list(db.session.scalars(again)))
+
+
+def unfinished() -> list[tuple[Batch, int]]:
+    """Batches of the last weeks of which something was not sent and still waits for somebody."""
+    recent = (Batch.status == BatchStatus.COMPLETED, Batch.completed_at > now() - WEEKS)
+    waiting = (
+        BatchItem.state == ItemState.LEFT,
+        Document.batch_id == Batch.id,
+        Document.email_status.in_(UNSENT),
+    )
+    query = (
+        select(Batch.id, func.count())
+        .join(BatchItem, BatchItem.batch_id == Batch.id)
+        .join(Document, Document.id == BatchItem.document_id)
+        .where(*recent, *waiting)
+        .group_by(Batch.id)
+        .order_by(Batch.id.desc())
+    )
+    return [(db.session.get_one(Batch, row[0]), row[1]) for row in db.session.execute(query)]
 
 
 def retry(batch: Batch, user: User) -> Batch:

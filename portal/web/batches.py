@@ -19,7 +19,7 @@ from portal.columns import now
 from portal.documents.kinds import KINDS
 from portal.extensions import db
 from portal.web import filling, preflight, returning
-from portal.web.fields import Line
+from portal.web.fields import Line, stripped
 from portal.web.guard import managers_only, whom_to_ask
 from portal.web.meanwhile import Difference
 from portal.web.page import page, see_other, wants_fragment
@@ -88,7 +88,8 @@ def _shown(one: batches.Listed) -> Shown:
 def new() -> ResponseReturnValue:
     """A name, and which documents."""
     kind = filling.kind_or_404(request.args.get("kind", "invoice"))
-    form = NameForm(None, name=filling.usual_name(kind, filling.chosen()))
+    typed = stripped(request.args.get("name"))
+    form = NameForm(None, name=typed or filling.usual_name(kind, filling.chosen()))
     return filling.choose_page(kind, form)
 
 
@@ -198,7 +199,14 @@ def _draft_page(batch: Batch) -> ResponseReturnValue:
         chunk=CHUNK,
         managers=whom_to_ask(),
         changes=history.of("batch", batch.id),
+        stale=_is_stale(batch),
     )
+
+
+def _is_stale(batch: Batch) -> bool:
+    """Whether a contact, a property, a rule or the like was changed since the check."""
+    last = history.last_change(besides="batch")
+    return bool(last and batch.checked_at and last > batch.checked_at)
 
 
 def _sent_page(batch: Batch) -> ResponseReturnValue:

@@ -55,6 +55,7 @@ def show(dispatch_id: int) -> ResponseReturnValue:
         one=one,
         batch=_batch_name(one),
         shows_words=_is_for_everybody(one),
+        decides=_may_decide(one),
         every=_every(one),
         queue=queueing.health() if one.state == State.QUEUED else "",
         pause=_pause(one),
@@ -88,7 +89,7 @@ def paper(dispatch_id: int) -> ResponseReturnValue:
 @pages.post("/dispatches/<int:dispatch_id>/cancellation")
 def cancel(dispatch_id: int) -> ResponseReturnValue:
     """Take back what has not started."""
-    if not dispatch.cancel(_dispatch(dispatch_id), current_user):
+    if not dispatch.cancel(_decidable(dispatch_id), current_user):
         flash("Too late to cancel: it is on its way, or done.", "warn")
     return see_other(url_for("dispatches.show", dispatch_id=dispatch_id))
 
@@ -96,7 +97,7 @@ def cancel(dispatch_id: int) -> ResponseReturnValue:
 @pages.post("/dispatches/<int:dispatch_id>/settlement")
 def settle(dispatch_id: int) -> ResponseReturnValue:
     """A person says what Gmail's evidence could not."""
-    one = _dispatch(dispatch_id)
+    one = _decidable(dispatch_id)
     answer = request.form.get("left", "")
     if answer not in ("yes", "no"):
         flash("Choose whether it left or did not leave.", "bad")
@@ -142,6 +143,16 @@ def _open(dispatch_id: int) -> Dispatch:
     """One whose words are for everybody here."""
     one = _dispatch(dispatch_id)
     return one if _is_for_everybody(one) else abort(404)
+
+
+def _decidable(dispatch_id: int) -> Dispatch:
+    """One that this person may cancel or settle: the portal's own mail is the managers' to stop."""
+    one = _dispatch(dispatch_id)
+    return one if _may_decide(one) else abort(403)
+
+
+def _may_decide(one: Dispatch) -> bool:
+    return _is_for_everybody(one) or bool(current_user.is_manager)
 
 
 def _is_for_everybody(one: Dispatch) -> bool:

@@ -7,7 +7,7 @@ from flask import Blueprint
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from portal import alarms, dispatch, mailboxes
+from portal import alarms, batches, dispatch, mailboxes
 from portal.columns import now
 from portal.dispatch import State
 from portal.documents import recent
@@ -42,6 +42,7 @@ def index() -> ResponseReturnValue:
         connected=bool(boxes) and boxes[0].health != Health.DISCONNECTED,  # the default one
         starts=STARTS,
         stuck=stuck_in_queue(),
+        unfinished=batches.unfinished() if current_user.is_manager else [],
         alarms=[(one, alarms.told(one, current_user)) for one in alarms.stuck()],
     )
 

@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from portal import batches, dispatch, policy
+from portal import batches, dispatch, history, policy
 from portal.batches import Batch, BatchItem
 from portal.dispatch import Dispatch, State
 from portal.documents import Document
@@ -266,10 +266,15 @@ def test_what_was_put_right_is_ready_after_checking_again(month_end: Flask, oliv
     with month_end.app_context():
         harbour = db.session.scalars(select(Contact).where(Contact.business == HARBOUR)).one()
         harbour.email = "priya@harbour.example"
+        assert "Something was changed since" not in olive.words(where)
+        history.note("contact", harbour.id, "E-mail changed.", "Tom Baker")
         db.session.commit()
+    assert "Something was changed since" in olive.words(where)
     olive.post(f"{where}/check", {"again": "yes"})
     olive.post(f"{where}/check")
-    assert tiles(olive.get(where))["Ready"] == "4"
+    page = olive.get(where)
+    assert tiles(page)["Ready"] == "4"
+    assert "Something was changed since" not in said(page)
 
 
 @pytest.mark.sqlite_only
@@ -474,6 +479,20 @@ def test_a_batch_is_stopped_and_what_had_left_stays_sent(month_end: Flask, olive
         "INV-0044": State.CANCELLED,
     }
     assert "Nothing was left to stop." in said_after(olive, f"{where}/stopping", {})
+
+
+def test_what_a_batch_left_stands_on_the_home_page_until_it_is_taken_up(
+    month_end: Flask, olive: Visitor
+) -> None:
+    where = fill(olive)
+    assert "not sent" not in olive.words("/")
+    send(olive, where)
+    freeze(month_end, inv_0042=State.ACCEPTED, inv_0043=State.ACCEPTED, inv_0044=State.ACCEPTED)
+    page = olive.words("/")
+    assert "A batch needs you" in page
+    assert "1 of “November” was not sent" in page
+    olive.post(f"{where}/retry")
+    assert "was not sent" not in olive.words("/")
 
 
 def test_the_way_back_to_a_draft_stands_where_something_is_put_right(olive: Visitor) -> None:

@@ -332,6 +332,9 @@ def test_the_portals_own_mail_shows_everything_but_its_words(
     for path in ("/message.eml", "/paper.pdf"):
         assert trader.get(f"/dispatches/{number}{path}").status_code == 404
     assert trader.get(f"/dispatches/{number}/return").status_code == 303
+    assert trader.post(f"/dispatches/{number}/cancellation").status_code == 403
+    assert trader.post(f"/dispatches/{number}/settlement", {"left": "no"}).status_code == 403
+    assert "Cancel" not in shown
 
 
 @pytest.mark.sqlite_only

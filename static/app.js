@@ -200,6 +200,8 @@
       boxes.forEach((one) => {
         if (one.type === "checkbox" || one.type === "radio") one.checked = one.checked || one.value === value;
         else if (one.type !== "hidden" && one.type !== "file") one.value = value;
+        // So that the answer of the server, if it says otherwise, is seen to be another.
+        if (one.type === "textarea" && part?.contains(one)) one.defaultValue = value;
       });
     }
     form.querySelectorAll("[data-lines]").forEach(changed);
@@ -233,8 +235,11 @@
     const form = event.target.closest?.("form[data-keep]");
     if (!form) return;
     clearTimeout(form.keeping);
-    form.keeping = setTimeout(() => keep(form), 500);
+    form.keeping = setTimeout(() => { form.keeping = 0; keep(form); }, 500);
   });
+  window.addEventListener("pagehide", () => document.querySelectorAll("form[data-keep]").forEach((form) => {
+    if (form.keeping && !form.dataset.busy) keep(form); // a link pressed right after the last letter
+  }));
 
   /* A preview follows what is typed: <button data-preview="field" formtarget="frame">. A new frame is
      filled out of sight and then put in the place of the old one, so that nothing flickers and the

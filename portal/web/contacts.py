@@ -1,6 +1,5 @@
 """Pages of contacts: what is known of customers, suppliers and employees, and hangs on them."""
 
-import re
 from dataclasses import dataclass
 
 from flask import Blueprint, abort, flash, request, url_for
@@ -22,6 +21,7 @@ from portal.spelling import tidied
 from portal.web.contactform import ContactForm, blank_form, stored_form, typed_form
 from portal.web.guard import managers_only, on_site
 from portal.web.meanwhile import Meanwhile, since
+from portal.web.onward import onward
 from portal.web.page import page, see_other
 from portal.web.places import rules_of
 
@@ -32,8 +32,6 @@ SHOWN_THERE = 8
 #: Beyond this the database has no number.
 LARGEST_ID = 2**31
 NAMES = (*KNOWN, "active")
-#: Pages that go on with a contact that was just written.
-GOES_ON = re.compile(r"/documents/[a-z_]+/new|/properties/(new|\d+/contacts)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -224,8 +222,7 @@ def _after(contact: Contact, form: ContactForm) -> str:
     """Back to where the contact was needed."""
     if not form.next.data:
         return url_for(".show", contact_id=contact.id)
-    back = on_site(form.next.data)
-    return f"{back}?contact={contact.id}" if GOES_ON.fullmatch(back) else back
+    return onward(form.next.data, contact=contact.id)
 
 
 # -- pages ---------------------------------------------------------------------------------------

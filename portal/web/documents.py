@@ -45,6 +45,8 @@ pages = Blueprint("documents", __name__)
 #: A PDF is shown by the browser's own viewer, inside our page and nowhere else.
 PDF_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
 LONGEST_STORY = 40
+#: Beyond this the database has no number.
+LARGEST_ID = 2**31
 #: Buttons of the form that change the form alone.
 REARRANGING = {"add", "drop"}
 
@@ -87,8 +89,7 @@ class FilesForm(FlaskForm):  # type: ignore[misc]
 def new(kind: str) -> ResponseReturnValue:
     """An empty form, its number already chosen."""
     facts = kind_or_404(kind)
-    contact, where = (request.args.get(name, 0, type=int) for name in ("contact", "property"))
-    return _form_page(facts, blank_form(facts, next_number(kind), today(), contact, where))
+    return _form_page(facts, blank_form(facts, next_number(kind), today(), *_brought()))
 
 
 @pages.post("/documents/<kind>")
@@ -113,9 +114,15 @@ def change_party(document_id: int) -> ResponseReturnValue:
 
 @pages.get("/documents/<int:document_id>/edit")
 def edit(document_id: int) -> ResponseReturnValue:
-    """The form as the document stands."""
+    """The form as the document stands, for whom and where its address says."""
     document = document_or_404(document_id)
-    return _form_page(document.kind_facts, stored_form(document), document)
+    return _form_page(document.kind_facts, stored_form(document, *_brought()), document)
+
+
+def _brought() -> tuple[int, int]:
+    """The contact and the property in the address, 0 for none."""
+    contact, where = (request.args.get(name, 0, type=int) for name in ("contact", "property"))
+    return (contact, where) if max(contact, where) < LARGEST_ID else (0, 0)
 
 
 @pages.post("/documents/<int:document_id>")
@@ -281,7 +288,11 @@ def _form_page(
         form=form,
         document=document,
         meanwhile=meanwhile,
-        given=request.args.get("contact", type=int),
+        given={
+            "contact": "contact" in request.args
+            or ("property" in request.args and kind.recipient != "supplier"),
+            "property": "property" in request.args,
+        },
         party=form.offers(pressed()),
         added=_added(form, kind),
         pattern=lines.pattern(kind),

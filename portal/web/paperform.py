@@ -213,23 +213,31 @@ def blank_form(
 
     contact_id, property_id: 0 where they are not; a property brings its customer.
     """
+    form = form_for(kind, number=number, issued=today, lines=[lines.fresh(kind)])
+    return _brought(form, contact_id, property_id)
+
+
+def _brought(form: PaperForm, contact_id: int, property_id: int) -> PaperForm:
+    """The form for this contact and property, where there are such: a property brings its customer.
+
+    A supplier is no property's customer, and stays.
+    """
     where = db.session.get(Property, property_id) if property_id else None
-    if where is not None and kind.recipient != "supplier":
+    if where is not None and form.kind.recipient != "supplier":
         contact_id = where.customer_id
-    data: dict[str, Any] = {"number": number, "issued": today, "contact_id": contact_id}
-    data |= {"property_id": property_id, "lines": [lines.fresh(kind)]}
-    form = form_for(kind, **data)
+    form.contact_id.data = contact_id or form.contact_id.data
+    form.property_id.data = property_id or form.property_id.data
     form.settle(party.Pressed())
     return form
 
 
-def stored_form(document: Document) -> PaperForm:
-    """The form as the document stands."""
+def stored_form(document: Document, contact_id: int = 0, property_id: int = 0) -> PaperForm:
+    """The form as the document stands; contact_id, property_id: who and where instead, else 0."""
     form = form_for(document.kind_facts, document=document)
     form.contact_was.data, form.site_of.data = document.contact_id, document.property_id or 0
     if not document.lines:
         form.lines.append_entry(lines.fresh(document.kind_facts))
-    return form
+    return _brought(form, contact_id, property_id) if contact_id or property_id else form
 
 
 @cache

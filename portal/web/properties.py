@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from werkzeug.datastructures import MultiDict
 from wtforms import (
+    HiddenField,
     RadioField,
     SelectChoice,
     SelectField,
@@ -27,7 +28,9 @@ from portal.properties import Draft, Filters
 from portal.recipients import Recipients
 from portal.senders import Scope
 from portal.web.fields import Line, Most, printable, stripped
+from portal.web.guard import on_site
 from portal.web.meanwhile import Difference, Meanwhile, Versioned, once_more, since
+from portal.web.onward import onward
 from portal.web.page import page, see_other, wants_fragment
 from portal.web.places import rules_of
 
@@ -53,6 +56,7 @@ class PropertyForm(Versioned):
     """What is known of a property. present: whose it is now."""
 
     present: int | None = None
+    next = HiddenField()
     name = Line("Name", [DataRequired("Write a name, such as 12 Hill St.")], most=120)
     address = TextAreaField("Address", [printable, Most(500)], filters=[stripped])
     find = StringField("Find the customer", filters=[stripped])
@@ -163,15 +167,23 @@ def _as_args(filters: Filters) -> dict[str, str | int]:
 
 @pages.get("/properties/new")
 def new() -> ResponseReturnValue:
-    """An empty form; a customer's page brings its customer."""
+    """An empty form; a customer's page brings its customer, a document its way back."""
     form = _offered(PropertyForm(None))
-    named = request.args.get("customer") or request.args.get("contact")
-    customer = db.session.get(Contact, _chosen(named) or 0)
-    form.customer_id.data = customer.id if customer else None
-    form.find.data = request.args.get("find", "")
+    customer = _brought(form)
+    form.next.data = request.args.get("next", "")
     if customer is not None and not form.name.data:
         form.name.data, form.address.data = _first_line(customer.address), customer.address
     return _form_page(form)
+
+
+def _brought(form: PropertyForm) -> Contact | None:
+    """The customer in the address, now chosen on the form; and the words looked for."""
+    form.find.data = request.args.get("find", "")
+    named = (request.args.get(name) for name in ("contact", "customer_id", "customer"))
+    customer = db.session.get(Contact, _chosen(next(filter(None, named), "")) or 0)
+    if customer is not None:
+        form.customer_id.data = customer.id
+    return customer
 
 
 def _first_line(text: str) -> str:
@@ -188,7 +200,8 @@ def create() -> ResponseReturnValue:
         return _form_page(form, status=422)
     made = properties.add(form.draft(), current_user)
     flash(f"{made.name} is added. {made.customer.name} is its contact for everything.", "good")
-    return see_other(url_for(".show", property_id=made.id))
+    there = url_for(".show", property_id=made.id)
+    return see_other(onward(form.next.data, property=made.id) if form.next.data else there)
 
 
 @pages.get("/properties/<int:property_id>/edit")
@@ -196,7 +209,7 @@ def edit(property_id: int) -> ResponseReturnValue:
     """The form as the property stands."""
     where = _property(property_id)
     form = _offered(PropertyForm(None, obj=where), where)
-    form.find.data = request.args.get("find", "")
+    _brought(form)
     return _form_page(form, where)
 
 
@@ -251,7 +264,9 @@ def _form_page(
     status: int = 200,
     changed: Meanwhile | None = None,
 ) -> ResponseReturnValue:
-    this_page = url_for(".edit", property_id=where.id) if where else url_for(".new")
+    way_back = form.next.data or None
+    new_page = url_for(".new", next=way_back)
+    there = url_for(".show", property_id=where.id) if where else url_for(".index")
     return page(
         "properties/form.html",
         "customers",
@@ -259,7 +274,9 @@ def _form_page(
         form=form,
         where=where,
         changed=changed,
-        this_page=this_page,
+        this_page=url_for(".edit", property_id=where.id) if where else new_page,
+        back=on_site(way_back) if way_back else there,
+        given="contact" in request.args,
         customers=_customers(form),
     )
 

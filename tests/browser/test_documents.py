@@ -107,6 +107,55 @@ def test_a_new_customer_in_the_middle_of_an_invoice_costs_nothing(
     expect(trader.get_by_role("link", name="Zoe Brown")).to_be_visible()
 
 
+def test_a_new_customer_at_a_new_property_costs_nothing_either(portal: str, trader: Page) -> None:
+    trader.goto(f"{portal}/documents/invoice/new")
+    trader.get_by_label("Title").fill("Burst pipe")
+    trader.get_by_role("link", name="New customer").click()
+    trader.get_by_label("First name").fill("Zoe")
+    trader.get_by_role("button", name="Save contact").click()
+    trader.get_by_role("link", name="New property").click()
+    expect(trader.locator("#customers [checked]")).to_have_count(1)
+    trader.get_by_role("textbox", name="Name").fill("4 Dune Rd")
+    trader.get_by_role("button", name="Save property").click()
+    expect(trader.locator("#contact_id")).to_contain_text("Zoe")
+    expect(trader.locator("#property_id")).to_contain_text("4 Dune Rd")
+    expect(trader.get_by_label("Work done at")).to_have_value("4 Dune Rd")
+    expect(trader.get_by_label("Title")).to_have_value("Burst pipe")
+    expect(trader.get_by_text("You began to write")).to_have_count(0)
+    trader.get_by_role("button", name="Save invoice").click()
+    expect(trader.get_by_role("link", name="4 Dune Rd")).to_be_visible()
+
+
+def test_a_new_customer_in_the_middle_of_a_property_costs_nothing(
+    portal: str, trader: Page
+) -> None:
+    trader.goto(f"{portal}/properties/new")
+    trader.get_by_role("textbox", name="Name").fill("4 Dune Rd")
+    trader.get_by_label("Notes").fill("Beware of the dog")
+    trader.get_by_label("Find the customer").press_sequentially("zebra")
+    expect(trader.get_by_text("Nobody found.")).to_be_visible()
+    trader.get_by_role("link", name="New customer").click()
+    trader.get_by_label("First name").fill("Zoe")
+    trader.get_by_role("button", name="Save contact").click()
+    expect(trader.get_by_label("Notes")).to_have_value("Beware of the dog")
+    trader.get_by_role("button", name="Save property").click()
+    expect(trader.get_by_role("heading", name="4 Dune Rd")).to_be_visible()
+    expect(trader.get_by_role("link", name="Zoe").first).to_be_visible()
+
+
+def test_a_customer_chosen_for_a_property_comes_back_after_an_interruption(
+    portal: str, trader: Page
+) -> None:
+    trader.goto(f"{portal}/properties/new")
+    trader.get_by_role("textbox", name="Name").fill("4 Dune Rd")
+    trader.get_by_label(re.compile("^Mary Lee")).check()
+    trader.goto(f"{portal}/properties")
+    trader.goto(f"{portal}/properties/new")
+    trader.get_by_role("button", name="Bring it back").click()
+    expect(trader.get_by_label(re.compile("^Mary Lee"))).to_be_checked()
+    expect(trader.get_by_role("textbox", name="Name")).to_have_value("4 Dune Rd")
+
+
 def test_a_customer_is_found_by_keyboard_and_comes_back_after_an_interruption(
     app: Flask, portal: str, trader: Page
 ) -> None:

@@ -679,3 +679,20 @@ def test_a_photo_gets_smaller_and_loses_where_it_was_taken(app: Flask) -> None:
         with Image.open(io.BytesIO(kept.content)) as smaller:
             assert smaller.size == (1440, 2400)
             assert not smaller.getexif()
+
+
+@pytest.mark.sqlite_only
+def test_whom_and_where_an_address_brings_stand_on_the_form_unsaved(app: Flask) -> None:
+    with app.app_context():
+        number, where = document(author=tom(), number="INV-0042").id, hill_st()
+        customer, place = where.customer_id, where.id
+    trader = visitor(app, tom)
+    for path in (f"/documents/{number}/edit", "/documents/invoice/new"):
+        page = BeautifulSoup(trader.get(f"{path}?property={place}").text, "html.parser")
+        for name, chosen in (("contact_id", customer), ("property_id", place)):
+            field = page.select_one(f"input[name={name}]")
+            assert field and field["value"] == str(chosen) and "data-given" in field.attrs, path
+        assert trader.get(f"{path}?contact=99999999999&property=x").status_code == 200
+    with app.app_context():
+        kept = db.session.get(Document, number)
+        assert kept and kept.property_id is None

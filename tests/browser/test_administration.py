@@ -157,23 +157,3 @@ def test_a_long_address_stays_inside_its_walk_through(live: servers.Live, manage
     manager.reload()
     expect(manager.get_by_role("heading", name=f"{email} is verified")).to_be_visible()
     assert manager.evaluate("document.documentElement.scrollWidth") <= 360
-
-
-@pytest.mark.usefixtures("office")
-def test_every_page_of_administration_can_be_used_by_everybody(
-    live: servers.Live, manager: Page
-) -> None:
-    """By eye and by screen reader, on a phone and at a desk, light and dark."""
-    found = []
-    for path in PAGES:
-        manager.goto(live.url + path)
-        for scheme in ("light", "dark"):
-            manager.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
-            for width in (360, 1280):
-                manager.set_viewport_size({"width": width, "height": 800})
-                for one in Axe().run(manager).response["violations"]:
-                    nodes = [node["html"] for node in one["nodes"]]
-                    found.append((path, scheme, width, one["id"], nodes))
-                if manager.evaluate("document.documentElement.scrollWidth") > width:
-                    found.append((path, scheme, width, "too wide"))
-    assert not found

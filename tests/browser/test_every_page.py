@@ -34,9 +34,12 @@ def test_every_page_passes_axe_and_fits(
     shown = list(one_of_each(company, half))
     assert len(shown) > 25
     page = olives_page(company, address, browser)
+    complaints: list[str] = []
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
     found = {one: wrong for one in shown if (wrong := troubles(page, address + one))}
     page.goto("about:blank")
     assert found == {}
+    assert complaints == []
 
 
 def one_of_each(company: Flask, half: int) -> Iterator[str]:

@@ -4,8 +4,7 @@ import re
 
 import pytest
 import requests
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from portal.extensions import db
 from portal.seeds import PASSWORD, seed_demo
@@ -101,54 +100,6 @@ def test_the_month_end(demo: servers.Live, olive: Page) -> None:
         olive.goto(f"{demo.url}/batches/1")
         olive.get_by_role("link", name="Download as CSV").click()
     assert sheet.value.suggested_filename.endswith(".csv")
-
-
-@pytest.mark.sqlite_only
-def test_every_page_of_a_batch_can_be_read_reached_and_used(
-    demo: servers.Live, olive: Page, browser: Browser
-) -> None:
-    """axe in both colours, on a phone and at a desk, before and after sending."""
-    fill_with_october(olive, demo)
-    draft = ["/batches", "/batches/new", "/batches/new?q=nothing", "/batches/1"]
-    draft += ["/batches/1/completion", "/batches/1/edit", "/batches/1/filling"]
-    wrong = troubles(demo, olive, browser, draft)
-    olive.get_by_role("link", name=re.compile("Send 5 invoices")).click()
-    olive.get_by_role("button", name="Send 5 invoices").click()
-    expect(olive.locator("main")).to_contain_text("5 of 5 invoices accepted", timeout=PATIENCE)
-    wrong |= troubles(demo, olive, browser, ["/batches", "/batches/1?group=left"])
-    assert wrong == {}
-
-
-def troubles(
-    demo: servers.Live, olive: Page, browser: Browser, addresses: list[str]
-) -> dict[str, list[str]]:
-    """What is wrong with pages, by address, width and colours."""
-    found: dict[str, list[str]] = {}
-    state = olive.context.storage_state()
-    for width, scheme in ((360, "dark"), (1280, "light"), (360, "light"), (1280, "dark")):
-        context = browser.new_context(
-            viewport={"width": width, "height": 800},
-            color_scheme=scheme,  # type: ignore[arg-type]
-            reduced_motion="reduce",
-            storage_state=state,
-        )
-        page = context.new_page()
-        for address in addresses:
-            if wrong := troubles_of(page, f"{demo.url}{address}", width):
-                found[f"{address} {width} {scheme}"] = wrong
-        page.goto("about:blank")  # left open: see test_story.py
-    return found
-
-
-def troubles_of(page: Page, address: str, width: int) -> list[str]:
-    complaints: list[str] = []
-    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-    page.goto(address)
-    violations = Axe().run(page).response["violations"]
-    wrong = [f"{one['id']}: {node['html'][:120]}" for one in violations for node in one["nodes"]]
-    if page.evaluate("document.documentElement.scrollWidth") > width:
-        wrong.append("scrolls sideways")
-    return wrong + complaints
 
 
 def accepted(demo: servers.Live) -> list[dict[str, str]]:

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import requests
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from portal.extensions import db
@@ -162,54 +161,6 @@ def test_reconnecting_as_another_account_is_refused_and_changes_nothing(
     expect(olive.locator("main")).not_to_contain_text("Connected: tom@")
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1280, "light")])
-def test_every_page_can_be_read_reached_and_used(
-    demo: Live, browser: Browser, width: int, scheme: str
-) -> None:
-    """axe on each page, in both colours, on a phone and at a desk; nothing scrolls sideways."""
-    context = browser.new_context(
-        viewport={"width": width, "height": 800},
-        color_scheme=scheme,  # type: ignore[arg-type]
-        reduced_motion="reduce",
-    )
-    page = context.new_page()
-    complaints: list[str] = []
-    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-    sign_in(page, demo, "olive")
-    connect(demo, page)
-    send_one(demo, page)
-    found = {address: troubles(page, demo, address, width) for address in PAGES}
-    page.goto("about:blank")
-    assert {address: wrong for address, wrong in found.items() if wrong} == {}
-    assert [said for said in complaints if "404" not in said] == []  # one page is not there
-
-
-PAGES = [
-    "/",
-    "/documents/invoice",
-    "/documents/purchase_order",
-    "/documents/9",
-    "/documents/9/edit",
-    "/documents/invoice/new",
-    "/documents/9/dispatches/new",
-    "/documents/6/dispatches/new",
-    "/dispatches/1",
-    "/contacts",
-    "/contacts/1/edit",
-    "/contacts/new",
-    "/settings",
-    "/settings/company",
-    "/settings/send-from",
-    "/settings/send-from/invoice",
-    "/settings/wording",
-    "/mailboxes/new",
-    "/mailboxes/1/addresses/new",
-    "/mailboxes/1/disconnection",
-    "/profile",
-    "/no-such-page",
-]
-
-
 # -- what people do --------------------------------------------------------------------------------
 
 
@@ -313,15 +264,3 @@ def row(page: Page, words: str) -> Locator:
 def accepted(demo: Live) -> list[dict[str, Any]]:
     found = requests.get(f"{demo.google.url}/_sandbox/accepted", timeout=5).json()
     return list(found)
-
-
-def troubles(page: Page, demo: Live, address: str, width: int) -> list[str]:
-    answer = page.goto(f"{demo.url}{address}")
-    assert answer is not None
-    expected = 404 if "no-such" in address else 200
-    wrong = [] if answer.status == expected else [f"status {answer.status}"]
-    found = Axe().run(page, options={"iframes": False}).response["violations"]
-    wrong += [f"{one['id']}: {node['html'][:120]}" for one in found for node in one["nodes"]]
-    if page.evaluate("document.documentElement.scrollWidth") > width:
-        wrong.append("scrolls sideways")
-    return wrong

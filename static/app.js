@@ -37,6 +37,16 @@
     say("Copied");
   }
 
+  /* A field outside a form that goes along with it once somebody has written in it:
+     <input form="one" data-along="another">. */
+  on("submit", (event) => {
+    for (const field of document.querySelectorAll(`[data-along="${event.target.id}"]`)) {
+      if (!event.target.id || field.value === field.defaultValue) continue;
+      const along = Object.assign(document.createElement("input"), { type: "hidden", name: field.name, value: field.value });
+      event.target.append(along);
+    }
+  });
+
   /* Dialogs: <a href="/the/same/as/a/page" data-dialog="id">; without script the link is followed. */
   function open(control, event) {
     const dialog = document.getElementById(control.dataset.dialog);

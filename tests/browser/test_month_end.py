@@ -53,10 +53,11 @@ def fill_with_october(olive: Page, demo: servers.Live) -> None:
     olive.get_by_role("link", name="New batch").first.click()
     olive.get_by_label("Region").select_option(label="North")
     expect(olive.locator("#found-title")).to_have_text("7 invoices")
+    olive.get_by_label("Name").fill("October, North")
     olive.get_by_role("button", name="October").click()
     expect(olive.get_by_label("From")).to_have_value("2026-10-01")
     expect(olive.get_by_label("Region")).to_have_value(re.compile(r"\d+"))
-    olive.get_by_label("Name").fill("October, North")
+    expect(olive.get_by_label("Name")).to_have_value("October, North")
     olive.get_by_role("button", name="Add 7 invoices").click()
     expect(olive.get_by_role("heading", name="Before it goes")).to_be_visible()
 

@@ -100,7 +100,11 @@ def test_imports_point_downwards() -> None:
 
 def test_every_module_can_be_the_first_to_be_imported() -> None:
     """Two modules that need each other work only as long as nobody changes the order."""
-    names = [module_name(path) for _, path in portal_sources() if path.name != "wsgi.py"]
+    # A package's own module comes first whichever of its modules is wanted, so it stands for all.
+    nouns = [
+        path for _, path in portal_sources() if path.parent == PORTAL or path.name == "__init__.py"
+    ]
+    names = [module_name(path) for path in nouns if path.name != "wsgi.py"]
     libraries = {name for _, path in portal_sources() for name in imports(path)}
     wanted = sorted(name for name in libraries if name.split(".")[0] != "portal")
     answer = subprocess.run(

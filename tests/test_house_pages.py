@@ -185,7 +185,8 @@ def addresses(app: Flask, rule: Rule) -> list[str]:
 
 def values_for(rule: Rule, name: str) -> list[Any]:
     if isinstance(rule._converters[name], IntegerConverter):
-        return [1, 2, 3, 4, 5, 6, 7, 8, 99999] if len(rule.arguments) == 1 else [1, 2, 99999]
+        every_state = rule.endpoint.startswith("dispatches.") and len(rule.arguments) == 1
+        return [*range(1, 9), 99999] if every_state else [1, 2, 99999]
     if name == "filename":
         return ["app.css", "nothing.css"]
     return [*KINDS, "nothing"]

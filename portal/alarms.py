@@ -79,7 +79,9 @@ def tell_managers() -> int:
     for one in stuck():
         through = other_sender(one.mailbox.id)
         if through is not None:
-            asked += sum(_told(one, manager, through) for manager in managers())
+            for manager in managers():
+                _tell(one, manager, through)
+                asked += 1
     return asked
 
 
@@ -106,11 +108,10 @@ def _at_work(mailbox_id: int) -> bool:
     return last is not None and now() - last < AT_WORK
 
 
-def _told(one: Stuck, manager: User, through: SendFrom) -> bool:
+def _tell(one: Stuck, manager: User, through: SendFrom) -> None:
     subject = f"{one.messages} waited more than an hour for {one.mailbox.email}"
     to = Mailable(manager.email, manager.name)
     dispatch.notice(_key(one, manager), to, subject, _body(one, manager), through)
-    return True
 
 
 def _key(one: Stuck, user: User) -> str:

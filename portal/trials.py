@@ -132,7 +132,7 @@ def start(user: User) -> TrialRound:
 
 def add_missing(round_: TrialRound, user: User) -> int:
     """Take senders that came into use since into the round; how many. Commits."""
-    missing = not_in(round_, user)
+    missing = not_in(round_, senders_in_use(user))
     round_.trials += [Trial(sender_email=one.email) for one in missing]
     try:
         db.session.commit()
@@ -142,10 +142,10 @@ def add_missing(round_: TrialRound, user: User) -> int:
     return len(missing)
 
 
-def not_in(round_: TrialRound, user: User) -> list[InUse]:
-    """Senders in use that a round does not test."""
+def not_in(round_: TrialRound, in_use: list[InUse]) -> list[InUse]:
+    """Those of the senders in use that a round does not test."""
     tested = {one.sender_email.casefold() for one in round_.trials}
-    return [one for one in senders_in_use(user) if one.email.casefold() not in tested]
+    return [one for one in in_use if one.email.casefold() not in tested]
 
 
 def send(trial: Trial, to: str, user: User) -> Dispatch:

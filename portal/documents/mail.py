@@ -62,6 +62,12 @@ def own(kind: str, branch_id: int | None = None) -> MailWording | None:
     return db.session.scalar(query.where(MailWording.target == _target(branch_id)))
 
 
+def branches_with_own(kind: str) -> set[int]:
+    """The branches that have written their own words for a kind."""
+    query = select(MailWording.branch_id).where(MailWording.kind == kind)
+    return {one for one in db.session.scalars(query) if one is not None}
+
+
 def shipped(kind: str) -> Words:
     """The wording a kind starts with."""
     return Words(

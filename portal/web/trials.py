@@ -130,7 +130,7 @@ def _page(
         current=current,
         in_use=in_use,
         known={one.email.casefold(): one for one in in_use},
-        missing=trials.not_in(shown, current_user) if shown and current else [],
+        missing=trials.not_in(shown, in_use) if shown and current else [],
         earlier=trials.earlier(),
         outcomes=OUTCOMES,
         wrong=wrong,

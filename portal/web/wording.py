@@ -22,7 +22,7 @@ from portal.places import Branch, branches
 from portal.web import meanwhile
 from portal.web.fields import stripped
 from portal.web.guard import managers_only
-from portal.web.page import page, see_other
+from portal.web.page import page, see_other, wants_fragment
 
 pages = Blueprint("wording", __name__)
 
@@ -193,7 +193,7 @@ def _page(
         kind=KINDS[kind],
         branch=branch,
         branches=branches(),
-        own={one.id for one in branches() if mail.own(kind, one.id)},
+        own=mail.branches_with_own(kind),
         form=form,
         changed=changed,
         placeholders=PLACEHOLDERS,
@@ -201,9 +201,18 @@ def _page(
         as_shipped=form.words == _shipped_or_wider(kind, branch),
         unsaved="shipped" in request.args and form.words != _in_force(kind, branch),
         address_of=address_of,
-        choice=policy.choose_for(kind, current_user),
-        people=policy.readiness_now(kind),
+        **_from(kind),
     )
+
+
+def _from(kind: str) -> dict[str, object]:
+    """Who it comes from, for the page of invoices; what is typed meanwhile asks for none of it."""
+    if kind != "invoice" or wants_fragment():
+        return {}
+    return {
+        "choice": policy.choose_for(kind, current_user),
+        "people": policy.readiness_now(kind),
+    }
 
 
 def _preview(kind: str, branch: Branch | None, words: Words) -> Preview | None:

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from flask import current_app
 from sqlalchemy import ColumnElement, ForeignKey, LargeBinary, UniqueConstraint, or_, select, update
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, joinedload, mapped_column, relationship
 
 from portal import vault
 from portal.accounts import User
@@ -209,6 +209,7 @@ def may_manage(box: Mailbox, user: User) -> bool:
 def send_from_addresses() -> list[SendFrom]:
     """Every address of every mailbox, as the sender policy sees them; company default first."""
     query = select(Address).join(Address.mailbox)
+    query = query.options(joinedload(Address.mailbox).joinedload(Mailbox.owner))
     query = query.order_by(Mailbox.is_company_default.desc(), Mailbox.id, Address.id)
     return [_as_policy_sees(one) for one in db.session.scalars(query).unique()]
 

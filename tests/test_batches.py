@@ -22,6 +22,7 @@ from portal.people import company
 from portal.places import PropertyContact
 from portal.senders import Mode, Place, Scope
 from tests import factories, servers
+from tests.asking import queries
 from tests.factories import MARY, OFFICE
 
 if TYPE_CHECKING:
@@ -301,22 +302,6 @@ def test_checking_asks_as_much_for_many_as_for_few(olive: User) -> None:
     many = batch_of(olive, *(factories.document(site=place) for _ in range(12)))
     asked = queries(lambda: batches.check(few, olive))
     assert queries(lambda: batches.check(many, olive)) <= asked
-
-
-def queries(deed: Any) -> int:
-    """How often the store is asked; several rows written at once count once."""
-    from sqlalchemy import event
-
-    asked: list[str] = []
-    db.session.expire_all()
-
-    def note(_c: Any, _cur: Any, words: str, *_: Any) -> None:
-        asked.append(words)
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    deed()
-    event.remove(db.engine, "before_cursor_execute", note)
-    return len(asked)
 
 
 def over_two_branches(olive: User) -> tuple[Document, Document]:

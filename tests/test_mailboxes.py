@@ -26,6 +26,7 @@ from portal.providers.google import Account, Grant, OperatorProblem
 from portal.senders import trouble_with
 from portal.vault import CannotOpen
 from tests import factories, servers
+from tests.asking import queries
 from tests.factories import OFFICE
 
 if TYPE_CHECKING:
@@ -507,3 +508,16 @@ def put(google_: "SandboxServer", email: str, status: str) -> None:
 def drop(google_: "SandboxServer", email: str) -> None:
     body = {"account": OFFICE, "email": email}
     assert requests.delete(f"{google_.url}/_sandbox/aliases", json=body, timeout=5).ok
+
+
+def test_reading_the_addresses_asks_as_much_for_many_people_as_for_one(app: Flask) -> None:
+    def connected(first: str) -> int:
+        owner = factories.person(first, first.capitalize())
+        box = Mailbox(account_sub=first, email=owner.email, owner_id=owner.id)
+        box.addresses = [mailboxes.Address(email=owner.email, verification="accepted")]
+        db.session.add(box)
+        db.session.commit()
+        return queries(mailboxes.send_from_addresses)
+
+    assert connected("tom") == connected("nia") == connected("max")
+    assert all(one.owner_email == one.email for one in mailboxes.send_from_addresses())

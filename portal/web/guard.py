@@ -11,6 +11,7 @@ from flask import (
     Response,
     abort,
     current_app,
+    g,
     redirect,
     render_template,
     request,
@@ -162,8 +163,14 @@ def managers_only(view: Callable[P, R]) -> Callable[P, R]:
 
 
 def whom_to_ask() -> str:
-    """Who decides for the whole company, for whoever does not: "Olive Park or Jo Reid"."""
-    return " or ".join(one.name for one in managers()) or "the office"
+    """Who decides for the whole company, for whoever does not: "Olive Park or Jo Reid".
+
+    Read once a request: a list may say it in each of its rows.
+    """
+    if "whom_to_ask" not in g:
+        g.whom_to_ask = " or ".join(one.name for one in managers()) or "the office"
+    found: str = g.whom_to_ask
+    return found
 
 
 def not_by_pin(view: Callable[P, R]) -> Callable[P, R]:

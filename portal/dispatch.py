@@ -43,7 +43,7 @@ from portal.columns import UtcDateTime, now
 from portal.documents import Document, mail, wording
 from portal.documents.status import EMAIL_STATUSES, EmailStatus, StatusFacts
 from portal.documents.wording import one_line
-from portal.envelope import LARGEST_MESSAGE, Envelope, Mailable, seal
+from portal.envelope import LARGEST_MESSAGE, Attachment, Envelope, Mailable, seal
 from portal.extensions import Base, db
 from portal.mailboxes import Address, Mailbox
 from portal.people import clean_address, company
@@ -539,7 +539,7 @@ def latest_by_document(ids: list[int]) -> dict[int, Dispatch]:
         .group_by(Dispatch.document_id)
     )
     found = db.session.scalars(select(Dispatch).where(Dispatch.id.in_(newest))).unique()
-    return {one.document.id: one for one in found}
+    return {one.document_id: one for one in found if one.document_id is not None}
 
 
 def needing_attention(user: User | None = None, limit: int = 200) -> list[Dispatch]:
@@ -551,11 +551,10 @@ def needing_attention(user: User | None = None, limit: int = 200) -> list[Dispat
     if user is not None:
         query = query.where(Dispatch.requested_by_id == user.id)
     newest = list(db.session.scalars(query.order_by(Dispatch.id.desc()).limit(limit)).unique())
-    latest = latest_by_document([one.document.id for one in newest])
+    latest = latest_by_document([one.document_id for one in newest if one.document_id is not None])
+    last = {one.id for one in latest.values()}
     open_still = (State.HELD, State.UNKNOWN)  # a later sending does not settle these
-    return [
-        one for one in newest if one.state in open_still or latest[one.document.id].id == one.id
-    ]
+    return [one for one in newest if one.state in open_still or one.id in last]
 
 
 def waiting_for(mailbox_id: int) -> int:
@@ -624,79 +623,74 @@ def _frozen(document: Document, user: User, wish: Wish, choice: Choice) -> Dispa
     to, cc = _everyone_once(wish)
     found = reached(document.recipients(), to, cc)
     db.session.commit()  # all is read: while it is drawn, nobody who writes has to wait
-    token = uuid.uuid4().hex
     paper = mail.paper(document, facts)
-    subject = wording.one_line(wish.subject)
-    envelope = seal(
-        token=token,
-        message_id=f"<{token}@{_host()}>",
-        sender=choice.sender,
-        to=[Mailable(one.email, one.name) for one in found.to],
-        cc=[Mailable(one.email, one.name) for one in found.cc],
-        subject=subject,
-        text=wish.body,
-        html=wording.html_body(wish.body, facts, user.name),
-        attachments=[paper, *files],
+    made = _sealed(
+        uuid.uuid4().hex,
+        choice.sender,
+        [Mailable(one.email, one.name) for one in found.to],
+        [Mailable(one.email, one.name) for one in found.cc],
+        wording.one_line(wish.subject),
+        wish.body,
+        wording.html_body(wish.body, facts, user.name),
+        [paper, *files],
     )
-    if len(envelope.mime) > LARGEST_MESSAGE:
-        raise Blocked([_too_large(len(envelope.mime))])
-    return Dispatch(
-        document=document,
-        purpose=wish.purpose,
-        sending_number=wish.sending_number,
-        token=token,
-        state=State.HELD if choice.trouble else State.QUEUED,
-        state_note=choice.problem,
-        hold_code=choice.trouble or "",
-        mailbox_id=choice.mailbox_id,
-        from_email=choice.sender.email,
-        from_name=choice.sender.name,
-        reason=choice.reason,
-        to=to,
-        cc=cc,
-        recipients_why=_whys(found, wish.purpose),
-        subject=subject,
-        body=wish.body,
-        mime=envelope.mime,
-        mime_sha256=envelope.sha256,
-        mime_size=len(envelope.mime),
-        pdf_sha256=hashlib.sha256(paper.content).hexdigest(),
-        document_version=document.version,
-        requested_by=user,
-    )
+    if made.mime_size > LARGEST_MESSAGE:
+        raise Blocked([_too_large(made.mime_size)])
+    made.to, made.cc = to, cc  # as they were written, capitals and all
+    made.document, made.document_version = document, document.version
+    made.purpose, made.sending_number, made.requested_by = wish.purpose, wish.sending_number, user
+    made.state = State.HELD if choice.trouble else State.QUEUED
+    made.state_note, made.hold_code = choice.problem, choice.trouble or ""
+    made.mailbox_id, made.reason = choice.mailbox_id, choice.reason
+    made.recipients_why = _whys(found, wish.purpose)
+    made.pdf_sha256 = hashlib.sha256(paper.content).hexdigest()
+    return made
 
 
 def _frozen_notice(
     token: str, sender: Mailable, to: Mailable, subject: str, body: str, mailbox_id: int
 ) -> Dispatch:
+    html = wording.plain_html(body, sender.name)
+    made = _sealed(token, sender, [to], [], subject, body, html, [])
+    made.sending_number, made.document_version, made.pdf_sha256 = 1, 0, ""
+    made.state, made.mailbox_id = State.QUEUED, mailbox_id
+    made.reason = "The portal's own word."
+    return made
+
+
+def _sealed(
+    token: str,
+    sender: Mailable,
+    to: list[Mailable],
+    cc: list[Mailable],
+    subject: str,
+    body: str,
+    html: str,
+    attachments: list[Attachment],
+) -> Dispatch:
+    """The message built once and for all, in the row that will carry it."""
     envelope = seal(
         token=token,
         message_id=f"<{token}@{_host()}>",
         sender=sender,
-        to=[to],
-        cc=[],
+        to=to,
+        cc=cc,
         subject=subject,
         text=body,
-        html=wording.plain_html(body, sender.name),
-        attachments=[],
+        html=html,
+        attachments=attachments,
     )
     return Dispatch(
-        sending_number=1,
         token=token,
-        state=State.QUEUED,
-        mailbox_id=mailbox_id,
         from_email=sender.email,
         from_name=sender.name,
-        reason="The portal's own word.",
-        to=[to.email],
-        cc=[],
+        to=[one.email for one in to],
+        cc=[one.email for one in cc],
         subject=subject,
         body=body,
         mime=envelope.mime,
         mime_sha256=envelope.sha256,
         mime_size=len(envelope.mime),
-        pdf_sha256="",
-        document_version=0,
     )
 
 

@@ -11,6 +11,7 @@ from portal.columns import now
 from portal.dispatch import Dispatch, Proof, State
 from portal.extensions import db
 from portal.mailboxes import Health, Mailbox
+from tests.asking import queries
 from tests.factories import asked, document, mary, nia, office_mailbox, olive, tom, wish
 from tests.visitor import Visitor, visitor
 
@@ -158,3 +159,14 @@ def test_what_waits_for_the_sending_service_is_said_on_every_page(
     assert len(asked_for) == 2 + 1  # once a page; signing the visitor in was one more
     monkeypatch.setattr(queueing, "health", lambda: "ok")
     assert said_so not in manager.words("/")
+
+
+def test_finding_what_needs_somebody_asks_as_much_for_many_as_for_one(
+    app: Flask, mailbox: None
+) -> None:
+    sent(app, State.HELD)
+    with app.app_context():
+        one = queries(dispatch.needing_attention)
+    sent(app, *[State.HELD] * 4)
+    with app.app_context():
+        assert queries(dispatch.needing_attention) == one

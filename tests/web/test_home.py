@@ -12,7 +12,7 @@ from portal.dispatch import Dispatch, Proof, State
 from portal.extensions import db
 from portal.mailboxes import Health, Mailbox
 from tests.asking import queries
-from tests.factories import asked, document, mary, nia, office_mailbox, olive, tom, wish
+from tests.factories import asked, contact, document, mary, nia, office_mailbox, olive, tom, wish
 from tests.visitor import Visitor, visitor
 
 
@@ -170,3 +170,13 @@ def test_finding_what_needs_somebody_asks_as_much_for_many_as_for_one(
     sent(app, *[State.HELD] * 4)
     with app.app_context():
         assert queries(dispatch.needing_attention) == one
+
+
+@pytest.mark.sqlite_only
+def test_what_was_never_sent_says_whether_it_could_be(app: Flask, manager: Visitor) -> None:
+    with app.app_context():
+        document(contact=mary(), author=tom())
+    assert "Pending" in manager.words("/") and "N/A" not in manager.words("/")
+    with app.app_context():
+        document(contact=contact(business="Harbour Strata", email=""), author=tom())
+    assert "N/A" in manager.words("/")

@@ -8,7 +8,18 @@ from portal.config import ROOT, Config
 
 def create_app(config: Config) -> Flask:
     """Wire the portal together. Reads no environment, opens no connection, decides nothing."""
-    from portal import batches, cli, extensions, history, links, stores, trials, web  # noqa: F401  so that every table is known
+    from portal import (  # noqa: F401  so that every table is known
+        batches,
+        cli,
+        extensions,
+        history,
+        instance,
+        links,
+        stores,
+        trials,
+        web,
+        workers,
+    )
     from portal.providers import google
 
     app = Flask(

@@ -162,6 +162,11 @@ class Dispatch(Base):
     requested_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     #: When it last came into the queue from outside: asked for, or released from a hold.
     queued_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    #: It may be taken back until then; None leaves at once.
+    not_before: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: The sending whose message this one repeats, and why somebody wanted that.
+    resend_of_id: Mapped[int | None] = mapped_column(ForeignKey("dispatches.id"))
+    resend_reason: Mapped[str] = mapped_column(Text, default="", server_default=text("''"))
 
     attempt: Mapped[int] = mapped_column(default=0)
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)

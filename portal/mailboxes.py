@@ -83,8 +83,17 @@ class Mailbox(Base):
     refresh_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     drain_holder: Mapped[str | None]
     drain_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: The ledger: until when the units of a minute are spent, by the provider's pace.
+    paced_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: Units a minute that the provider was found to allow, where that is less than configured.
+    learned_units: Mapped[int | None]
+    learned_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: Since when a person lets nothing leave through it.
+    held_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    held_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
 
-    owner: Mapped[User | None] = relationship()
+    owner: Mapped[User | None] = relationship(foreign_keys=owner_id)
+    held_by: Mapped[User | None] = relationship(foreign_keys=held_by_id)
     addresses: Mapped[list["Address"]] = relationship(
         back_populates="mailbox", order_by="Address.id"
     )

@@ -43,7 +43,8 @@ class Company(Base):
 
     mixed_batches: in a batch over several branches every document goes by its own rules ("each"),
     or all of them by the company's ("company"). one_off: who may choose another sender for one
-    sending, "managers" or "everyone".
+    sending, "managers" or "everyone". undo_seconds: how long a sending can be taken back before it
+    leaves; 0 lets it leave at once.
     """
 
     __tablename__ = "company"
@@ -66,6 +67,7 @@ class Company(Base):
     logo_type: Mapped[str] = mapped_column(default="")
     mixed_batches: Mapped[str] = mapped_column(default="each")
     one_off: Mapped[str] = mapped_column(default="managers")
+    undo_seconds: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     version: Mapped[int] = mapped_column(default=1)
 
     __mapper_args__ = {"version_id_col": version}

@@ -32,10 +32,14 @@ FLOORS: list[set[str]] = [
     {"dispatch", "checks"},
     {
         *("accounts", "contacts", "devices", "links", "people", "places", "properties", "regions"),
-        *("mailboxes", "policy", "standing", "approaches", "documents", "history"),
+        *("mailboxes", "policy", "standing", "approaches", "documents", "history", "instance"),
+        "workers",
     },
     {"senders", "ladder", "recipients", "pace", "spelling", "providers", "queueing"},
-    {"envelope", "vault", "stores", "columns", "extensions", "children", "keys", "config"},
+    {
+        *("envelope", "vault", "stores", "columns", "extensions", "children", "keys", "config"),
+        *("failpoints", "journal"),
+    },
 ]
 FLOOR_OF = {noun: number for number, nouns in enumerate(FLOORS) for noun in nouns}
 MAY_START_THE_LOCAL_GOOGLE = {"cli", "launch"}

@@ -1,0 +1,178 @@
+"""Journal: what many threads found out, stored by one writer in few transactions.
+
+A thread that writes waits until its own words are committed, so nothing that follows runs ahead of
+what is stored. Whoever writes at the same moment shares one commit, which is what makes a durable
+store fast. Without a running journal each write is a transaction of its own.
+"""
+
+import contextlib
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+from flask import Flask
+from sqlalchemy.exc import DBAPIError
+
+from portal.extensions import db
+
+T = TypeVar("T")
+
+#: So many may share one commit; more would keep the first waiting.
+MOST_TOGETHER = 64
+#: For so long a store that went away is asked again before whoever writes is told.
+PATIENCE = 20.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Entry:
+    """One thread's words, and what came of them."""
+
+    work: Callable[[], Any]
+    stored: threading.Event = field(default_factory=threading.Event)
+    result: Any = None
+    error: BaseException | None = None
+
+    def run(self) -> None:
+        self.result = self.work()
+
+
+class Journal:
+    """One writer thread for the threads of this process."""
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        self._entries: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name="journal", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def end(self) -> None:
+        """Store what was handed in, then stop."""
+        self._entries.put(None)
+        self._thread.join()
+
+    def write(self, work: Callable[[], T]) -> T:
+        entry = _Entry(work)
+        self._entries.put(entry)
+        entry.stored.wait()
+        if entry.error is not None:
+            raise entry.error
+        return cast("T", entry.result)
+
+    def _serve(self) -> None:
+        with self._app.app_context():
+            going = True
+            while going:
+                entries, going = self._next()
+                if entries:
+                    self._store(entries)
+
+    def _next(self) -> tuple[list[_Entry], bool]:
+        """What waits now, at least one; False when the end was asked for."""
+        entries: list[_Entry] = []
+        entry = self._entries.get()
+        while entry is not None:
+            entries.append(entry)
+            if len(entries) == MOST_TOGETHER or self._entries.empty():
+                return entries, True
+            entry = self._entries.get()
+        return entries, False
+
+    def _store(self, entries: list[_Entry]) -> None:
+        try:
+            _together(entries)
+        except Exception as problem:  # each for itself: one's mistake is not another's
+            db.session.rollback()
+            if len(entries) > 1:
+                log.info("writing %d entries one by one: %s", len(entries), type(problem).__name__)
+            for entry in entries:
+                _alone(entry)
+        for entry in entries:
+            entry.stored.set()
+
+
+def write(work: Callable[[], T]) -> T:
+    """Run `work` in a transaction and commit it; what it returned, once that is durable.
+
+    work: writes with db.session, commits nothing, calls no provider, and can be run again when the
+    store went away in the middle. Raises what work raises, with nothing stored.
+    """
+    journal = _running.get("journal")
+    if journal is not None:
+        return journal.write(work)
+    entry = _Entry(work)
+    _alone(entry)
+    if entry.error is not None:
+        raise entry.error
+    return cast("T", entry.result)
+
+
+@contextlib.contextmanager
+def kept(app: Flask) -> Iterator[None]:
+    """Within this, all threads of the process write through one journal."""
+    journal = Journal(app)
+    journal.start()
+    _running["journal"] = journal
+    try:
+        yield
+    finally:
+        _running.pop("journal", None)
+        journal.end()
+
+
+_running: dict[str, Journal] = {}
+
+
+def _together(entries: list[_Entry]) -> None:
+    for entry in entries:
+        entry.run()
+    db.session.commit()
+
+
+def _alone(entry: _Entry) -> None:
+    """One transaction, tried again while the store is away."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            entry.error = None
+            _together([entry])
+        except DBAPIError as problem:
+            db.session.rollback()
+            entry.error = problem
+            if not _went_away(problem) or time.monotonic() > deadline:
+                return
+            time.sleep(0.25)
+        except Exception as problem:
+            db.session.rollback()
+            entry.error = problem
+            return
+        else:
+            return
+
+
+def _went_away(problem: DBAPIError) -> bool:
+    """Whether the store could not be reached, or was too busy, rather than refused the words."""
+    words = str(problem.orig).casefold()
+    return problem.connection_invalidated or any(one in words for one in AWAY)
+
+
+#: How the drivers say that the store is away, starting, full for now, or somebody else's.
+AWAY = (
+    "connection",
+    "server closed",
+    "terminating",
+    "starting up",
+    "shutting down",
+    "locked",
+    "disk is full",
+    "no space left",
+    "disk i/o error",
+    "could not extend",
+)

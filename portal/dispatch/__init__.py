@@ -1,0 +1,71 @@
+"""Dispatch: the intent to send one document once. The row is the queue.
+
+request() freezes everything when somebody presses Send; delivery.py carries it out. A dispatch is
+unique on (document, purpose, sending number), so a double click, a second tab or a colleague lands
+on the same row. Legal moves are drawn in docs/architecture.md.
+"""
+
+from portal.dispatch.asking import next_number, notice, noticed, request
+from portal.dispatch.deciding import came_back, cancel, settle
+from portal.dispatch.freezing import Blocked, Wish
+from portal.dispatch.holding import hold_mailbox, release_ready
+from portal.dispatch.moving import accept, load, move, show_on_document, tell
+from portal.dispatch.reading import (
+    asked_by,
+    latest_by_document,
+    needing_attention,
+    of_document,
+    queued,
+    tally,
+    waiting_for,
+    waits_behind,
+)
+from portal.dispatch.tables import (
+    OPEN_STATES,
+    STATES,
+    WORK,
+    Attempt,
+    Dispatch,
+    Event,
+    Lane,
+    Proof,
+    Purpose,
+    State,
+)
+
+__all__ = [
+    "OPEN_STATES",
+    "STATES",
+    "WORK",
+    "Attempt",
+    "Blocked",
+    "Dispatch",
+    "Event",
+    "Lane",
+    "Proof",
+    "Purpose",
+    "State",
+    "Wish",
+    "accept",
+    "asked_by",
+    "came_back",
+    "cancel",
+    "hold_mailbox",
+    "latest_by_document",
+    "load",
+    "move",
+    "needing_attention",
+    "next_number",
+    "notice",
+    "noticed",
+    "of_document",
+    "queued",
+    "release_ready",
+    "request",
+    "settle",
+    "show_on_document",
+    "tally",
+    "tell",
+    "waiting_for",
+    "waits_behind",
+]

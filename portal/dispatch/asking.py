@@ -1,0 +1,134 @@
+"""Asking: what a person or the portal wants sent becomes one row, however often it is asked."""
+
+import uuid
+from typing import Any
+
+from sqlalchemy import (
+    func,
+    select,
+)
+from sqlalchemy.exc import IntegrityError
+
+from portal import policy, queueing
+from portal.accounts import User
+from portal.checks import Sending, preflight
+from portal.dispatch.freezing import Blocked, Wish, frozen, frozen_notice
+from portal.dispatch.moving import show_on_document, tell
+from portal.dispatch.tables import (
+    Dispatch,
+    Lane,
+    Purpose,
+    State,
+)
+from portal.documents import Document
+from portal.documents.wording import one_line
+from portal.envelope import Mailable
+from portal.extensions import db
+from portal.people import company
+from portal.senders import Choice, SendFrom
+
+#: Names the portal's own words in the space of dispatch tokens.
+NOTICES = uuid.UUID("5e2d0b7a-51f4-4c43-9d54-52a4d3a1f0c6")
+
+
+def next_number(document: Document, purpose: Purpose = Purpose.DOCUMENT) -> int:
+    """The sending number a page shows: 1 first, more for a deliberate further sending."""
+    query = select(func.max(Dispatch.sending_number)).where(
+        Dispatch.document_id == document.id, Dispatch.purpose == purpose
+    )
+    return (db.session.scalar(query) or 0) + 1
+
+
+def request(
+    document: Document,
+    user: User,
+    wish: Wish,
+    choice: Choice | None = None,
+    *,
+    batch_id: int | None = None,
+) -> Dispatch:
+    """Accept a sending: choose, check, freeze, store, ring. The same wish twice is one dispatch.
+
+    choice: what the policy said, where the caller has asked it; batch_id: the batch it belongs to.
+    Raises Blocked, wording.WordingProblem, people.BadAddress; then no dispatch is stored. Commits.
+    """
+    earlier = _same(document, wish)
+    if earlier is not None:
+        return earlier
+    choice = choice or policy.sender_of(document, user, wish.once)
+    problems = preflight(Sending(document, choice, wish.to, wish.cc))
+    if any(problem.blocking for problem in problems):
+        raise Blocked([problem for problem in problems if problem.blocking])
+    dispatch = frozen(document, user, wish, choice)
+    dispatch.batch_id, dispatch.lane = batch_id, Lane.BATCH if batch_id else Lane.PERSON
+    try:
+        db.session.add(dispatch)
+        db.session.flush()
+        tell(dispatch.id, _asked_text(dispatch), user.name)
+        if choice.trouble:
+            tell(dispatch.id, f"On hold: {choice.problem}")
+        show_on_document(dispatch.id, State(dispatch.state))
+        db.session.commit()
+    except IntegrityError:
+        db.session.rollback()
+        return _same(document, wish) or _raise(RuntimeError("the same dispatch vanished"))
+    if batch_id is None:  # who freezes a batch is awake, and looks for itself
+        queueing.ring()
+    return dispatch
+
+
+def notice(
+    key: str,
+    to: Mailable,
+    subject: str,
+    body: str,
+    through: SendFrom,
+    *,
+    user: User | None = None,
+    purpose: Purpose = Purpose.NOTICE,
+) -> Dispatch:
+    """Send the portal's own word to somebody, once for each key, ever. Commits and rings.
+
+    It takes the same road as a document: frozen, handed over once, its From read back.
+    """
+    known = noticed(key)
+    if known is not None:
+        return known
+    token = uuid.uuid5(NOTICES, key).hex
+    sender = Mailable(through.email, through.name or company().name)
+    made = frozen_notice(token, sender, to, one_line(subject), body, through.mailbox_id)
+    made.purpose, made.requested_by_id = purpose, user.id if user else None
+    try:
+        db.session.add(made)
+        db.session.flush()
+        tell(made.id, f"Asked for, to {to.email} from {sender.email}.", user.name if user else "")
+        db.session.commit()
+    except IntegrityError:  # somebody had the same thought a moment ago
+        db.session.rollback()
+        return noticed(key) or _raise(RuntimeError("the same notice vanished"))
+    queueing.ring()
+    return made
+
+
+def noticed(key: str) -> Dispatch | None:
+    """The notice asked for under a key, if it was."""
+    return db.session.scalar(select(Dispatch).where(Dispatch.token == uuid.uuid5(NOTICES, key).hex))
+
+
+def _same(document: Document, wish: Wish) -> Dispatch | None:
+    return db.session.scalar(
+        select(Dispatch).where(
+            Dispatch.document_id == document.id,
+            Dispatch.purpose == wish.purpose,
+            Dispatch.sending_number == wish.sending_number,
+        )
+    )
+
+
+def _asked_text(dispatch: Dispatch) -> str:
+    what = "Test" if dispatch.is_test else f"Sending {dispatch.sending_number}"
+    return f"{what} asked for, to {', '.join(dispatch.to)} from {dispatch.from_email}."
+
+
+def _raise(problem: Exception) -> Any:
+    raise problem

@@ -1,0 +1,213 @@
+"""Tables: a dispatch with its frozen message, its attempts, and its story."""
+
+from datetime import datetime
+from enum import IntEnum, StrEnum
+
+from sqlalchemy import (
+    JSON,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from portal.accounts import User
+from portal.columns import UtcDateTime, now
+from portal.documents import Document
+from portal.documents.status import EMAIL_STATUSES, EmailStatus, StatusFacts
+from portal.envelope import Envelope, Mailable
+from portal.extensions import Base
+from portal.mailboxes import Mailbox
+
+
+class State(StrEnum):
+    """Where a dispatch stands. The words a person sees are in STATES."""
+
+    QUEUED = "queued"
+    SUBMITTING = "submitting"
+    ACCEPTED = "accepted"
+    HELD = "held"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+    CANCELLED = "cancelled"
+    RETURNED = "returned"
+
+
+class Purpose(StrEnum):
+    """What it is sent for: a document to its recipient, a test to whoever pressed the button, or
+    the portal's own word to somebody of the company."""
+
+    DOCUMENT = "document"
+    TEST = "test"
+    NOTICE = "notice"
+
+
+class Lane(IntEnum):
+    """Who goes first where many wait for one mailbox: what a person waits for, then batches."""
+
+    PERSON = 0
+    BATCH = 1
+
+
+#: How each state is shown: as the e-mail status of its document is.
+STATES = {state: EMAIL_STATUSES[EmailStatus(state)] for state in State}
+#: Where something can still become of it.
+OPEN_STATES = (State.QUEUED, State.SUBMITTING, State.HELD, State.UNKNOWN)
+
+
+class Proof(StrEnum):
+    """What the sent copy says of its From."""
+
+    UNREAD = "unread"
+    MATCHES = "matches"
+    DIFFERS = "differs"
+    NOT_GRANTED = "not_granted"
+
+
+#: What a worker may have to do something about. A partial index holds just these rows, and serves
+#: only queries that say the very same, so that finding work costs the same after a million mails.
+WORK = text(
+    "(state IN ('queued', 'unknown') OR (state = 'accepted' AND proof = 'unread')"
+    " OR (state IN ('refused', 'cancelled') AND draft_id IS NOT NULL))"
+)
+
+
+class Dispatch(Base):
+    """One intent to send, with the frozen message and all that is known of its fate."""
+
+    __tablename__ = "dispatches"
+    __table_args__ = (
+        UniqueConstraint("document_id", "purpose", "sending_number"),
+        Index("ix_dispatches_mailbox_state", "mailbox_id", "state", "id"),
+        Index("ix_dispatches_state", "state", "id"),
+        # These answer how far a batch is and what a mailbox sent today by themselves: to the
+        # columns behind the message, SQLite reads through the message.
+        Index("ix_dispatches_batch", "batch_id", "state", "mailbox_id", "accepted_at"),
+        Index("ix_dispatches_accepted", "mailbox_id", "accepted_at"),
+        Index(
+            "ix_dispatches_work",
+            "mailbox_id",
+            "lane",
+            "id",
+            sqlite_where=WORK,
+            postgresql_where=WORK,
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    document_id: Mapped[int | None] = mapped_column(ForeignKey("documents.id"))
+    batch_id: Mapped[int | None] = mapped_column(ForeignKey("batches.id"))
+    lane: Mapped[int] = mapped_column(default=Lane.PERSON)
+    purpose: Mapped[str] = mapped_column(default=Purpose.DOCUMENT)
+    sending_number: Mapped[int]
+    token: Mapped[str] = mapped_column(unique=True)
+
+    state: Mapped[str]
+    state_since: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    state_note: Mapped[str] = mapped_column(Text, default="")
+    hold_code: Mapped[str] = mapped_column(default="")
+
+    mailbox_id: Mapped[int | None] = mapped_column(ForeignKey("mailboxes.id"))
+    from_email: Mapped[str]
+    from_name: Mapped[str]
+    reason: Mapped[str] = mapped_column(Text)
+    to: Mapped[list[str]] = mapped_column(JSON)
+    cc: Mapped[list[str]] = mapped_column(JSON)
+    #: Who each address is and why it was written to, by address.
+    recipients_why: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
+    subject: Mapped[str]
+    body: Mapped[str] = mapped_column(Text)
+    mime: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    mime_sha256: Mapped[str]
+    mime_size: Mapped[int]
+    pdf_sha256: Mapped[str]
+    document_version: Mapped[int]
+    requested_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    requested_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    #: When it last came into the queue from outside: asked for, or released from a hold.
+    queued_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    #: It may be taken back until then; None leaves at once.
+    not_before: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: The sending whose message this one repeats, and why somebody wanted that.
+    resend_of_id: Mapped[int | None] = mapped_column(ForeignKey("dispatches.id"))
+    resend_reason: Mapped[str] = mapped_column(Text, default="", server_default=text("''"))
+
+    attempt: Mapped[int] = mapped_column(default=0)
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    handed_over_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    draft_id: Mapped[str | None]
+    settle_after: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    settle_tries: Mapped[int] = mapped_column(default=0)
+    needs_person: Mapped[bool] = mapped_column(default=False)
+
+    provider_message_id: Mapped[str | None]
+    accepted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    proof: Mapped[str] = mapped_column(default=Proof.UNREAD)
+    proof_tries: Mapped[int] = mapped_column(default=0)
+    proof_from: Mapped[str] = mapped_column(default="")
+    proof_message_id: Mapped[str] = mapped_column(default="")
+
+    #: None of a notice, which no page of documents shows.
+    document: Mapped[Document] = relationship()
+    mailbox: Mapped[Mailbox | None] = relationship()
+    #: None of what the portal itself asked for.
+    requested_by: Mapped[User] = relationship()
+    attempts: Mapped[list["Attempt"]] = relationship(order_by="Attempt.id", viewonly=True)
+    events: Mapped[list["Event"]] = relationship(order_by="Event.id", viewonly=True)
+
+    @property
+    def facts(self) -> StatusFacts:
+        return STATES[State(self.state)]
+
+    @property
+    def sender(self) -> Mailable:
+        return Mailable(self.from_email, self.from_name)
+
+    @property
+    def about(self) -> str:
+        """What it is called: by its document, else by its subject."""
+        return self.subject if self.document_id is None else self.document.number
+
+    @property
+    def is_test(self) -> bool:
+        return self.purpose == Purpose.TEST
+
+    @property
+    def moving(self) -> bool:
+        """Whether its page should keep looking."""
+        waiting_for_proof = self.state == State.ACCEPTED and self.proof == Proof.UNREAD
+        return (self.facts.moving and not self.needs_person) or waiting_for_proof
+
+    def envelope(self) -> Envelope:
+        return Envelope(self.token, self.sender, (*self.to, *self.cc), self.mime)
+
+
+class Attempt(Base):
+    """One try at handing a dispatch over, with the provider's own words."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (UniqueConstraint("dispatch_id", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    dispatch_id: Mapped[int] = mapped_column(ForeignKey("dispatches.id"))
+    number: Mapped[int]
+    worker: Mapped[str]
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    outcome: Mapped[str] = mapped_column(default="")
+    words: Mapped[str] = mapped_column(Text, default="")
+
+
+class Event(Base):
+    """One line of a dispatch's story. Only ever added."""
+
+    __tablename__ = "events"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    dispatch_id: Mapped[int] = mapped_column(ForeignKey("dispatches.id"), index=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    actor: Mapped[str] = mapped_column(default="")
+    text: Mapped[str] = mapped_column(Text)

@@ -1,29 +1,30 @@
 """Attempts: one try at handing one dispatch to its provider, and what came of it.
 
 Every answer ends in accepted, refused, try later (queued or held) or unknown. Each write says which
-attempt it belongs to, so that a process which lost its claim changes nothing.
+attempt it belongs to, so that a process which lost its claim changes nothing. What is stored is
+stored before the next step begins (portal.journal).
 """
 
 import logging
 import os
 import socket
-from dataclasses import dataclass
+import time
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import ColumnElement, and_, func, select, update
+from sqlalchemy import ColumnElement, and_, func, select
 
-from portal import mailboxes
-from portal.columns import db_now, now
+from portal import instance, journal, mailboxes
+from portal.columns import db_now, lapsed, now
 from portal.dispatch import (
     Attempt,
+    Claim,
     Dispatch,
     State,
-    accept,
+    claiming,
     hold_mailbox,
     load,
     move,
-    show_on_document,
     tell,
 )
 from portal.envelope import (
@@ -35,12 +36,17 @@ from portal.envelope import (
     TryLater,
 )
 from portal.extensions import db
+from portal.failpoints import reached
 from portal.mailboxes import Mailbox
+from portal.providers.gmail import Gmail
 from portal.providers.google import OperatorProblem
 from portal.senders import Trouble, trouble_with
+from portal.stores import reading
 
 #: An address seen accepted this many seconds ago needs no asking before the next mail.
 ADDRESS_FRESH = 30
+#: So often at most a mailbox's row says that it works.
+SAY_WORKING = 10.0
 
 #: A message whose attempts this many workers did not survive is not tried for ever: something in
 #: it may be what ends them.
@@ -62,26 +68,84 @@ class NotReady(Exception):
         self.trouble, self.sentence = trouble, sentence
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A dispatch taken for one attempt."""
+class Hands:
+    """What one drain knows of one mailbox for a little while, so as not to ask for each mail."""
 
-    dispatch_id: int
-    attempt: int
+    def __init__(self, mailbox_id: int) -> None:
+        self.mailbox_id = mailbox_id
+        self._provider: Gmail | None = None
+        self._made = self._said = float("-inf")
+        self._confirmed: dict[str, float] = {}
+
+    def provider(self) -> Gmail:
+        """The provider, ready to call; as the mailbox is, or was a few seconds ago."""
+        if self._provider is None or time.monotonic() - self._made > ADDRESS_FRESH:
+            with reading():
+                self._provider = mailboxes.provider_for(self._box())
+            self._made = time.monotonic()
+        return self._provider
+
+    def confirm(self, email: str) -> None:
+        """Ask first: Gmail puts its own address in the place of one it does not know, and says 200.
+
+        Raises NotReady, or what the provider answers.
+        """
+        if time.monotonic() - self._confirmed.get(email, float("-inf")) < ADDRESS_FRESH:
+            return
+        began = time.monotonic()
+        with reading():
+            box = self._box()
+            checked = box.addresses_checked_at
+        age = ADDRESS_FRESH if checked is None else abs((now() - checked).total_seconds())
+        if age >= ADDRESS_FRESH and box.can_list_addresses:
+            mailboxes.refresh_addresses(box)
+            age = 0.0
+        with reading():
+            trouble, sentence = trouble_with(email, mailboxes.send_from(self._box(), email))
+        if trouble is not None:
+            raise NotReady(trouble, sentence)
+        self._confirmed[email] = began - min(age, ADDRESS_FRESH)
+
+    def forget(self) -> None:
+        """Something about the mailbox or its addresses has changed: look again before the next."""
+        self._confirmed.clear()
+        self._provider = None
+
+    def works(self) -> None:
+        """A real call has just succeeded. The caller commits."""
+        if time.monotonic() - self._said > SAY_WORKING:
+            mailboxes.mark_working(self.mailbox_id)
+            self._said = time.monotonic()
+
+    def _box(self) -> Mailbox:
+        return db.session.get_one(Mailbox, self.mailbox_id, populate_existing=True)
 
 
 def send(dispatch_id: int) -> None:
     """One attempt at one dispatch. Does nothing when it is not this process's to send."""
-    claim = _claim(dispatch_id)
-    if claim is None:
-        return
+    taken = claim(dispatch_id)
+    if taken is not None:
+        carry(taken, Hands(taken.mailbox_id or 0))
+
+
+def claim(dispatch_id: int) -> Claim | None:
+    """Take one dispatch for an attempt; None when it is not in the queue (any more)."""
+    return journal.write(lambda: claiming.claim_one(dispatch_id, worker_name(), _lease()))
+
+
+def carry(claim: Claim, hands: Hands) -> None:
+    """Hand over what was claimed, and keep what came of it."""
+    reached("claim.committed", claim.dispatch_id)
     try:
-        _accepted(claim, _hand_over(claim))
+        receipt = _hand_over(claim, hands)
+        reached("send.answered", claim.dispatch_id)
+        _accepted(claim, receipt, hands)
     except LostClaim:
-        log.warning("dispatch %s attempt %s lost its claim", dispatch_id, claim.attempt)
+        log.warning("dispatch %s attempt %s lost its claim", claim.dispatch_id, claim.attempt)
     except NotReady as problem:
         _hold(claim, problem.trouble, problem.sentence)
     except ProviderAnswer as problem:
+        hands.forget()
         _take_answer(claim, problem)
 
 
@@ -97,177 +161,150 @@ def _take_answer(claim: Claim, answer: ProviderAnswer) -> None:
         _unknown(claim, answer)
 
 
-def _claim(dispatch_id: int) -> Claim | None:
-    lease = current_app.config["PORTAL"].LEASE_SECONDS
-    taken = db.session.scalar(
-        update(Dispatch)
-        .where(Dispatch.id == dispatch_id, Dispatch.state == State.QUEUED)
-        .values(
-            state=State.SUBMITTING,
-            state_since=now(),
-            state_note="",
-            attempt=Dispatch.attempt + 1,
-            lease_until=db_now(lease),
-            handed_over_at=None,
-        )
-        .returning(Dispatch.attempt)
-        .execution_options(synchronize_session=False)
-    )
-    if taken is None:
-        db.session.commit()
-        return None
-    show_on_document(dispatch_id, State.SUBMITTING)
-    db.session.add(Attempt(dispatch_id=dispatch_id, number=taken, worker=worker_name()))
-    db.session.commit()
-    return Claim(dispatch_id, taken)
-
-
-def _hand_over(claim: Claim) -> Receipt:
-    dispatch = load(claim.dispatch_id)
-    envelope = dispatch.envelope()
-    draft_id, box = dispatch.draft_id, dispatch.mailbox
-    if box is None:
-        raise NotReady(Trouble.NOT_LINKED, f"No mailbox may send as {dispatch.from_email} yet.")
-    _confirm_address(box, dispatch.from_email)
-    provider = mailboxes.provider_for(box)
-    db.session.commit()
+def _hand_over(claim: Claim, hands: Hands) -> Receipt:
+    if claim.mailbox_id is None:
+        raise NotReady(Trouble.NOT_LINKED, f"No mailbox may send as {claim.from_email} yet.")
+    hands.confirm(claim.from_email)
+    reached("address.confirmed", claim.dispatch_id)
+    provider = hands.provider()
     if not provider.can_send:
         raise NeedsPermission("The mailbox did not give the portal permission to send mail.")
     if not provider.two_phase:
-        _mark_handed_over(claim)
-        return provider.send(envelope.mime)
+        _mark_handed_over(claim, claim.draft_id)
+        return provider.send(claim.mime)
+    draft_id = claim.draft_id
     if draft_id is None and claim.attempt > 1:
-        draft_id = provider.find_draft(envelope.token)
+        draft_id = provider.find_draft(claim.token)
     if draft_id is None:
-        draft_id = provider.create_draft(envelope.mime)
+        draft_id = provider.create_draft(claim.mime)
     elif claim.attempt > 1:
-        provider.restore_draft(draft_id, envelope.mime)
-    _mark_handed_over(claim, draft_id=draft_id)
+        provider.restore_draft(draft_id, claim.mime)
+    reached("draft.made", claim.dispatch_id)
+    _mark_handed_over(claim, draft_id)
     return provider.send_draft(draft_id)
 
 
-def _mark_handed_over(claim: Claim, **values: Any) -> None:
+def _mark_handed_over(claim: Claim, draft_id: str | None) -> None:
     """The last look before the call: still ours, and the lease has not run out. Committed first."""
-    lease = current_app.config["PORTAL"].LEASE_SECONDS
-    ours = _move_claimed(
-        claim,
-        State.SUBMITTING,
-        Dispatch.lease_until > db_now(),
-        handed_over_at=db_now(),
-        lease_until=db_now(lease),
-        **values,
-    )
-    db.session.commit()
-    if not ours:
+
+    def last_look() -> bool:
+        ours = claiming.hand_over(claim, _lease(), draft_id)
+        reached("handover.written", claim.dispatch_id)
+        return ours
+
+    if not journal.write(last_look):
+        _step_back(claim)
         raise LostClaim
+    reached("handover.committed", claim.dispatch_id)
 
 
-def _confirm_address(box: Mailbox, email: str) -> None:
-    """Ask first: Gmail puts its own address in the place of one it does not know, and says 200."""
-    checked = box.addresses_checked_at
-    stale = checked is None or (now() - checked).total_seconds() > ADDRESS_FRESH
-    if stale and box.can_list_addresses:
-        mailboxes.refresh_addresses(box)
-    trouble, sentence = trouble_with(email, mailboxes.send_from(box, email))
-    if trouble is not None:
-        raise NotReady(trouble, sentence)
+def _step_back(claim: Claim) -> None:
+    """Everything was held or stopped a moment ago: back into the queue, for nothing was sent."""
+
+    def back() -> None:
+        if not instance.may_send() and _move_claimed(claim, State.QUEUED, lease_until=None):
+            claiming.end_attempt(claim, "held back", "nothing had been handed over")
+
+    journal.write(back)
 
 
 # -- results -----
 
 
-def _accepted(claim: Claim, receipt: Receipt) -> None:
-    # A receipt is certain, whatever was thought of this attempt in the meantime.
-    moved = accept(
-        claim.dispatch_id,
-        tuple(one for one in State if one != State.ACCEPTED),
-        Dispatch.attempt == claim.attempt,
-        provider_message_id=receipt.message_id,
-    )
-    _end_attempt(claim, "accepted", f"message {receipt.message_id}")
-    tell(claim.dispatch_id, "Accepted by Gmail.")
-    if not moved:
+def _accepted(claim: Claim, receipt: Receipt, hands: Hands) -> None:
+    def keep() -> bool:
+        moved = claiming.accepted(claim, receipt.message_id)
+        claiming.end_attempt(claim, "accepted", f"message {receipt.message_id}")
+        if moved:
+            claiming.told(claim.dispatch_id, "Accepted by Gmail.")
+        hands.works()
+        reached("result.written", claim.dispatch_id)
+        return moved
+
+    if not journal.write(keep):
         log.error("dispatch %s was accepted after it had moved on", claim.dispatch_id)
-    _mailbox_works(claim.dispatch_id)
-    db.session.commit()
+    reached("result.committed", claim.dispatch_id)
 
 
 def _refused(claim: Claim, answer: Refused) -> None:
-    if _move_claimed(claim, State.REFUSED, state_note=answer.message, lease_until=None):
-        tell(claim.dispatch_id, f"Could not send: {answer.message}")
-    _end_attempt(claim, "refused", answer.words)
-    db.session.commit()
+    def keep() -> None:
+        if _move_claimed(claim, State.REFUSED, state_note=answer.message, lease_until=None):
+            tell(claim.dispatch_id, f"Could not send: {answer.message}")
+        claiming.end_attempt(claim, "refused", answer.words)
+        reached("result.written", claim.dispatch_id)
+
+    journal.write(keep)
 
 
 def _try_later(claim: Claim, problem: ProviderAnswer) -> None:
     """Certainly not accepted. The whole mailbox keeps away for a while."""
     after = problem.after if isinstance(problem, TryLater) else 300
-    mailbox_id = load(claim.dispatch_id).mailbox_id
-    moved = _move_claimed(
-        claim, State.QUEUED, state_note=problem.message, lease_until=None, handed_over_at=None
-    )
-    if moved:
-        tell(claim.dispatch_id, f"Not taken yet: {problem.message}")
-    _end_attempt(claim, "try later", problem.words)
-    db.session.commit()
-    if mailbox_id is not None:
-        mailboxes.pause(mailbox_id, min(after, backoff(claim.attempt, after)), problem.message)
+    values = {"state_note": problem.message, "lease_until": None, "handed_over_at": None}
+
+    def keep() -> None:
+        if _move_claimed(claim, State.QUEUED, **values):
+            tell(claim.dispatch_id, f"Not taken yet: {problem.message}")
+        claiming.end_attempt(claim, "try later", problem.words)
+        reached("result.written", claim.dispatch_id)
+
+    journal.write(keep)
+    if claim.mailbox_id is not None:
+        mailboxes.pause(claim.mailbox_id, backoff(claim.attempt, after), problem.message)
 
 
 def backoff(attempt: int, after: float) -> float:
     """Seconds to keep away: what the provider asked for; otherwise growing from two, to 60."""
-    return after if after > 30 else min(60.0, 2.0 ** min(attempt, 6))
+    return after if after > 30 else min(60.0, 2.0 ** min(attempt, 6), after)
 
 
 def _hold(
     claim: Claim, trouble: Trouble, why: str, *, outcome: str = "on hold", words: str | None = None
 ) -> None:
-    moved = _move_claimed(
-        claim,
-        State.HELD,
-        hold_code=trouble,
-        state_note=why,
-        lease_until=None,
-        handed_over_at=None,
-    )
-    if moved:
-        tell(claim.dispatch_id, f"On hold: {why}")
-    _end_attempt(claim, outcome, why if words is None else words)
-    db.session.commit()
+    values = {"hold_code": trouble, "state_note": why, "lease_until": None, "handed_over_at": None}
+
+    def keep() -> None:
+        if _move_claimed(claim, State.HELD, **values):
+            tell(claim.dispatch_id, f"On hold: {why}")
+        claiming.end_attempt(claim, outcome, why if words is None else words)
+        reached("result.written", claim.dispatch_id)
+
+    journal.write(keep)
 
 
 def _mailbox_broken(claim: Claim, problem: NeedsSignIn | NeedsPermission) -> None:
     """Every such answer is a refusal, so nothing has left: the mailbox's mail waits together."""
-    box = load(claim.dispatch_id).mailbox
-    assert box is not None
-    box_id = box.id
+    assert claim.mailbox_id is not None
+    box_id = claim.mailbox_id
     mailboxes.mark_broken(box_id, problem)
-    box = db.session.get_one(Mailbox, box_id, populate_existing=True)
-    why = box.why_not or problem.message
+    with reading():
+        box = db.session.get_one(Mailbox, box_id, populate_existing=True)
+        why = box.why_not or problem.message
     _hold(claim, Trouble.MAILBOX, why, outcome="needs sign-in", words=problem.words)
-    hold_mailbox(box_id, why)
-    db.session.commit()
+    journal.write(lambda: hold_mailbox(box_id, why))
 
 
 def _unknown(claim: Claim, problem: ProviderAnswer) -> None:
-    dispatch = load(claim.dispatch_id)
-    provable = dispatch.draft_id is not None
-    if dispatch.handed_over_at is None and not provable:  # nothing was there that could leave
+    with reading():
+        dispatch = load(claim.dispatch_id)
+        provable, handed_over = dispatch.draft_id is not None, dispatch.handed_over_at is not None
+    if not handed_over and not provable:  # nothing was there that could leave
         return _try_later(claim, problem)
     grace = current_app.config["PORTAL"].SETTLE_GRACE
-    moved = _move_claimed(
-        claim,
-        State.UNKNOWN,
-        state_note=problem.message,
-        lease_until=None,
-        settle_after=db_now(grace) if provable else None,
-        settle_tries=0,
-        needs_person=not provable,
-    )
-    if moved:
-        tell(claim.dispatch_id, f"Unclear: {problem.message}")
-    _end_attempt(claim, "unknown", problem.words)
-    return db.session.commit()
+    values = {
+        "state_note": problem.message,
+        "lease_until": None,
+        "settle_after": db_now(grace) if provable else None,
+        "settle_tries": 0,
+        "needs_person": not provable,
+    }
+
+    def keep() -> None:
+        if _move_claimed(claim, State.UNKNOWN, **values):
+            tell(claim.dispatch_id, f"Unclear: {problem.message}")
+        claiming.end_attempt(claim, "unknown", problem.words)
+        reached("result.written", claim.dispatch_id)
+
+    return journal.write(keep)
 
 
 # -- what an ended worker left behind -----
@@ -275,33 +312,34 @@ def _unknown(claim: Claim, problem: ProviderAnswer) -> None:
 
 def recover_stale() -> int:
     """Take back what an ended worker left: what was not handed over is queued, the rest unclear."""
-    over = and_(Dispatch.state == State.SUBMITTING, Dispatch.lease_until < db_now())
-    stale = db.session.execute(
-        select(Dispatch.id, Dispatch.attempt, Dispatch.handed_over_at, Dispatch.draft_id).where(
-            over
-        )
-    ).all()
-    db.session.commit()
+    query = select(Dispatch.id, Dispatch.attempt, Dispatch.handed_over_at, Dispatch.draft_id).where(
+        Dispatch.state == State.SUBMITTING, _lapsed()
+    )
+    with reading():
+        stale = db.session.execute(query).all()
     for dispatch_id, attempt, handed_over_at, draft_id in stale:
         claim = Claim(dispatch_id, attempt)
         if handed_over_at is None:
-            _back_in_queue(claim)
+            journal.write(lambda claim=claim: _back_in_queue(claim))  # type: ignore[misc]
         else:
-            _left_unclear(claim, provable=draft_id is not None)
-        db.session.commit()
+            provable = draft_id is not None
+            journal.write(lambda claim=claim, provable=provable: _left_unclear(claim, provable))  # type: ignore[misc]
     return len(stale)
 
 
+def _lapsed() -> ColumnElement[bool]:
+    return and_(Dispatch.lease_until.is_not(None), lapsed(Dispatch.lease_until, _lease()))
+
+
 def _back_in_queue(claim: Claim) -> None:
-    expired = Dispatch.lease_until < db_now()
     unsent = Dispatch.handed_over_at.is_(None)
     if _ended_before(claim) >= MOST_ENDINGS:
         values = {"state_note": GAVE_UP, "lease_until": None}
-        if _move_claimed(claim, State.REFUSED, expired, unsent, **values):
-            _end_attempt(claim, "worker ended", "nothing had been handed over")
+        if _move_claimed(claim, State.REFUSED, _lapsed(), unsent, **values):
+            claiming.end_attempt(claim, "worker ended", "nothing had been handed over")
             tell(claim.dispatch_id, f"Could not send: {GAVE_UP}")
-    elif _move_claimed(claim, State.QUEUED, expired, unsent, lease_until=None):
-        _end_attempt(claim, "worker ended", "nothing had been handed over")
+    elif _move_claimed(claim, State.QUEUED, _lapsed(), unsent, lease_until=None):
+        claiming.end_attempt(claim, "worker ended", "nothing had been handed over")
         tell(claim.dispatch_id, "The worker ended before handing it over. Queued again.")
 
 
@@ -313,7 +351,7 @@ def _ended_before(claim: Claim) -> int:
     return db.session.scalar(query) or 0
 
 
-def _left_unclear(claim: Claim, *, provable: bool) -> None:
+def _left_unclear(claim: Claim, provable: bool) -> None:
     values = {
         "lease_until": None,
         "settle_after": db_now() if provable else None,
@@ -321,8 +359,8 @@ def _left_unclear(claim: Claim, *, provable: bool) -> None:
         "needs_person": not provable,
         "state_note": "The worker ended while Gmail was taking it.",
     }
-    if _move_claimed(claim, State.UNKNOWN, Dispatch.lease_until < db_now(), **values):
-        _end_attempt(claim, "worker ended", "the answer was never stored")
+    if _move_claimed(claim, State.UNKNOWN, _lapsed(), **values):
+        claiming.end_attempt(claim, "worker ended", "the answer was never stored")
         tell(claim.dispatch_id, "Unclear: the worker ended while Gmail was taking it.")
 
 
@@ -336,18 +374,9 @@ def _move_claimed(
     return move(claim.dispatch_id, (State.SUBMITTING,), state, mine, *conditions, **values)
 
 
-def _end_attempt(claim: Claim, outcome: str, words: str) -> None:
-    db.session.execute(
-        update(Attempt)
-        .where(Attempt.dispatch_id == claim.dispatch_id, Attempt.number == claim.attempt)
-        .values(ended_at=now(), outcome=outcome, words=words[:2000])
-    )
-
-
-def _mailbox_works(dispatch_id: int) -> None:
-    mailbox_id = db.session.scalar(select(Dispatch.mailbox_id).where(Dispatch.id == dispatch_id))
-    if mailbox_id is not None:
-        mailboxes.mark_working(mailbox_id)
+def _lease() -> float:
+    seconds: float = current_app.config["PORTAL"].LEASE_SECONDS
+    return seconds
 
 
 def worker_name() -> str:

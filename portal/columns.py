@@ -4,7 +4,16 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Float, String, literal
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    Float,
+    SQLColumnExpression,
+    String,
+    literal,
+    or_,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
@@ -78,6 +87,15 @@ def _sqlite_now(element: db_now, compiler: Any, **kw: Any) -> str:
 def _postgresql_now(element: db_now, compiler: Any, **kw: Any) -> str:
     seconds = compiler.process(element.clauses, **kw)
     return f"(clock_timestamp() + make_interval(secs => {seconds}))"
+
+
+def lapsed(lease: SQLColumnExpression[datetime | None], seconds: float) -> ColumnElement[bool]:
+    """Whether a lease is over: never taken, run out, or longer than any lease is ever taken for.
+
+    seconds: how long leases of this sort are. One that ends later than that was taken before the
+    database's clock was set back, and would keep everybody waiting for as long.
+    """
+    return or_(lease.is_(None), lease < db_now(), lease > db_now(seconds + 5))
 
 
 def now() -> datetime:

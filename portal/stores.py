@@ -1,6 +1,9 @@
 """How the database is opened: SQLite in WAL mode with honest locking, PostgreSQL as it comes."""
 
+import contextlib
 import sqlite3
+from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, cast
 
@@ -48,7 +51,23 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if _only_reads() else "BEGIN IMMEDIATE")
 
 
+@contextlib.contextmanager
+def reading() -> Iterator[None]:
+    """What runs in here only reads, and so waits for nobody; its transaction is over afterwards."""
+    token = _reading.set(True)
+    try:
+        yield
+        db.session.commit()
+    finally:
+        _reading.reset(token)
+
+
+_reading: ContextVar[bool] = ContextVar("reading", default=False)
+
+
 def _only_reads() -> bool:
+    if _reading.get():
+        return True
     if not has_request_context() or request.endpoint in WRITING_GETS:
         return False
     return request.method in SAFE_METHODS

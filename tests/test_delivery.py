@@ -453,7 +453,7 @@ def test_what_ends_every_worker_is_not_tried_for_ever(office: Mailbox, google: G
 
     asked = factories.asked()
     for _ in range(attempts.MOST_ENDINGS + 1):
-        assert attempts._claim(asked.id) is not None
+        assert attempts.claim(asked.id) is not None
         _expire_lease(asked)
         attempts.recover_stale()
     db.session.expire_all()
@@ -467,11 +467,11 @@ def test_a_late_process_whose_lease_ran_out_sends_nothing(office: Mailbox, googl
     from portal import attempts
 
     asked = factories.asked()
-    claim = attempts._claim(asked.id)
+    claim = attempts.claim(asked.id)
     assert claim is not None
     _expire_lease(asked)
     with pytest.raises(attempts.LostClaim):
-        attempts._hand_over(claim)
+        attempts._hand_over(claim, attempts.Hands(office.id))
     assert google.accepted() == []
 
 

@@ -125,15 +125,15 @@ def test_a_missing_page_before_the_hand_over_is_nothing_unclear(
 @pytest.mark.parametrize("state", [State.QUEUED, State.CANCELLED, State.REFUSED, State.UNKNOWN])
 def test_a_receipt_is_certain_however_late_it_comes(state: State, office: Mailbox) -> None:
     asked = factories.asked()
-    claim = attempts._claim(asked.id)
+    claim = attempts.claim(asked.id)
     assert claim is not None
     dispatch.move(asked.id, (State.SUBMITTING,), state)
     db.session.commit()
-    attempts._accepted(claim, Receipt("m-1"))
+    attempts._accepted(claim, Receipt("m-1"), attempts.Hands(office.id))
     found = dispatch.load(asked.id)
     assert (found.state, found.provider_message_id) == (State.ACCEPTED, "m-1")
     later = attempts.Claim(asked.id, claim.attempt + 1)
-    attempts._accepted(later, Receipt("m-2"))
+    attempts._accepted(later, Receipt("m-2"), attempts.Hands(office.id))
     assert dispatch.load(asked.id).provider_message_id == "m-1"
 
 

@@ -6,6 +6,7 @@ on the same row. Legal moves are drawn in docs/architecture.md.
 """
 
 from portal.dispatch.asking import next_number, notice, noticed, request
+from portal.dispatch.claiming import Claim
 from portal.dispatch.deciding import came_back, cancel, settle
 from portal.dispatch.freezing import Blocked, Wish
 from portal.dispatch.holding import hold_mailbox, release_ready
@@ -39,6 +40,7 @@ __all__ = [
     "WORK",
     "Attempt",
     "Blocked",
+    "Claim",
     "Dispatch",
     "Event",
     "Lane",

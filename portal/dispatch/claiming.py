@@ -1,0 +1,224 @@
+"""Claiming: the writes that every sent mail needs, each one statement, prepared once.
+
+A claim is an attempt number. Every later write names it, so a process that lost its claim changes
+nothing. The caller commits (portal.journal).
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, cast
+
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    Table,
+    and_,
+    bindparam,
+    exists,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from portal.columns import db_now, now
+from portal.dispatch.moving import show_on_document
+from portal.dispatch.tables import WORK, Attempt, Dispatch, Event, Lane, State
+from portal.extensions import db
+from portal.instance import Instance
+from portal.stores import rows_changed
+
+DISPATCHES = cast("Table", Dispatch.__table__)
+ATTEMPTS = cast("Table", Attempt.__table__)
+EVENTS = cast("Table", Event.__table__)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A dispatch taken for one attempt, with all that handing it over needs."""
+
+    dispatch_id: int
+    attempt: int
+    mailbox_id: int | None = None
+    token: str = ""
+    from_email: str = ""
+    draft_id: str | None = None
+    lane: int = Lane.PERSON
+    mime: bytes = b""
+
+
+def claim_next(
+    mailbox_id: int, worker: str, lease: float, lowest: Lane = Lane.BATCH
+) -> Claim | None:
+    """Take the next due message of a mailbox: what a person waits for, then in the order of asking.
+
+    lowest: the last lane that may go now; lease: seconds. None where nothing is due.
+    """
+    return _taken(_next_of_mailbox(lease), worker, {"mailbox": mailbox_id, "lowest": lowest})
+
+
+def claim_one(dispatch_id: int, worker: str, lease: float) -> Claim | None:
+    """Take this very dispatch, if it is in the queue."""
+    return _taken(_this_one(lease), worker, {"wanted": dispatch_id})
+
+
+def hand_over(claim: Claim, lease: float, draft_id: str | None) -> bool:
+    """The last look before the call: still ours, the lease has not run out, mail may leave at all.
+
+    draft_id: the draft that is about to be sent, None where there is none. From the commit on the
+    mail may leave.
+    """
+    values = {"wanted": claim.dispatch_id, "mine": claim.attempt, "draft": draft_id}
+    return rows_changed(db.session.execute(_handed_over(lease), values)) == 1
+
+
+def accepted(claim: Claim, message_id: str) -> bool:
+    """Settle it on a receipt, which is certain whatever was thought of this attempt meanwhile.
+
+    False where it had been settled as accepted before.
+    """
+    values = {"wanted": claim.dispatch_id, "mine": claim.attempt, "message": message_id}
+    done = db.session.execute(_accepted(), {**values, "at": now()})
+    if rows_changed(done) != 1:
+        return False
+    show_on_document(claim.dispatch_id, State.ACCEPTED)
+    return True
+
+
+def end_attempt(claim: Claim, outcome: str, words: str) -> None:
+    """Keep how an attempt ended, with the provider's own words."""
+    values = {
+        "wanted": claim.dispatch_id,
+        "mine": claim.attempt,
+        "how": outcome,
+        "words": words[:2000],
+        "at": now(),
+    }
+    db.session.execute(_ended(), values)
+
+
+def told(dispatch_id: int, words: str, actor: str = "") -> None:
+    """tell(), at once rather than with the session's next flush."""
+    row = {"dispatch_id": dispatch_id, "at": now(), "actor": actor, "text": words}
+    db.session.execute(insert(EVENTS), row)
+
+
+def is_due() -> ColumnElement[bool]:
+    """Whether what is in the queue may leave yet, or can still be taken back."""
+    return or_(Dispatch.not_before.is_(None), Dispatch.not_before <= db_now())
+
+
+def _taken(statement: Executable, worker: str, values: dict[str, Any]) -> Claim | None:
+    row = db.session.execute(statement, {**values, "since": now()}).first()
+    if row is None:
+        return None
+    show_on_document(row.id, State.SUBMITTING)
+    started = {"dispatch_id": row.id, "number": row.attempt, "worker": worker}
+    started |= {"started_at": now(), "outcome": "", "words": ""}
+    db.session.execute(insert(ATTEMPTS), started)
+    return Claim(
+        row.id,
+        row.attempt,
+        row.mailbox_id,
+        row.token,
+        row.from_email,
+        row.draft_id,
+        row.lane,
+        row.mime,
+    )
+
+
+@cache
+def _next_of_mailbox(lease: float) -> Executable:
+    next_one = (
+        select(Dispatch.id)
+        .where(
+            Dispatch.mailbox_id == bindparam("mailbox"),
+            WORK,
+            Dispatch.state == State.QUEUED,
+            Dispatch.lane <= bindparam("lowest"),
+            is_due(),
+        )
+        .order_by(Dispatch.lane, Dispatch.id)
+        .limit(1)
+    )
+    return _claimed(lease, DISPATCHES.c.id == next_one.scalar_subquery())
+
+
+@cache
+def _this_one(lease: float) -> Executable:
+    return _claimed(lease, DISPATCHES.c.id == bindparam("wanted"))
+
+
+def _claimed(lease: float, which: ColumnElement[bool]) -> Executable:
+    column = DISPATCHES.c
+    return (
+        update(DISPATCHES)
+        .where(which, column.state == State.QUEUED)
+        .values(
+            state=State.SUBMITTING,
+            state_since=bindparam("since"),
+            state_note="",
+            attempt=column.attempt + 1,
+            lease_until=db_now(lease),
+            handed_over_at=None,
+        )
+        .returning(
+            column.id,
+            column.attempt,
+            column.mailbox_id,
+            column.token,
+            column.from_email,
+            column.draft_id,
+            column.lane,
+            column.mime,
+        )
+    )
+
+
+@cache
+def _handed_over(lease: float) -> Executable:
+    column = DISPATCHES.c
+    mine = and_(column.id == bindparam("wanted"), column.attempt == bindparam("mine"))
+    return (
+        update(DISPATCHES)
+        .where(mine, column.state == State.SUBMITTING, column.lease_until > db_now(), _allowed())
+        .values(handed_over_at=db_now(), lease_until=db_now(lease), draft_id=bindparam("draft"))
+    )
+
+
+def _allowed() -> ColumnElement[bool]:
+    """Whether mail may leave at all, asked in the very statement that lets it."""
+    stopped = or_(Instance.stopped_at.is_not(None), Instance.held_at.is_not(None))
+    return ~exists(select(Instance.id).where(stopped))
+
+
+@cache
+def _accepted() -> Executable:
+    column = DISPATCHES.c
+    mine = and_(column.id == bindparam("wanted"), column.attempt == bindparam("mine"))
+    return (
+        update(DISPATCHES)
+        .where(mine, column.state != State.ACCEPTED)
+        .values(
+            state=State.ACCEPTED,
+            state_since=bindparam("at"),
+            state_note="",
+            accepted_at=bindparam("at"),
+            lease_until=None,
+            settle_after=None,
+            needs_person=False,
+            provider_message_id=bindparam("message"),
+        )
+    )
+
+
+@cache
+def _ended() -> Executable:
+    mine = and_(
+        ATTEMPTS.c.dispatch_id == bindparam("wanted"), ATTEMPTS.c.number == bindparam("mine")
+    )
+    ended = update(ATTEMPTS).where(mine)
+    return ended.values(
+        ended_at=bindparam("at"), outcome=bindparam("how"), words=bindparam("words")
+    )

@@ -7,7 +7,7 @@ from sqlalchemy import (
     func,
     select,
 )
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from portal import policy, queueing
 from portal.accounts import User
@@ -61,20 +61,41 @@ def request(
         raise Blocked([problem for problem in problems if problem.blocking])
     dispatch = frozen(document, user, wish, choice)
     dispatch.batch_id, dispatch.lane = batch_id, Lane.BATCH if batch_id else Lane.PERSON
-    try:
-        db.session.add(dispatch)
-        db.session.flush()
-        tell(dispatch.id, _asked_text(dispatch), user.name)
-        if choice.trouble:
-            tell(dispatch.id, f"On hold: {choice.problem}")
-        show_on_document(dispatch.id, State(dispatch.state))
-        db.session.commit()
-    except IntegrityError:
-        db.session.rollback()
+    dispatch.resend_of_id, dispatch.resend_reason = wish.after_id, wish.again
+    stored = store(dispatch, user, _asked_text(dispatch))
+    if stored is None:
         return _same(document, wish) or _raise(RuntimeError("the same dispatch vanished"))
     if batch_id is None:  # who freezes a batch is awake, and looks for itself
         queueing.ring()
-    return dispatch
+    return stored
+
+
+def store(made: Dispatch, user: User, asked: str) -> Dispatch | None:
+    """Write a frozen sending and how its story begins; None where its number is taken already.
+
+    The sending that it follows is told of it too. Commits, with whatever the caller has changed.
+    """
+    token = made.token
+    try:
+        db.session.add(made)
+        db.session.flush()
+        tell(made.id, asked, user.name)
+        if made.resend_of_id is not None:
+            tell(made.resend_of_id, _again_text(made), user.name)
+        if made.state == State.HELD:
+            tell(made.id, f"On hold: {made.state_note}")
+        show_on_document(made.id, State(made.state))
+        db.session.commit()
+    except IntegrityError:
+        db.session.rollback()
+        return None
+    except DBAPIError:  # the store may have done it, and only its answer got lost: look
+        db.session.rollback()
+        found = _with_token(token)
+        if found is None:
+            raise
+        return found
+    return made
 
 
 def notice(
@@ -112,7 +133,11 @@ def notice(
 
 def noticed(key: str) -> Dispatch | None:
     """The notice asked for under a key, if it was."""
-    return db.session.scalar(select(Dispatch).where(Dispatch.token == uuid.uuid5(NOTICES, key).hex))
+    return _with_token(uuid.uuid5(NOTICES, key).hex)
+
+
+def _with_token(token: str) -> Dispatch | None:
+    return db.session.scalar(select(Dispatch).where(Dispatch.token == token))
 
 
 def _same(document: Document, wish: Wish) -> Dispatch | None:
@@ -127,7 +152,13 @@ def _same(document: Document, wish: Wish) -> Dispatch | None:
 
 def _asked_text(dispatch: Dispatch) -> str:
     what = "Test" if dispatch.is_test else f"Sending {dispatch.sending_number}"
-    return f"{what} asked for, to {', '.join(dispatch.to)} from {dispatch.from_email}."
+    why = f" Sent again because: {dispatch.resend_reason}" if dispatch.resend_reason else ""
+    return f"{what} asked for, to {', '.join(dispatch.to)} from {dispatch.from_email}.{why}"
+
+
+def _again_text(dispatch: Dispatch) -> str:
+    why = f" Why: {dispatch.resend_reason}" if dispatch.resend_reason else ""
+    return f"Asked for once more, as sending {dispatch.sending_number}.{why}"
 
 
 def _raise(problem: Exception) -> Any:

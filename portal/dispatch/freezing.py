@@ -34,7 +34,8 @@ class Blocked(Exception):
 class Wish:
     """What the person asks for on the send page. sending_number is the one the page showed.
 
-    once: a sender chosen for this one sending.
+    once: a sender chosen for this one sending. after_id: the sending that it follows, where it was
+    sent before, and again: why somebody wants it sent once more.
     """
 
     sending_number: int
@@ -44,6 +45,8 @@ class Wish:
     body: str
     purpose: Purpose = Purpose.DOCUMENT
     once: Rule | None = None
+    after_id: int | None = None
+    again: str = ""
 
 
 def frozen(document: Document, user: User, wish: Wish, choice: Choice) -> Dispatch:

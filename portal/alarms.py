@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from flask import current_app
 from sqlalchemy import func, select
 
-from portal import dispatch
+from portal import dispatch, instance
 from portal.accounts import User, managers
 from portal.columns import now
 from portal.dispatch import Dispatch, Purpose, State
@@ -48,7 +48,12 @@ class Stuck:
 
 
 def stuck() -> list[Stuck]:
-    """Every mailbox with mail in the queue for more than an hour, and nothing moving."""
+    """Every mailbox with mail in the queue for more than an hour, and nothing moving.
+
+    What somebody holds is no alarm: it waits because they want it to.
+    """
+    if not instance.may_send():
+        return []
     query = (
         select(
             Dispatch.mailbox_id,
@@ -67,7 +72,8 @@ def stuck() -> list[Stuck]:
         Stuck(db.session.get_one(Mailbox, mailbox_id), count, since, oldest_id)
         for mailbox_id, count, since, oldest_id in db.session.execute(query)
     ]
-    return [one for one in found if not _at_work(one.mailbox.id)]
+    unheld = [one for one in found if one.mailbox.held_at is None]
+    return [one for one in unheld if not _at_work(one.mailbox.id)]
 
 
 def tell_managers() -> int:

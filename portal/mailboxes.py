@@ -326,6 +326,19 @@ def make_default(box: Mailbox) -> None:
     db.session.commit()
 
 
+def hold(box: Mailbox, user: User) -> None:
+    """Let nothing leave through it until somebody lets it go. Commits."""
+    if box.held_at is None:
+        box.held_at, box.held_by_id = now(), user.id
+    db.session.commit()
+
+
+def let_go(box: Mailbox) -> None:
+    """Let mail leave through it again after hold(). Commits."""
+    box.held_at, box.held_by_id = None, None
+    db.session.commit()
+
+
 # -- using ---------------------------------------------------------------------------------------
 
 

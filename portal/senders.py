@@ -138,6 +138,8 @@ class Trouble(StrEnum):
     NO_MANAGER = "no_manager"
     MANAGER_LEFT = "manager_left"
     NO_RELAY = "no_relay"
+    #: Somebody holds it by hand: it waits until a person lets it go.
+    PERSON = "person"
 
 
 @dataclass(frozen=True)

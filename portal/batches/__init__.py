@@ -31,6 +31,7 @@ from portal.batches.freezing import is_due, prepare
 from portal.batches.groups import ids, items
 from portal.batches.results import Progress, Results, progress, results, retry, table, unfinished
 from portal.batches.tables import Batch, BatchItem, BatchStatus, ItemState
+from portal.batches.waiting import Waiting, still_waiting
 
 __all__ = [
     "Batch",
@@ -46,6 +47,7 @@ __all__ = [
     "Results",
     "SenderCount",
     "Summary",
+    "Waiting",
     "check",
     "check_again",
     "complete",
@@ -63,6 +65,7 @@ __all__ = [
     "rename",
     "results",
     "retry",
+    "still_waiting",
     "stop",
     "summary",
     "table",

@@ -12,9 +12,11 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from portal import policy, queueing
 from portal.accounts import User
 from portal.checks import Sending, preflight
+from portal.columns import db_now
 from portal.dispatch.freezing import Blocked, Wish, frozen, frozen_notice
 from portal.dispatch.moving import show_on_document, tell
 from portal.dispatch.tables import (
+    SPARE_SECONDS,
     Dispatch,
     Lane,
     Purpose,
@@ -24,6 +26,7 @@ from portal.documents import Document
 from portal.documents.wording import one_line
 from portal.envelope import Mailable
 from portal.extensions import db
+from portal.failpoints import reached
 from portal.people import company
 from portal.senders import Choice, SendFrom
 
@@ -61,10 +64,12 @@ def request(
         raise Blocked([problem for problem in problems if problem.blocking])
     dispatch = frozen(document, user, wish, choice)
     dispatch.batch_id, dispatch.lane = batch_id, Lane.BATCH if batch_id else Lane.PERSON
+    give_time(dispatch)
     dispatch.resend_of_id, dispatch.resend_reason = wish.after_id, wish.again
     stored = store(dispatch, user, _asked_text(dispatch))
     if stored is None:
         return _same(document, wish) or _raise(RuntimeError("the same dispatch vanished"))
+    reached("request.committed", stored.id)
     if batch_id is None:  # who freezes a batch is awake, and looks for itself
         queueing.ring()
     return stored
@@ -127,8 +132,20 @@ def notice(
     except IntegrityError:  # somebody had the same thought a moment ago
         db.session.rollback()
         return noticed(key) or _raise(RuntimeError("the same notice vanished"))
+    reached("request.committed", made.id)
     queueing.ring()
     return made
+
+
+def give_time(dispatch: Dispatch) -> None:
+    """Let a document sent by hand be taken back for as long as the company wants.
+
+    It is kept for a little longer than the page shows, so that the last press still counts.
+    """
+    by_hand = dispatch.batch_id is None and dispatch.purpose == Purpose.DOCUMENT
+    seconds = company().undo_seconds
+    if by_hand and dispatch.state == State.QUEUED and seconds:
+        dispatch.not_before = db_now(seconds + SPARE_SECONDS)
 
 
 def noticed(key: str) -> Dispatch | None:
@@ -140,14 +157,21 @@ def _with_token(token: str) -> Dispatch | None:
     return db.session.scalar(select(Dispatch).where(Dispatch.token == token))
 
 
-def _same(document: Document, wish: Wish) -> Dispatch | None:
+def numbered(
+    document: Document, number: int, purpose: Purpose = Purpose.DOCUMENT
+) -> Dispatch | None:
+    """The sending that has this number, if there is one."""
     return db.session.scalar(
         select(Dispatch).where(
             Dispatch.document_id == document.id,
-            Dispatch.purpose == wish.purpose,
-            Dispatch.sending_number == wish.sending_number,
+            Dispatch.purpose == purpose,
+            Dispatch.sending_number == number,
         )
     )
+
+
+def _same(document: Document, wish: Wish) -> Dispatch | None:
+    return numbered(document, wish.sending_number, wish.purpose)
 
 
 def _asked_text(dispatch: Dispatch) -> str:

@@ -1,9 +1,62 @@
-"""Deciding: what a person does to a dispatch: take it back, settle it, say that it came back."""
+"""Deciding: what a person does to a dispatch: take it back, hold it, hurry it, settle it, say that
+it came back."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from portal import queueing
 from portal.accounts import User
-from portal.dispatch.moving import accept, move, tell
-from portal.dispatch.tables import Dispatch, Proof, State
+from portal.columns import now
+from portal.dispatch.holding import hold_by_person, let_go
+from portal.dispatch.moving import accept, load, move, tell
+from portal.dispatch.tables import Dispatch, Lane, Proof, Purpose, State
 from portal.extensions import db
+from portal.senders import Trouble
+
+
+class Deed(StrEnum):
+    """What can be done to something that has not left yet."""
+
+    UNDO = "undo"
+    CANCEL = "cancel"
+    HOLD = "hold"
+    LET_GO = "let_go"
+    SEND_NOW = "send_now"
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What came of a deed. late: they had moved on, and stand as they are shown; refused: they are
+    somebody else's to decide about."""
+
+    done: list[Dispatch] = field(default_factory=list)
+    late: list[Dispatch] = field(default_factory=list)
+    refused: list[Dispatch] = field(default_factory=list)
+
+
+def may_decide(dispatch: Dispatch, user: User) -> bool:
+    """Whoever asked for it may take it back, hold and hurry it, and so may every manager."""
+    mine = dispatch.requested_by_id == user.id and dispatch.purpose != Purpose.NOTICE
+    return mine or user.is_manager
+
+
+def decide(dispatches: Sequence[Dispatch], deed: Deed, user: User) -> Decided:
+    """Do the deed to each that has not left, in one commit; wakes a worker where some may leave."""
+    decided = Decided()
+    for one in dispatches:
+        if not may_decide(one, user):
+            decided.refused.append(one)
+        elif DEEDS[deed](one, user):
+            decided.done.append(one)
+        else:
+            decided.late.append(one)
+    db.session.commit()
+    for one in (*decided.done, *decided.late):
+        load(one.id)
+    if decided.done and deed in (Deed.LET_GO, Deed.SEND_NOW):
+        queueing.ring()
+    return decided
 
 
 def came_back(dispatch: Dispatch, user: User, why: str) -> bool:
@@ -17,9 +70,7 @@ def came_back(dispatch: Dispatch, user: User, why: str) -> bool:
 
 def cancel(dispatch: Dispatch, user: User) -> bool:
     """Take back what has not started. False when it is too late. Commits."""
-    moved = move(dispatch.id, (State.QUEUED, State.HELD), State.CANCELLED)
-    if moved:
-        tell(dispatch.id, "Cancelled before it was sent.", user.name)
+    moved = _cancel(dispatch, user)
     db.session.commit()
     return moved
 
@@ -29,7 +80,9 @@ def settle(dispatch: Dispatch, user: User, *, left: bool) -> bool:
     if not dispatch.needs_person:
         return False
     if left:
-        moved = accept(dispatch.id, (State.UNKNOWN,), proof=Proof.NOT_GRANTED)
+        when = dispatch.handed_over_at or now()  # it left then, not when somebody looked
+        values = {"proof": Proof.NOT_GRANTED, "accepted_at": when}
+        moved = accept(dispatch.id, (State.UNKNOWN,), **values)
     else:
         note = "A person found that it did not leave."
         values = {"state_note": note, "needs_person": False, "settle_after": None}
@@ -39,3 +92,41 @@ def settle(dispatch: Dispatch, user: User, *, left: bool) -> bool:
         tell(dispatch.id, f"Settled by hand: it {found}.", user.name)
     db.session.commit()
     return moved
+
+
+# -- the deeds: each says whether it came in time, and leaves the commit to decide() ---------------
+
+
+def _undo(dispatch: Dispatch, user: User) -> bool:
+    return _take_back(dispatch, user, "Taken back before it left.")
+
+
+def _cancel(dispatch: Dispatch, user: User) -> bool:
+    return _take_back(dispatch, user, "Cancelled before it was sent.")
+
+
+def _take_back(dispatch: Dispatch, user: User, words: str) -> bool:
+    moved = move(dispatch.id, (State.QUEUED, State.HELD), State.CANCELLED)
+    if moved:
+        tell(dispatch.id, words, user.name)
+    return moved
+
+
+def _send_now(dispatch: Dispatch, user: User) -> bool:
+    """Before everything else of its mailbox, and without the time in which it can be undone."""
+    if dispatch.hold_code == Trouble.PERSON and not let_go(dispatch, user):
+        return False
+    first = {"not_before": None, "lane": Lane.FIRST, "queued_at": now()}
+    moved = move(dispatch.id, (State.QUEUED,), State.QUEUED, **first)
+    if moved:
+        tell(dispatch.id, "To leave at once, before the others.", user.name)
+    return moved
+
+
+DEEDS: dict[Deed, Callable[[Dispatch, User], bool]] = {
+    Deed.UNDO: _undo,
+    Deed.CANCEL: _cancel,
+    Deed.HOLD: hold_by_person,
+    Deed.LET_GO: let_go,
+    Deed.SEND_NOW: _send_now,
+}

@@ -46,14 +46,20 @@ class Purpose(StrEnum):
 
 
 class Lane(IntEnum):
-    """Who goes first where many wait for one mailbox: what a person waits for, then batches."""
+    """Who goes first where many wait for one mailbox: what somebody wants gone at once, then what a
+    person waits for, then batches."""
 
+    FIRST = -1
     PERSON = 0
     BATCH = 1
 
 
+#: So much longer than it is shown a sending can be taken back.
+SPARE_SECONDS = 5
 #: How each state is shown: as the e-mail status of its document is.
 STATES = {state: EMAIL_STATUSES[EmailStatus(state)] for state in State}
+#: What is noted of an unclear sending that somebody sent again without finding out.
+NEVER_KNOWN = "Nobody could tell whether it left, so it was sent again."
 #: Where something can still become of it.
 OPEN_STATES = (State.QUEUED, State.SUBMITTING, State.HELD, State.UNKNOWN)
 
@@ -174,6 +180,11 @@ class Dispatch(Base):
     @property
     def is_test(self) -> bool:
         return self.purpose == Purpose.TEST
+
+    @property
+    def never_known(self) -> bool:
+        """Whether nobody found out what became of it before it was sent again."""
+        return self.state == State.REFUSED and self.state_note == NEVER_KNOWN
 
     @property
     def moving(self) -> bool:

@@ -1,0 +1,181 @@
+"""Waiting: what has not left yet, why, and until when: the Outbox's rows and its rhythm.
+
+Documents of a batch are counted by batches.waiting, not listed here one by one.
+"""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
+from sqlalchemy.orm import joinedload, selectinload
+
+from portal.columns import db_now
+from portal.dispatch.tables import SPARE_SECONDS, WORK, Dispatch, Lane, State
+from portal.documents import Document
+from portal.extensions import db
+from portal.senders import Trouble
+
+#: So many rows a page shows of one group, and so many at most are counted.
+ROWS, MOST_COUNTED = 25, 1000
+
+
+class Group(StrEnum):
+    """Why something has not left yet. QUEUE is its mailbox's turn, whatever that waits for."""
+
+    UNDO = "undo"
+    QUEUE = "queue"
+    HELD = "held"
+    PERSON = "person"
+    UNCLEAR = "unclear"
+
+
+class Rest(StrEnum):
+    """Why a mailbox sends nothing now; GOES_ON where it does."""
+
+    EVERYTHING = "everything"
+    HELD = "held"
+    PAUSED = "paused"
+    DAY = "day"
+    GOES_ON = "goes_on"
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Some rows of a group, in the order in which they will leave. after: what goes on after the
+    last of them; "" where that is all."""
+
+    rows: list[Dispatch]
+    after: str = ""
+
+
+@dataclass(frozen=True)
+class Resting:
+    """Why a mailbox rests, and until when where that is known."""
+
+    why: Rest
+    until: datetime | None = None
+
+
+# -- decisions, pure -----------------------------------------------------------------------------
+
+
+def resting(
+    moment: datetime,
+    *,
+    everything_held: bool = False,
+    held: bool = False,
+    paused_until: datetime | None = None,
+    day_until: datetime | None = None,
+) -> Resting:
+    """What keeps a mailbox from sending: what a person said before what the provider says.
+
+    day_until: when the limit of 24 hours lets the next message leave; None while it does.
+    """
+    if everything_held:
+        return Resting(Rest.EVERYTHING)
+    if held:
+        return Resting(Rest.HELD)
+    if paused_until is not None and paused_until > moment:
+        return Resting(Rest.PAUSED, max(paused_until, day_until or paused_until))
+    if day_until is not None and day_until > moment:
+        return Resting(Rest.DAY, day_until)
+    return Resting(Rest.GOES_ON)
+
+
+def undo_left(not_before: datetime | None, moment: datetime) -> int | None:
+    """Seconds that are shown for taking it back; 0 in the last moment, None when it is over."""
+    if not_before is None or not_before <= moment:
+        return None
+    shown = (not_before - moment).total_seconds() - SPARE_SECONDS
+    return max(0, math.ceil(shown))
+
+
+def rhythm(age: timedelta | None, *, counting: bool = False, moving: bool = False) -> int:
+    """After how many seconds to look again. age: since the last change, None where nothing waits.
+
+    counting: something leaves within seconds; moving: a mailbox is at work.
+    """
+    if counting or (age is not None and age < timedelta(seconds=15)):
+        return 1
+    if moving:
+        return 2
+    return 5 if age is not None and age < timedelta(minutes=10) else 15
+
+
+# -- reading -------------------------------------------------------------------------------------
+
+
+def stretch(group: Group, mailbox_id: int | None = None, after: str = "") -> Stretch:
+    """The next rows of a group; of a mailbox's queue where one is named."""
+    query = _listed(group, mailbox_id).order_by(Dispatch.lane, Dispatch.id).limit(ROWS + 1)
+    if (place := _read_place(after)) is not None:
+        query = query.where(tuple_(Dispatch.lane, Dispatch.id) > tuple_(*place))
+    found = list(db.session.scalars(query.options(*_LOADED)).unique())
+    rows = found[:ROWS]
+    return Stretch(rows, _place(rows[-1]) if len(found) > ROWS else "")
+
+
+def count(group: Group) -> int:
+    """How many of a group there are, batches and all; more than MOST_COUNTED are not counted."""
+    some = select(Dispatch.id).where(_of(group)).limit(MOST_COUNTED + 1).subquery()
+    return db.session.scalar(select(func.count()).select_from(some)) or 0
+
+
+def ahead_of(one: Dispatch) -> int:
+    """How many of its mailbox go before it; more than MOST_COUNTED are not counted."""
+    before = tuple_(Dispatch.lane, Dispatch.id) < tuple_(one.lane, one.id)
+    query = select(Dispatch.id).where(
+        Dispatch.mailbox_id == one.mailbox_id, WORK, Dispatch.state == State.QUEUED, before
+    )
+    some = query.where(_may_leave()).limit(MOST_COUNTED + 1).subquery()
+    return db.session.scalar(select(func.count()).select_from(some)) or 0
+
+
+def mailboxes_at_work() -> list[int]:
+    """The mailboxes with something in their queue."""
+    query = select(Dispatch.mailbox_id).where(_of(Group.QUEUE)).distinct()
+    return [one for one in db.session.scalars(query) if one is not None]
+
+
+def _listed(group: Group, mailbox_id: int | None) -> Select[Dispatch]:
+    """What is shown one by one: sent by hand, or held by hand."""
+    query = select(Dispatch).where(_of(group))
+    if group is not Group.PERSON:
+        query = query.where(or_(Dispatch.batch_id.is_(None), Dispatch.lane == Lane.FIRST))
+    return query.where(Dispatch.mailbox_id == mailbox_id) if mailbox_id is not None else query
+
+
+def _of(group: Group) -> ColumnElement[bool]:
+    queued, held = Dispatch.state == State.QUEUED, Dispatch.state == State.HELD
+    return {
+        Group.UNDO: and_(queued, Dispatch.not_before > db_now()),
+        Group.QUEUE: or_(Dispatch.state == State.SUBMITTING, and_(queued, _may_leave())),
+        Group.HELD: and_(held, Dispatch.hold_code != Trouble.PERSON),
+        Group.PERSON: and_(held, Dispatch.hold_code == Trouble.PERSON),
+        Group.UNCLEAR: Dispatch.state == State.UNKNOWN,
+    }[group]
+
+
+def _may_leave() -> ColumnElement[bool]:
+    return or_(Dispatch.not_before.is_(None), Dispatch.not_before <= db_now())
+
+
+_LOADED = (
+    joinedload(Dispatch.document).joinedload(Document.contact),
+    selectinload(Dispatch.requested_by),
+    selectinload(Dispatch.mailbox),
+)
+
+
+def _place(one: Dispatch) -> str:
+    return f"{one.lane}.{one.id}"
+
+
+def _read_place(written: str) -> tuple[int, int] | None:
+    """Where to go on; what cannot be read is the beginning."""
+    lane, _, number = written.partition(".")
+    if lane not in {str(int(one)) for one in Lane} or not number.isdecimal() or len(number) > 15:
+        return None
+    return int(lane), int(number)

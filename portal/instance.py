@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from portal.accounts import User
 from portal.columns import UtcDateTime, now
 from portal.extensions import Base, db
+from portal.stores import reading
 
 
 class Instance(Base):
@@ -55,6 +56,12 @@ def may_send() -> bool:
     """Whether mail may leave at all: this is the store confirmed, and nobody holds everything."""
     row = db.session.execute(select(Instance.stopped_at, Instance.held_at)).first()
     return row is None or (row.stopped_at is None and row.held_at is None)
+
+
+def may_work() -> bool:
+    """Whether a worker may touch anything: not while the store waits to be confirmed."""
+    with reading():
+        return db.session.scalar(select(Instance.stopped_at)) is None
 
 
 def hold_all(user: User, why: str = "") -> None:

@@ -3,7 +3,6 @@
 Start as many as you like, on as many machines as share the database and Redis.
 """
 
-import logging
 import os
 import sys
 
@@ -11,7 +10,7 @@ import sys
 # otherwise before the process starts to use it.
 os.environ.setdefault("OBJC_DISABLE_INITIALIZE_FORK_SAFETY", "YES")
 
-from portal import create_app, delivery, mailboxes, queueing
+from portal import create_app, delivery, logs, mailboxes, queueing, workers
 from portal.config import Config, ConfigProblem
 from portal.extensions import db
 from portal.providers import gmail
@@ -20,9 +19,9 @@ from portal.vault import CannotOpen
 
 def main() -> int:
     """Work until told to stop. Returns the exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         config = Config.from_env()
+        logs.begin(config.LOG_FORMAT)
         app = create_app(config)
     except ConfigProblem as problem:
         print(f"The worker cannot start: {problem}", file=sys.stderr)
@@ -36,7 +35,11 @@ def main() -> int:
         except CannotOpen as problem:
             print(f"The worker cannot start: TOKEN_KEYS does not fit: {problem}.", file=sys.stderr)
             return 2
-        queueing.serve(config, before_fork=_forget_shared)
+        workers.begin()
+        try:
+            queueing.serve(config, before_fork=_forget_shared, tell=workers.beat)
+        finally:
+            workers.gone()
     return 0
 
 

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from dotenv import dotenv_values
@@ -53,11 +53,23 @@ class Config(BaseModel):
     SETTLE_GRACE: float = Field(120, ge=0, le=3600)
     #: Seconds between two rounds of the sweeper.
     SWEEP_SECONDS: float = Field(15, gt=0, le=300)
-    #: What Gmail lets one mailbox do, for saying when a batch will be done. Google counts units a
-    #: minute, and messages in any 24 hours: of a company's account (Workspace), or of a person's.
+    #: What this machine is called among the workers; empty: the host's own name.
+    WORKER_NAME: str = ""
+    #: json: each line of the logs is one JSON object; text: lines for people.
+    LOG_FORMAT: Literal["json", "text"] = "json"
+    #: Who reads /metrics gives it as a bearer token. Empty: only who asks from this very machine.
+    METRICS_TOKEN: str = Field("", repr=False)
+
+    #: What Gmail lets one mailbox do. Google counts units a minute, and messages in any 24 hours: of
+    #: a company's account (Workspace), or of a person's.
     GMAIL_UNITS_PER_MINUTE: int = Field(6000, ge=100, le=1_000_000)
     GMAIL_DAILY_WORKSPACE: int = Field(2000, ge=1, le=100_000)
     GMAIL_DAILY_CONSUMER: int = Field(500, ge=1, le=100_000)
+    #: Recipients in any 24 hours, and how much of a day no batch may take, in percent: what a person
+    #: sends leaves on the day of a large batch too.
+    GMAIL_RECIPIENTS_WORKSPACE: int = Field(3000, ge=1, le=100_000)
+    GMAIL_RECIPIENTS_CONSUMER: int = Field(500, ge=1, le=100_000)
+    GMAIL_DAILY_KEPT: float = Field(5, ge=0, le=50)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, dotenv: Path | None = None) -> Self:
@@ -106,6 +118,20 @@ class Config(BaseModel):
         if value and not value.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must start with redis://, rediss:// or unix://")
         _check_port(value)
+        return value
+
+    @field_validator("WORKER_NAME")
+    @classmethod
+    def _worker_name(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9._-]{0,60}", value):
+            raise ValueError("must be at most 60 letters, figures, dots and dashes")
+        return value
+
+    @field_validator("METRICS_TOKEN")
+    @classmethod
+    def _metrics_token(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[!-~]{16,200}", value):
+            raise ValueError("must be at least 16 letters and figures, without spaces")
         return value
 
     @field_validator("PUBLIC_URL", "GMAIL_API_URL", "GMAIL_WEB_URL", "GOOGLE_DISCOVERY_URL")

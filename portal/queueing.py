@@ -21,6 +21,7 @@ from rq import Queue, Worker
 from rq.serializers import JSONSerializer
 
 from portal.config import Config
+from portal.logs import redacted
 
 QUEUES = ("dispatch",)
 DRAIN = "portal.delivery.drain"
@@ -93,6 +94,8 @@ class DrainWorker(Worker):
     """RQ's forking worker, which rings for itself and stops its work-horse gently."""
 
     before_fork: Callable[[], None] = staticmethod(lambda: None)
+    #: Told what this worker does, and what went wrong: waiting, sending, or looking for Redis.
+    tell: Callable[[str, str], None] = staticmethod(lambda _doing, _error: None)
     #: RQ would look for a lost Redis ever more rarely.
     max_connection_wait_time = 1.0
 
@@ -109,11 +112,27 @@ class DrainWorker(Worker):
         """The sweeper's tick: RQ calls it at the start, and regularly while idle."""
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
         self._say_alive()
+        self.tell("waiting", "")
         _ring(self.connection)
 
     def maintain_heartbeats(self, *args: Any, **kwargs: Any) -> None:
         super().maintain_heartbeats(*args, **kwargs)
         self._say_alive()
+        self.tell("sending", "")
+
+    def handle_work_horse_killed(self, *args: Any, **kwargs: Any) -> None:
+        super().handle_work_horse_killed(*args, **kwargs)  # type: ignore[no-untyped-call]
+        self.tell("waiting", "The process that was sending ended without a word, or was killed.")
+
+    def handle_exception(self, job: Any, *exc_info: Any) -> None:
+        super().handle_exception(job, *exc_info)
+        self.tell("sending", f"{exc_info[0].__name__}: {exc_info[1]}")
+
+    def handle_job_failure(self, *args: Any, **kwargs: Any) -> None:
+        """RQ keeps a failure's traceback in Redis for a while: no address or token in it."""
+        if "exc_string" in kwargs:
+            kwargs["exc_string"] = redacted(kwargs["exc_string"])
+        super().handle_job_failure(*args, **kwargs)
 
     def handle_warm_shutdown_request(self) -> None:
         super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
@@ -138,9 +157,14 @@ class DrainWorker(Worker):
         self.connection.set(ALIVE_KEY, "1", ex=ALIVE_SECONDS)
 
 
-def serve(config: Config, before_fork: Callable[[], None]) -> None:
-    """Work until SIGTERM or SIGINT, whatever becomes of Redis. Needs an app context."""
-    DrainWorker.before_fork = staticmethod(before_fork)
+def serve(
+    config: Config, before_fork: Callable[[], None], tell: Callable[[str, str], None]
+) -> None:
+    """Work until SIGTERM or SIGINT, whatever becomes of Redis. Needs an app context.
+
+    tell: told what this worker does, and what went wrong, again and again.
+    """
+    DrainWorker.before_fork, DrainWorker.tell = staticmethod(before_fork), staticmethod(tell)
     while not _was_asked_to_stop(config):
         time.sleep(1)
 
@@ -153,6 +177,7 @@ def _was_asked_to_stop(config: Config) -> bool:
         worker.work(logging_level="WARNING")
     except RedisError as problem:
         log.warning("Redis is away, and looked for every second: %s", type(problem).__name__)
+        DrainWorker.tell("looking for Redis", "")
     finally:  # until the next worker listens, a signal ends the process as it usually does
         for one in (signal.SIGTERM, signal.SIGINT):
             signal.signal(one, signal.SIG_DFL)

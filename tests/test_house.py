@@ -28,7 +28,7 @@ FLOORS: list[set[str]] = [
     {"portal"},
     {"web", "cli", "seeds"},
     {"delivery"},
-    {"attempts", "evidence", "batches", "alarms", "invitations", "trials"},
+    {"turn", "attempts", "evidence", "batches", "alarms", "invitations", "trials"},
     {"dispatch", "checks"},
     {
         *("accounts", "contacts", "devices", "links", "people", "places", "properties", "regions"),
@@ -38,7 +38,7 @@ FLOORS: list[set[str]] = [
     {"senders", "ladder", "recipients", "pace", "spelling", "providers", "queueing"},
     {
         *("envelope", "vault", "stores", "columns", "extensions", "children", "keys", "config"),
-        *("failpoints", "journal"),
+        *("failpoints", "journal", "logs"),
     },
 ]
 FLOOR_OF = {noun: number for number, nouns in enumerate(FLOORS) for noun in nouns}

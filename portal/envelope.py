@@ -160,13 +160,17 @@ class Receipt:
 
 @dataclass(frozen=True)
 class SentCopy:
-    """What the provider's own sent copy says about itself. at: when the provider took it."""
+    """What the provider's own sent copy says about itself. at: when the provider took it; token:
+    our dispatch header, nothing where it is not ours."""
 
     message_id: str
     sender: str
     internet_message_id: str
     thread_id: str = ""
     at: datetime | None = None
+    token: str = ""
+    to: str = ""
+    subject: str = ""
 
 
 class ProviderAnswer(Exception):

@@ -1,21 +1,23 @@
 """Evidence: what the provider itself shows of a dispatch, in its drafts and its sent copies.
 
 reconcile() settles an unclear outcome; read_proof() reads the From that the sent copy really bears.
-Neither sends anything.
+Neither sends anything, and neither asks the provider with a transaction open.
 """
 
 import logging
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from flask import current_app
 
-from portal import mailboxes
+from portal import journal, mailboxes
 from portal.columns import db_now
 from portal.dispatch import Dispatch, Proof, State, accept, load, move, tell
 from portal.envelope import NeedsPermission, NeedsSignIn, ProviderAnswer, SentCopy, TryLater
-from portal.extensions import db
+from portal.failpoints import reached
 from portal.providers.gmail import Gmail, address_of
+from portal.stores import reading
 
 #: After this many look-ups without evidence a person is asked.
 SETTLE_TRIES = 5
@@ -23,82 +25,120 @@ PROOF_TRIES = 5
 #: The states in which a draft left in Gmail could only do harm, and when to try again (seconds).
 DISCARDING = (State.REFUSED, State.CANCELLED)
 DISCARD_AGAIN = 600
+#: No look is put off for longer (seconds): one that is due later was put off by a clock that has
+#: been set back since.
+LATEST_LOOK = 3600
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Case:
+    """What a look needs to know of a dispatch, read before the provider is asked."""
+
+    dispatch_id: int
+    mailbox_id: int
+    provider: Gmail
+    draft_id: str | None
+    message_id: str | None
+    token: str
+    since: datetime
+    tries: int
+
+
 def reconcile(dispatch_id: int) -> None:
     """Settle an unknown from the draft and the sent copy. Sends nothing."""
-    dispatch = load(dispatch_id)
-    if dispatch.state != State.UNKNOWN or dispatch.mailbox is None or dispatch.draft_id is None:
+    case = _case(dispatch_id, State.UNKNOWN)
+    if case is None or case.draft_id is None:
         return
-    draft_id, token, tries = dispatch.draft_id, dispatch.token, dispatch.settle_tries
-    since = dispatch.handed_over_at or dispatch.requested_at
-    provider = mailboxes.provider_for(dispatch.mailbox)
-    mailbox_id = dispatch.mailbox.id
-    if not _put_off(dispatch_id, tries):
+    if not journal.write(lambda: _put_off(dispatch_id, case.tries)):
         return
     try:
-        verdict = _look(provider, draft_id, token, since)
+        verdict = _look(case, case.draft_id)
     except (NeedsSignIn, NeedsPermission) as problem:
-        mailboxes.mark_broken(mailbox_id, problem)
+        mailboxes.mark_broken(case.mailbox_id, problem)
         return
     except ProviderAnswer as problem:
         log.info("dispatch %s could not be looked up: %s", dispatch_id, problem.words)
         return
-    if isinstance(verdict, SentCopy):
-        _found_sent(dispatch_id, verdict)
-    elif verdict == "draft":
-        _found_unsent(dispatch_id)
-    elif tries + 1 >= SETTLE_TRIES or verdict == "blind":
-        _ask_person(dispatch_id)
+    reached("settle.looked", dispatch_id)
+    journal.write(lambda: _settle(case, verdict))
 
 
-def _look(provider: Gmail, draft_id: str, token: str, since: datetime) -> SentCopy | str:
-    if provider.two_phase and provider.has_draft(draft_id):
+def _case(dispatch_id: int, state: State) -> Case | None:
+    """The dispatch, if it is in this state and has a mailbox to look in."""
+    with reading():
+        one = load(dispatch_id)
+        box = one.mailbox
+        if one.state != state or box is None:
+            return None
+        return Case(
+            one.id,
+            box.id,
+            mailboxes.provider_for(box),
+            one.draft_id,
+            one.provider_message_id,
+            one.token,
+            one.handed_over_at or one.requested_at,
+            one.settle_tries if state == State.UNKNOWN else one.proof_tries,
+        )
+
+
+def _look(case: Case, draft_id: str) -> SentCopy | str:
+    if case.provider.two_phase and case.provider.has_draft(draft_id):
         return "draft"
-    if not provider.can_read_sent:
+    if not case.provider.can_read_sent:
         return "blind"
-    return provider.find_sent(token, since) or "nowhere"
+    return case.provider.find_sent(case.token, case.since) or "nowhere"
 
 
 def _put_off(dispatch_id: int, tries: int) -> bool:
     """Count this look-up and set the next one; False when somebody else has just done so."""
     grace = max(1.0, current_app.config["PORTAL"].SETTLE_GRACE)
-    mine = move(
+    return move(
         dispatch_id,
         (State.UNKNOWN,),
         State.UNKNOWN,
         Dispatch.settle_tries == tries,
         settle_tries=tries + 1,
-        settle_after=db_now(grace * min(tries + 1, SETTLE_TRIES)),
+        settle_after=db_now(min(grace * min(tries + 1, SETTLE_TRIES), LATEST_LOOK)),
     )
-    db.session.commit()
-    return mine
 
 
-def _found_sent(dispatch_id: int, copy: SentCopy) -> None:
+def _settle(case: Case, verdict: SentCopy | str) -> None:
+    if isinstance(verdict, SentCopy):
+        found_sent(case.dispatch_id, verdict, (State.UNKNOWN,))
+    elif verdict == "draft":
+        _found_unsent(case.dispatch_id)
+    elif case.tries + 1 >= SETTLE_TRIES or verdict == "blind":
+        _ask_person(case.dispatch_id)
+
+
+def found_sent(dispatch_id: int, copy: SentCopy, states: tuple[State, ...]) -> bool:
+    """A sent copy bears its header, so it left; False where it is in none of these states.
+
+    The caller commits.
+    """
     values: dict[str, Any] = {"provider_message_id": copy.message_id}
     if copy.at is not None:  # it left then, not when we looked
         values["accepted_at"] = copy.at
-    if accept(dispatch_id, (State.UNKNOWN,), **values):
-        tell(dispatch_id, "Settled: found in Sent, so it had left.")
-        _store_proof(dispatch_id, copy)
-    db.session.commit()
+    if not accept(dispatch_id, states, **values):
+        return False
+    tell(dispatch_id, "Settled: found in Sent, so it had left.")
+    _store_proof(dispatch_id, copy)
+    return True
 
 
 def _found_unsent(dispatch_id: int) -> None:
     values = {"settle_after": None, "state_note": "", "handed_over_at": None}
     if move(dispatch_id, (State.UNKNOWN,), State.QUEUED, **values):
         tell(dispatch_id, "Settled: the draft is still in Gmail, so it had not left. Queued again.")
-    db.session.commit()
 
 
 def _ask_person(dispatch_id: int) -> None:
     values = {"needs_person": True, "settle_after": None}
     if move(dispatch_id, (State.UNKNOWN,), State.UNKNOWN, **values):
         tell(dispatch_id, "Gmail shows neither the draft nor a sent copy. A person must decide.")
-    db.session.commit()
 
 
 # -- drafts that nobody needs any more -----
@@ -106,14 +146,12 @@ def _ask_person(dispatch_id: int) -> None:
 
 def discard_draft(dispatch_id: int) -> None:
     """Delete the draft of a dispatch that will not be sent, so that no hand sends it either."""
-    dispatch = load(dispatch_id)
-    box, draft_id = dispatch.mailbox, dispatch.draft_id
-    if dispatch.state not in DISCARDING or box is None or draft_id is None:
+    found = [_case(dispatch_id, state) for state in DISCARDING]
+    case = next((one for one in found if one is not None), None)
+    if case is None or case.draft_id is None:
         return
-    provider = mailboxes.provider_for(box)
-    db.session.commit()
     try:
-        provider.delete_draft(draft_id)
+        case.provider.delete_draft(case.draft_id)
     except ProviderAnswer as problem:
         log.info("the draft of dispatch %s could not be deleted: %s", dispatch_id, problem.words)
         _settled(dispatch_id, DISCARDING, settle_after=db_now(DISCARD_AGAIN))
@@ -125,38 +163,37 @@ def discard_draft(dispatch_id: int) -> None:
 # -- the proof of From -----
 
 
-def read_proof(dispatch_id: int) -> None:
+def read_proof(dispatch_id: int) -> Proof:
     """Read the From that the sent copy really bears. A stranger's From stops the address."""
-    dispatch = load(dispatch_id)
-    box, message_id = dispatch.mailbox, dispatch.provider_message_id
-    if dispatch.state != State.ACCEPTED or dispatch.proof != Proof.UNREAD:
-        return
-    if box is None or message_id is None or not box.can_read_sent:
-        _proof_values(dispatch_id, proof=Proof.NOT_GRANTED)
-        return
-    provider, tries = mailboxes.provider_for(box), dispatch.proof_tries
-    db.session.commit()
+    with reading():
+        known = Proof(load(dispatch_id).proof)
+    if known != Proof.UNREAD:
+        return known
+    case = _case(dispatch_id, State.ACCEPTED)
+    if case is None or case.message_id is None or not case.provider.can_read_sent:
+        return _unproved(dispatch_id, Proof.NOT_GRANTED)
     try:
-        copy = provider.sent_copy(message_id)
+        copy = case.provider.sent_copy(case.message_id)
     except TryLater as problem:  # it says nothing of the copy, and may ask for patience
-        _proof_values(dispatch_id, settle_after=db_now(max(15, problem.after)))
-        return
+        after = min(max(15.0, problem.after), LATEST_LOOK)
+        return _unproved(dispatch_id, Proof.UNREAD, settle_after=db_now(after))
     except ProviderAnswer as problem:
-        last = tries + 1 >= PROOF_TRIES
-        later = Proof.NOT_GRANTED if last else Proof.UNREAD
         log.info("the sent copy of dispatch %s could not be read: %s", dispatch_id, problem.words)
-        values = {"proof": later, "proof_tries": tries + 1, "settle_after": db_now(15)}
-        _proof_values(dispatch_id, **values)
-        return
-    _store_proof(dispatch_id, copy)
-    db.session.commit()
+        last = case.tries + 1 >= PROOF_TRIES
+        values = {"proof_tries": case.tries + 1, "settle_after": db_now(15)}
+        return _unproved(dispatch_id, Proof.NOT_GRANTED if last else Proof.UNREAD, **values)
+    reached("proof.read", dispatch_id)
+    proof = journal.write(lambda: _store_proof(dispatch_id, copy))
+    reached("proof.committed", dispatch_id)
+    return proof
 
 
-def _store_proof(dispatch_id: int, copy: SentCopy) -> None:
+def _store_proof(dispatch_id: int, copy: SentCopy) -> Proof:
     dispatch = load(dispatch_id)
     same = address_of(copy.sender) == dispatch.from_email.lower()
+    proof = Proof.MATCHES if same else Proof.DIFFERS
     values = {
-        "proof": Proof.MATCHES if same else Proof.DIFFERS,
+        "proof": proof,
         "proof_from": copy.sender,
         "proof_message_id": copy.internet_message_id,
         "settle_after": None,
@@ -165,14 +202,19 @@ def _store_proof(dispatch_id: int, copy: SentCopy) -> None:
     if not same and dispatch.mailbox_id is not None:
         tell(dispatch_id, f"Alarm: it left from {copy.sender}, not from {dispatch.from_email}.")
         mailboxes.mistrust(dispatch.mailbox_id, dispatch.from_email)
+    return proof
 
 
-def _proof_values(dispatch_id: int, **values: Any) -> None:
-    _settled(dispatch_id, (State.ACCEPTED,), **values)
+def _unproved(dispatch_id: int, proof: Proof, **values: Any) -> Proof:
+    _settled(dispatch_id, (State.ACCEPTED,), proof=proof, **values)
+    return proof
 
 
 def _settled(dispatch_id: int, states: tuple[State, ...], **values: Any) -> None:
     """Note something beside a state that does not change."""
-    for state in states:
-        move(dispatch_id, (state,), state, **values)
-    db.session.commit()
+
+    def note() -> None:
+        for state in states:
+            move(dispatch_id, (state,), state, **values)
+
+    journal.write(note)

@@ -173,7 +173,7 @@ def test_a_sent_copy_is_found_below_all_that_was_sent_since(
 ) -> None:
     from portal.providers import gmail
 
-    monkeypatch.setattr(gmail, "SENT_WINDOW", 3)
+    monkeypatch.setattr(gmail, "SENT_PAGE", 3)
     google.fault("drafts.send", "swallow")
     unclear = factories.asked()
     delivery.send(unclear.id)

@@ -224,6 +224,7 @@ def test_a_look_up_is_never_put_off_for_long(app: Flask, office: Mailbox) -> Non
     dispatch.move(asked.id, (State.QUEUED,), State.UNKNOWN, settle_tries=500)
     db.session.commit()
     assert evidence._put_off(asked.id, 500)
+    db.session.commit()
     after = dispatch.load(asked.id).settle_after
     assert after is not None and after - now() < timedelta(seconds=10)
 

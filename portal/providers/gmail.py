@@ -39,6 +39,7 @@ from portal.envelope import (
     SentCopy,
     TryLater,
 )
+from portal.providers.sent import SentList
 
 SCOPE = "https://www.googleapis.com/auth/gmail."
 SIGN_IN_SCOPES = ("openid", "email", "profile")
@@ -81,12 +82,13 @@ LIMIT_REASONS = {
     "dailyLimitExceeded",
     "quotaExceeded",
 }
-#: How far back in Sent an unclear outcome is looked for.
-SENT_WINDOW = 50
-#: At most so many sent copies are read for one look-up (20 quota units each), and this far may
-#: Gmail's clock and ours stand apart.
-SENT_MOST = 250
-CLOCKS_APART = timedelta(minutes=5)
+#: Sent is listed by so many ids at once (Gmail's most; 5 quota units), in so many pages at most for
+#: one look-up; only who settles a restored database lists more.
+SENT_PAGE, SENT_PAGES, ALL_PAGES = 500, 40, 1000
+#: At most so many sent copies are read for one look-up, and drafts (20 quota units each).
+SENT_MOST, DRAFTS_MOST = 250, 50
+#: This far may Gmail's clock and ours stand apart, and so late may Gmail take what it was handed.
+CLOCKS_APART, ARRIVES_WITHIN = timedelta(minutes=5), timedelta(minutes=15)
 #: Gmail's own lock-outs last at most a day.
 LONGEST_WAIT = 24 * 3600.0
 RETRY_AFTER = re.compile(r"Retry after (\S+)")
@@ -150,38 +152,54 @@ class Gmail:
         return _sent_copy(self._metadata(message_id))
 
     def find_sent(self, token: str, since: datetime) -> SentCopy | None:
-        """The sent copy that bears our dispatch header, among those sent after `since`."""
-        # `q` is refused under the metadata scope and its index lags, so the copies are read one by
-        # one, newest first, until they are older than what is looked for.
-        for message_id in itertools.islice(self._sent_ids(), SENT_MOST):
-            message = self._metadata(message_id)
-            copy = _sent_copy(message)
-            if _headers(message).get(DISPATCH_HEADER.lower()) == token:
-                return copy
-            if copy.at is not None and copy.at < since - CLOCKS_APART:
-                return None
-        return None
+        """The sent copy that bears our dispatch header, taken about `since` by Gmail's clock."""
+        # `q` is refused under the metadata scope and its index lags, so copies are compared one by
+        # one, those first that left just when ours was handed over.
+        near = self._sent_list(SENT_PAGES).around(since, CLOCKS_APART, ARRIVES_WITHIN)
+        found = (one for one in itertools.islice(near, SENT_MOST) if one.token == token)
+        return next(found, None)
 
-    def _sent_ids(self) -> Iterator[str]:
-        query = {"labelIds": "SENT", "maxResults": str(SENT_WINDOW)}
-        while True:
-            found = self._call("GET", "/messages", query)
-            yield from (str(one["id"]) for one in found.get("messages", []))
-            if not found.get("nextPageToken"):
-                return
-            query["pageToken"] = str(found["nextPageToken"])
+    def sent_since(self, moment: datetime) -> list[str]:
+        """The ids of all that was sent since a moment, newest first."""
+        return self._sent_list(ALL_PAGES).since(moment)
+
+    def _sent_list(self, most_pages: int) -> SentList:
+        return SentList(self._sent_ids(), self._sent_copy_if_there, most_pages)
+
+    def _sent_copy_if_there(self, message_id: str) -> SentCopy | None:
+        try:
+            return self.sent_copy(message_id)
+        except Gone:  # its owner has just thrown it away
+            return None
+
+    def _sent_ids(self) -> Iterator[list[str]]:
+        query = {"labelIds": "SENT", "maxResults": str(SENT_PAGE)}
+        for found in self._pages("/messages", query):
+            yield [str(one["id"]) for one in found.get("messages", [])]
 
     def find_draft(self, token: str) -> str | None:
         """The id of the draft that bears our dispatch header, if one was left behind."""
-        found = self._call("GET", "/drafts", {"maxResults": SENT_WINDOW})
-        for one in found.get("drafts", []):
-            try:
-                draft = self._call("GET", f"/drafts/{quote(one['id'])}", {"format": "metadata"})
-            except Gone:  # its owner has just thrown it away
-                continue
-            if _headers(draft.get("message", {})).get(DISPATCH_HEADER.lower()) == token:
-                return str(one["id"])
-        return None
+        newest = itertools.islice(self.drafts(), DRAFTS_MOST)
+        return next((draft_id for draft_id, theirs in newest if theirs == token), None)
+
+    def drafts(self) -> Iterator[tuple[str, str]]:
+        """The drafts, newest first: id, and our dispatch header or nothing."""
+        for found in self._pages("/drafts", {"maxResults": str(DRAFTS_MOST)}):
+            for one in found.get("drafts", []):
+                try:
+                    draft = self._call("GET", f"/drafts/{quote(one['id'])}", {"format": "metadata"})
+                except Gone:  # its owner has just thrown it away
+                    continue
+                theirs = _headers(draft.get("message", {})).get(DISPATCH_HEADER.lower(), "")
+                yield str(one["id"]), theirs
+
+    def _pages(self, path: str, query: dict[str, str]) -> Iterator[dict[str, Any]]:
+        while True:
+            found = self._call("GET", path, query)
+            yield found
+            if not found.get("nextPageToken"):
+                return
+            query = {**query, "pageToken": str(found["nextPageToken"])}
 
     def has_draft(self, draft_id: str) -> bool:
         """Whether the draft is still there: if so, it was certainly not sent."""
@@ -225,7 +243,7 @@ class Gmail:
     # -- the wire --------------------------------------------------------------------------------
 
     def _metadata(self, message_id: str) -> dict[str, Any]:
-        wanted = ["From", "Message-ID", DISPATCH_HEADER]
+        wanted = ["From", "To", "Subject", "Message-ID", DISPATCH_HEADER]
         query = [("format", "metadata"), *(("metadataHeaders", name) for name in wanted)]
         return self._call("GET", f"/messages/{quote(message_id)}", query)
 
@@ -432,6 +450,9 @@ def _sent_copy(message: Mapping[str, Any]) -> SentCopy:
         internet_message_id=headers.get("message-id", ""),
         thread_id=str(message.get("threadId", "")),
         at=_moment(message.get("internalDate")),
+        token=headers.get(DISPATCH_HEADER.lower(), ""),
+        to=headers.get("to", ""),
+        subject=headers.get("subject", ""),
     )
 
 

@@ -1,0 +1,96 @@
+"""Bare: the floor of a drain, a raw loop that makes the portal's calls and stores nothing.
+
+    python -m tests.bench.bare <sink> <first mailbox> <step> <how many> <seconds>
+
+For each mailbox one thread makes the draft and sends it, over and over, with bytes built before,
+and another reads the sent copies back: what the portal does beside its store.
+"""
+
+import contextlib
+import json
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from portal.children import Child
+from tests import servers
+from tests.bench.sink import access_token_of
+
+UPLOAD = "/upload/gmail/v1/users/me/drafts?uploadType=media"
+SEND = "/gmail/v1/users/me/drafts/send"
+COPY = "/gmail/v1/users/me/messages/{}?format=metadata&metadataHeaders=From"
+NO_MORE = ""
+
+
+class Caller:
+    """One kept-open connection with one mailbox's token."""
+
+    def __init__(self, sink: str, box: int) -> None:
+        where = urlsplit(sink)
+        assert where.hostname is not None
+        self._line = HTTPConnection(where.hostname, where.port)
+        self._bearer = {"Authorization": f"Bearer {access_token_of(box)}"}
+
+    def call(self, verb: str, path: str, body: bytes | None = None, kind: str = "") -> Any:
+        headers = {**self._bearer, "Content-Type": kind} if kind else self._bearer
+        self._line.request(verb, path, body, headers)
+        return json.loads(self._line.getresponse().read())
+
+
+def send_for(sink: str, box: int, mail: bytes, ends: float, sent: "queue.Queue[str]") -> None:
+    caller = Caller(sink, box)
+    while time.monotonic() < ends:
+        draft = caller.call("POST", UPLOAD, mail, "message/rfc822")["id"]
+        body = json.dumps({"id": draft}).encode()
+        sent.put(str(caller.call("POST", SEND, body, "application/json")["id"]))
+    sent.put(NO_MORE)
+
+
+def read_back(sink: str, box: int, sent: "queue.Queue[str]") -> None:
+    caller = Caller(sink, box)
+    while message := sent.get():
+        caller.call("GET", COPY.format(message))
+
+
+@contextlib.contextmanager
+def running(home: Path, sink: str, boxes: int, seconds: float) -> Iterator[list[Child]]:
+    """The loop in as many processes as the machine has cores."""
+    cores = min(os.cpu_count() or 1, boxes)
+    with contextlib.ExitStack() as all_of_them:
+        started = []
+        for core in range(cores):
+            share = range(core, boxes, cores)
+            words = [sink, str(core), str(cores), str(len(share)), str(seconds)]
+            command = [sys.executable, "-m", "tests.bench.bare", *words]
+            environ = {"PYTHONPATH": str(servers.ROOT)}
+            log = home / f"bare-{core}.log"
+            loop = servers.process("Loop", command, environ, log)
+            started.append(all_of_them.enter_context(loop))
+        yield started
+
+
+def main(sink: str, first: str, step: str, many: str, seconds: str) -> None:
+    from tests.bench.mails import reference_mail
+
+    ends = time.monotonic() + float(seconds)
+    threads = []
+    for box in range(int(first), int(first) + int(many) * int(step), int(step)):
+        sent: queue.Queue[str] = queue.Queue()
+        mail = reference_mail(box, "0" * 32)
+        threads += [
+            threading.Thread(target=send_for, args=(sink, box, mail, ends, sent)),
+            threading.Thread(target=read_back, args=(sink, box, sent)),
+        ]
+    for one in threads:
+        one.start()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

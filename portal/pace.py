@@ -1,29 +1,230 @@
-"""Pace: how soon a mailbox can have sent what waits, by its provider's limits. Pure.
+"""Pace: when a mailbox may send what waits, by its provider's limits. Pure.
 
-A mailbox sends so many messages a minute and so many in any 24 hours; both count whatever it sends,
-what it sent yesterday afternoon included.
+A provider counts units in any minute (each call costs some), and messages and recipients in any 24
+hours, whatever was sent yesterday afternoon included. A Meter spends the one, a Day the other, and
+departures() says of mail that waits when it will have left.
 """
 
+import heapq
+import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 DAY = timedelta(days=1)
+#: What Gmail counts for each of the calls the portal makes (units).
+UNITS = {
+    "messages.send": 100,
+    "drafts.send": 100,
+    "drafts.create": 10,
+    "drafts.update": 15,
+    "drafts.delete": 10,
+    "drafts.get": 20,
+    "drafts.list": 5,
+    "messages.get": 20,
+    "messages.list": 5,
+    "settings.sendAs.list": 1,
+}
+#: Seconds that are counted as the provider's minute: calls arrive a little sooner or later than
+#: they were meant to, and two that were booked further apart than this share no minute there.
+MINUTE = 60.75
+#: This part of a minute's units is left to calls that nobody books, such as a page that reads the
+#: list of send-from addresses (one unit each).
+SPARE = 0.005
+#: What was not used may be caught up with, for so many seconds; more would come all at once.
+CREDIT = 1.0
+#: A pace that was stored further ahead than this comes from a clock that was wrong.
+FURTHEST = 90.0
+#: A meter that goes on from a stored moment does not know single calls: it counts them as so large.
+STRETCH = 100
+#: No mailbox is slowed below this by what was learned, in units a minute.
+LEAST_UNITS = 600
+#: The provider's refusal is believed for so long; then the pace is tried as configured again.
+LEARNED_FOR = timedelta(days=1)
+
+
+# -- the limits ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a provider lets one mailbox send: messages in a minute, and in any 24 hours."""
+    """What a provider lets one mailbox send: messages in a minute, and in any 24 hours.
+
+    units: what may be spent in a minute; recipients: how many may be written to in any 24 hours, 0
+    where nobody counts them; kept: so many of the day's messages and recipients are not for
+    batches, so that a person's quote leaves on the day of a large batch too.
+    """
 
     per_minute: int
     per_day: int
+    units: int = 6000
+    recipients: int = 0
+    kept: int = 0
+
+
+def per_minute(units_per_minute: int, *, drafts: bool, reads_back: bool) -> int:
+    """Messages a minute that Gmail's units allow: by way of a draft or not, read back or not."""
+    return max(1, units_per_minute // units_each(drafts=drafts, reads_back=reads_back))
+
+
+def units_each(*, drafts: bool, reads_back: bool) -> int:
+    """What one message costs, from its draft to the look at its sent copy."""
+    sending = UNITS["drafts.create"] + UNITS["drafts.send"] if drafts else UNITS["messages.send"]
+    return sending + (UNITS["messages.get"] if reads_back else 0)
+
+
+def kept_for_people(per_day: int, percent: float) -> int:
+    """How many of a day's messages no batch may take: at least ten, and never more than half."""
+    return min(max(10, math.ceil(per_day * percent / 100)), per_day // 2)
+
+
+def slower(units: int) -> int:
+    """What to try after the provider refused a pace of so many units a minute."""
+    return min(units, max(LEAST_UNITS, units * 9 // 10))
+
+
+# -- spending --------------------------------------------------------------------------------------
+
+
+class Meter:
+    """The units of one mailbox's minutes, spent evenly, by several threads.
+
+    Moments are seconds of any clock that runs evenly; the caller names now. free_at: until when
+    what is booked is spent; kept by whoever works the mailbox and given to the next one. spent: at
+    most so many units went in the minute before free_at; None says that any number may have.
+    """
+
+    def __init__(self, units: int, free_at: float | None = None, spent: int | None = None) -> None:
+        self.units = units
+        self._most = max(1, math.floor(units * (1 - SPARE)))
+        self._rate = self._most / MINUTE
+        self._booked: deque[tuple[float, int]] = deque()
+        self._sum, self._last = 0, -math.inf
+        self._free_at = -math.inf if free_at is None else free_at
+        self._before = self._most if spent is None else spent
+        self._unsettled = free_at is not None
+        self._lock = threading.Lock()
+
+    @property
+    def free_at(self) -> float:
+        """Until when what is booked is spent: long ago where nothing was."""
+        return self._free_at
+
+    def reserve(self, units: int, now: float) -> float:
+        """Book so many units; the moment at which they may be spent, now or later."""
+        with self._lock:
+            if self._unsettled or self._free_at > now + FURTHEST:
+                self._go_on(now)
+            units = min(units, self._most)
+            at = self._room_for(units, max(now, self._free_at - CREDIT, self._last))
+            self._booked.append((at, units))
+            self._sum += units
+            self._last = at
+            self._free_at = max(self._free_at, at) + units / self._rate
+            return at
+
+    def give_back(self, units: int) -> None:
+        """Undo the newest bookings, of so many units: their calls were not made."""
+        with self._lock:
+            newest, left = self._last, min(units, self._most)
+            while left > 0 and self._booked:
+                _, booked = self._booked.pop()
+                if booked > left:  # somebody else's, booked after: it stays, and as late as it was
+                    self._booked.append((newest, booked - left))
+                undone = min(booked, left)
+                self._sum -= undone
+                self._free_at -= undone / self._rate
+                left -= undone
+
+    def _room_for(self, units: int, at: float) -> float:
+        """The first moment, from one on, at which no minute holds too much."""
+        while self._booked and self._booked[0][0] <= at - MINUTE:
+            self._sum -= self._booked.popleft()[1]
+        while self._booked and self._sum + units > self._most:
+            moment, spent = self._booked.popleft()
+            self._sum -= spent
+            at = max(at, moment + MINUTE)
+        return at
+
+    def _go_on(self, now: float) -> None:
+        """Count what was spent before this meter, as late and as close together as can be."""
+        self._unsettled = False
+        if self._free_at > now + FURTHEST:
+            self._free_at, self._before = now, self._most
+        self._booked.clear()
+        self._last, left = -math.inf, min(self._before, self._most)
+        end = self._free_at
+        burst = min(left, math.ceil(CREDIT * self._rate) + STRETCH)
+        stretches = [(end, burst)] if burst else []
+        for number in range(math.ceil((left - burst) / STRETCH)):
+            units = min(STRETCH, left - burst - number * STRETCH)
+            stretches.append((end - number * STRETCH / self._rate, units))
+        self._booked.extend(reversed(stretches))
+        self._sum = left
+
+
+class Day:
+    """The messages and recipients of one mailbox's last 24 hours.
+
+    messages, recipients: the most in any 24 hours (recipients 0: nobody counts them). kept: so many
+    of each are for people. sent: when each message left, or when and to how many.
+    """
+
+    def __init__(
+        self,
+        messages: int,
+        kept: int,
+        sent: Iterable[datetime | tuple[datetime, int]] = (),
+        recipients: int = 0,
+    ) -> None:
+        self._messages, self._kept, self._recipients = messages, kept, recipients
+        known = (one if isinstance(one, tuple) else (one, 1) for one in sent)
+        self._sent = deque(sorted(known))
+        self._written_to = sum(count for _, count in self._sent)
+
+    def opens_at(self, now: datetime, *, batch: bool, recipients: int = 1) -> datetime:
+        """When the next message of a lane may leave, now or later; recipients: how many it has."""
+        self._forget(now - DAY)
+        kept = self._kept if batch else 0
+        messages = len(self._sent) + 1 - (self._messages - kept)
+        people = 0
+        if self._recipients:
+            people = self._written_to + recipients - (self._recipients - kept)
+        opens = now
+        for moment, count in self._sent:
+            if messages <= 0 and people <= 0:
+                break
+            messages, people, opens = messages - 1, people - count, moment + DAY
+        return opens
+
+    def note(self, now: datetime, recipients: int = 1) -> None:
+        """Another message leaves."""
+        self._sent.append((now, recipients))
+        self._written_to += recipients
+
+    def left(self, now: datetime, *, batch: bool) -> int:
+        """How many messages of a lane may still leave at once."""
+        self._forget(now - DAY)
+        return max(0, self._messages - (self._kept if batch else 0) - len(self._sent))
+
+    def _forget(self, before: datetime) -> None:
+        while self._sent and self._sent[0][0] <= before:
+            self._written_to -= self._sent.popleft()[1]
+
+
+# -- foreseeing ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Load:
     """What one mailbox has to do. ahead: messages that go before these; sent: when it sent the
-    messages of the last 24 hours."""
+    messages of the last 24 hours.
+
+    opens_at: before then it sends nothing, because the provider asked for that.
+    """
 
     mailbox_id: int
     mailbox_email: str
@@ -31,6 +232,7 @@ class Load:
     limits: Limits
     ahead: int = 0
     sent: tuple[datetime, ...] = ()
+    opens_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -72,31 +274,27 @@ def forecast(load: Load, now: datetime) -> Forecast:
 
 def departures(load: Load, now: datetime) -> list[datetime]:
     """When each message of those ahead and those waiting leaves, at the earliest."""
+    return list(itertools.islice(_leaving(load, now), load.ahead + load.waiting))
+
+
+def _leaving(load: Load, now: datetime) -> Iterator[datetime]:
+    """When one message after another could leave, for as long as anybody asks."""
+    per_day = max(1, load.limits.per_day - load.limits.kept)
     used = sorted(one for one in load.sent if now - DAY < one <= now)
-    moments = used[:]
-    gap, free_at = _gap(load.limits), now
-    for _ in range(load.ahead + load.waiting):
+    last_day = deque(used[-per_day:], per_day)
+    gap, free_at = _gap(load.limits), max(now, load.opens_at or now)
+    while True:
         earliest = free_at
-        if len(moments) >= load.limits.per_day:
-            earliest = max(earliest, moments[-load.limits.per_day] + DAY)
-        moments.append(earliest)
+        if len(last_day) == per_day:
+            earliest = max(earliest, last_day[0] + DAY)
+        last_day.append(earliest)
+        yield earliest
         free_at = earliest + gap
-    return moments[len(used) :]
 
 
 def done_by(forecasts: Sequence[Forecast]) -> datetime | None:
     """When the slowest is done; None where nothing waits."""
     return max((one.done_by for one in forecasts if one.waiting), default=None)
-
-
-def per_minute(units_per_minute: int, *, drafts: bool, reads_back: bool) -> int:
-    """Messages a minute that Gmail's units allow: by way of a draft or not, read back or not."""
-    units = SEND_UNITS + (DRAFT_UNITS if drafts else 0) + (READ_UNITS if reads_back else 0)
-    return max(1, units_per_minute // units)
-
-
-#: What Gmail counts for sending, for making a draft, and for reading the sent copy.
-SEND_UNITS, DRAFT_UNITS, READ_UNITS = 100, 10, 20
 
 
 def _gap(limits: Limits) -> timedelta:
@@ -109,3 +307,70 @@ def _sentence(load: Load, days: int, held_up: bool) -> str:
         return f"{pace}."
     needs = f"this needs {days} days" if days > 1 else "the last leave later, within a day"
     return f"{pace} and {load.limits.per_day:,} in 24 hours, so {needs}."
+
+
+# -- sharing ---------------------------------------------------------------------------------------
+
+
+def shared(loads: Sequence[Load], total: int, now: datetime) -> list[Load]:
+    """So many messages shared among mailboxes so that all is done as soon as it can be.
+
+    Each load says how many go before; what each then has to do is its `waiting`.
+    """
+    ways = (_turns(number, load, now) for number, load in enumerate(loads))
+    shares = [0] * len(loads)
+    for _, number in itertools.islice(heapq.merge(*ways), total):
+        shares[number] += 1
+    return [replace(load, waiting=share) for load, share in zip(loads, shares, strict=True)]
+
+
+def _turns(number: int, load: Load, now: datetime) -> Iterator[tuple[datetime, int]]:
+    moments = itertools.islice(_leaving(load, now), load.ahead, None)
+    return ((moment, number) for moment in moments)
+
+
+@dataclass(frozen=True)
+class Help:
+    """What further mailboxes would do for what waits. in_time: whether it is done by the moment
+    that was asked for."""
+
+    mailboxes: int
+    done_by: datetime
+    in_time: bool
+
+
+def help_from(loads: Sequence[Load], fresh: Limits, now: datetime, by: datetime) -> Help | None:
+    """The fewest further mailboxes that get all done by a moment, else what one of them changes.
+
+    fresh: what each of them may send. None where no help is needed, or none would help much.
+    """
+    total = sum(one.waiting for one in loads)
+    as_it_is = _last(loads, now)
+    if not total or as_it_is <= by:
+        return None
+    missing = total - sum(_by(one, now, by) for one in loads)
+    each = _by(Load(0, "", total, fresh), now, by)
+    wanted = math.ceil(missing / each) if each else MOST_HELP + 1
+    in_time = wanted <= MOST_HELP
+    count = max(1, wanted) if in_time else 1
+    further = [Load(-number, "", 0, fresh) for number in range(count)]
+    better = _last(shared([*loads, *further], total, now), now)
+    if not in_time and as_it_is - better < WORTH_IT:
+        return None
+    return Help(count, better, in_time)
+
+
+#: Nobody is told to connect more than this many mailboxes, or any for less than this.
+MOST_HELP = 9
+WORTH_IT = timedelta(minutes=30)
+
+
+def _last(loads: Sequence[Load], now: datetime) -> datetime:
+    ends = [departures(one, now)[-1] for one in loads if one.waiting]
+    return max(ends, default=now)
+
+
+def _by(load: Load, now: datetime, by: datetime) -> int:
+    """How many of the waiting messages can have left by a moment."""
+    mine = departures(load, now)[load.ahead :]
+    return sum(moment <= by for moment in mine)

@@ -2,13 +2,14 @@
 
 import itertools
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from portal import pace
-from portal.pace import DAY, Limits, Load
+from portal.pace import DAY, MINUTE, Day, Limits, Load, Meter
 
 NOW = datetime(2026, 11, 30, 9, tzinfo=UTC)
 WORKSPACE = Limits(46, 2000)
@@ -116,3 +117,146 @@ def test_nothing_waits_longer_than_the_limits_ask(one: Load) -> None:
 def test_more_to_do_is_never_done_sooner(one: Load, more: int) -> None:
     busier = Load(1, one.mailbox_email, one.waiting + more, one.limits, one.ahead, one.sent)
     assert pace.forecast(busier, NOW).done_by >= pace.forecast(one, NOW).done_by
+
+
+# The meter
+
+
+CALLS = st.lists(
+    st.tuples(
+        st.sampled_from([1, 10, 20, 100, 110]),
+        st.one_of(st.just(0.0), st.floats(0, 3), st.floats(0, 90)),
+        st.floats(-0.25, 0.25),
+        st.booleans(),
+    ),
+    max_size=300,
+)
+UNITS = st.sampled_from([600, 1000, 6000, 15_000])
+
+
+Spendings = list[tuple[float, int]]
+
+
+def most_in_a_minute(arrivals: list[tuple[float, int]]) -> int:
+    """The oracle: what the fullest sliding minute of the provider holds."""
+    arrivals, most, begins, held = sorted(arrivals), 0, 0, 0
+    for moment, units in arrivals:
+        held += units
+        while arrivals[begins][0] <= moment - 60:
+            held -= arrivals[begins][1]
+            begins += 1
+        most = max(most, held)
+    return most
+
+
+def arriving(meter: Meter, calls: list[tuple[int, float, float, bool]], now: float) -> Spendings:
+    """Each call booked after a while of thinking, made at its moment, arriving a bit off it."""
+    arrivals = []
+    for units, thinking, jitter, made in calls:
+        now += thinking
+        at = meter.reserve(units, now)
+        assert at >= now
+        if made:
+            now = at
+            arrivals.append((at + jitter, units))
+        else:
+            meter.give_back(units)
+    return arrivals
+
+
+@given(UNITS, CALLS)
+def test_no_minute_of_the_provider_holds_more_than_it_allows(
+    units: int, calls: list[tuple[int, float, float, bool]]
+) -> None:
+    assert most_in_a_minute(arriving(Meter(units), calls, 1000.0)) <= units
+
+
+@given(UNITS, CALLS, CALLS, st.floats(0, 70))
+def test_who_has_the_next_turn_goes_on_at_the_same_pace(
+    units: int, before: list[Any], after: list[Any], between: float
+) -> None:
+    first = Meter(units)
+    arrivals = arriving(first, before, 1000.0)
+    now = max((at for at, _ in arrivals), default=1000.0) + between
+    known = sum(one for _, one in arrivals)
+    for second in (Meter(units, first.free_at), Meter(units, first.free_at, known)):
+        assert most_in_a_minute(arrivals + arriving(second, after, now + 0.5)) <= units
+
+
+@pytest.mark.parametrize("units", [6000, 15_000])
+@pytest.mark.parametrize("calls", [(110, 20), (100,), (10, 100, 20)])
+def test_in_the_long_run_almost_all_of_it_is_used(units: int, calls: tuple[int, ...]) -> None:
+    meter, now, used = Meter(units), 0.0, 0
+    while now < 1200:
+        for one in calls:
+            now = meter.reserve(one, now)
+            used += one
+    assert used / (now / 60) >= 0.97 * units
+
+
+def test_a_mailbox_that_rested_sends_at_once_and_never_in_a_rush() -> None:
+    meter = Meter(6000)
+    moments = [meter.reserve(130, 500.0) for _ in range(5)]
+    assert moments[0] == 500.0
+    gaps = [later - sooner for sooner, later in itertools.pairwise(moments)]
+    assert gaps[0] < gaps[1]  # one second is caught up with
+    assert all(gap == pytest.approx(130 * MINUTE / 5970) for gap in gaps[1:])
+
+
+def test_what_was_not_spent_is_given_back() -> None:
+    meter, other = Meter(6000), Meter(6000)
+    for _ in range(3):
+        meter.reserve(110, 0.0)
+        meter.reserve(110, 0.0)
+        meter.give_back(110)
+        other.reserve(110, 0.0)
+    assert meter.free_at == pytest.approx(other.free_at)
+
+
+@pytest.mark.parametrize("ahead", [91.0, 3600.0, 1e9])
+def test_a_clock_that_was_wrong_stops_no_mailbox_for_long(ahead: float) -> None:
+    meter = Meter(6000, 1000.0 + ahead)
+    assert meter.reserve(110, 1000.0) < 1005.0
+
+
+def test_a_refused_pace_is_lowered_by_a_tenth_and_not_for_ever() -> None:
+    assert [pace.slower(one) for one in (6000, 650, 600, 300)] == [5400, 600, 600, 300]
+
+
+# The day
+
+
+def test_batches_leave_something_of_the_day_for_people() -> None:
+    kept = pace.kept_for_people(2000, 5)
+    assert (kept, pace.kept_for_people(100, 5), pace.kept_for_people(10, 5)) == (100, 10, 5)
+    day = Day(2000, kept, [NOW - timedelta(hours=3)] * 1900)
+    assert day.opens_at(NOW, batch=True) == NOW - timedelta(hours=3) + DAY
+    assert day.opens_at(NOW, batch=False) == NOW
+    assert (day.left(NOW, batch=True), day.left(NOW, batch=False)) == (0, 100)
+
+
+def test_who_is_written_to_counts_as_well() -> None:
+    day = Day(2000, 0, [(NOW - timedelta(hours=2), 60), (NOW - timedelta(hours=1), 39)], 100)
+    assert day.opens_at(NOW, batch=False, recipients=1) == NOW
+    assert day.opens_at(NOW, batch=False, recipients=2) == NOW + timedelta(hours=22)
+    day.note(NOW, 1)
+    assert day.opens_at(NOW, batch=False, recipients=62) == NOW + timedelta(hours=23)
+
+
+MOMENTS = st.lists(
+    st.integers(0, 30 * 3600).map(lambda ago: NOW - timedelta(seconds=ago)), max_size=40
+)
+
+
+@given(st.integers(1, 20), st.integers(0, 5), MOMENTS, st.integers(1, 30))
+def test_no_24_hours_hold_too_many(limit: int, kept: int, sent: list[datetime], more: int) -> None:
+    day, now, left = Day(limit, kept, sent), NOW, []
+    for number in range(more):
+        batch = bool(number % 2) and kept < limit
+        now = max(now, day.opens_at(now, batch=batch))
+        day.note(now)
+        left.append(now)
+        held = [one for one in [*sent, *left] if now - DAY < one <= now]
+        known = [one for one in sent if now - DAY < one]
+        assert len(held) <= max(limit - (kept if batch else 0), len(known))
+        assert day.opens_at(now, batch=False) <= day.opens_at(now, batch=True)

@@ -1,0 +1,177 @@
+"""Ledger: what each mailbox may send by its provider's limits, and what it has spent of them.
+
+Nothing is kept beside the facts: the last 24 hours are the dispatches that were accepted, the last
+minute is one moment in the mailbox's row (until when it is spent), and what a refusal taught is two
+columns there. So it is the same for every worker, and after every restart.
+
+A page that reads Gmail's list of send-from addresses spends one unit without asking; pace.SPARE is
+kept free for that.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from flask import current_app
+from sqlalchemy import func, literal, or_, select, update
+
+from portal import pace
+from portal.columns import db_now, now
+from portal.config import Config
+from portal.dispatch import Dispatch, Lane, State
+from portal.extensions import db
+from portal.mailboxes import Mailbox
+
+#: What may have been read in the minute before, beside what was sent: so many units.
+UNSEEN_UNITS = 300
+#: Sent copies are read within this of their sending, where nothing delays it.
+READ_WITHIN = timedelta(minutes=10)
+#: One refusal teaches once; those of calls that were under way with it say the same.
+LESSON = 60.0
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a mailbox has sent in the last 24 hours, beside what it may. left: for batches, how many
+    may still leave at once."""
+
+    messages: int
+    limits: pace.Limits
+    left: int
+
+    @property
+    def share(self) -> float:
+        """The part of the day's messages that is spent, 0 to 1."""
+        return min(1.0, self.messages / self.limits.per_day)
+
+
+def limits_of(box: Mailbox) -> pace.Limits:
+    """What Gmail lets this mailbox send, the way the portal sends through it."""
+    config: Config = current_app.config["PORTAL"]
+    units = units_of(box)
+    per_day, recipients = config.GMAIL_DAILY_CONSUMER, config.GMAIL_RECIPIENTS_CONSUMER
+    if box.hosted_domain:
+        per_day, recipients = config.GMAIL_DAILY_WORKSPACE, config.GMAIL_RECIPIENTS_WORKSPACE
+    return pace.Limits(
+        pace.per_minute(units, drafts=not box.send_only, reads_back=box.can_read_sent),
+        per_day,
+        units,
+        max(recipients, per_day),  # every message has one: fewer would be another daily limit
+        pace.kept_for_people(per_day, config.GMAIL_DAILY_KEPT),
+    )
+
+
+def units_of(box: Mailbox) -> int:
+    """Units a minute: as configured, or less for a day after Gmail refused that many."""
+    config: Config = current_app.config["PORTAL"]
+    units = config.GMAIL_UNITS_PER_MINUTE
+    if box.learned_units is None or box.learned_at is None:
+        return units
+    return min(units, box.learned_units) if now() - box.learned_at < pace.LEARNED_FOR else units
+
+
+# -- what was spent --------------------------------------------------------------------------------
+
+
+def sent_lately(mailbox_id: int) -> list[datetime]:
+    """When the mailbox sent what it sent in the last 24 hours, the unclear counted as sent."""
+    return [at for at, _ in _lately(mailbox_id, recipients=False)]
+
+
+def spent(box: Mailbox) -> Spent:
+    """How much of a mailbox's day is gone."""
+    limits, moments = limits_of(box), sent_lately(box.id)
+    day = pace.Day(limits.per_day, limits.kept, moments)
+    return Spent(len(moments), limits, day.left(now(), batch=True))
+
+
+def day_of(box: Mailbox) -> pace.Day:
+    """The mailbox's last 24 hours, for whoever is about to send through it."""
+    limits = limits_of(box)
+    sent = _lately(box.id, recipients=bool(limits.recipients))
+    return pace.Day(limits.per_day, limits.kept, sent, limits.recipients)
+
+
+def _lately(mailbox_id: int, *, recipients: bool) -> list[tuple[datetime, int]]:
+    to, cc = (func.json_array_length(one) for one in (Dispatch.to, Dispatch.cc))
+    count = to + cc if recipients else literal(1)  # without them, the index tells it all
+    mine, since = Dispatch.mailbox_id == mailbox_id, now() - pace.DAY
+    accepted = select(Dispatch.accepted_at, count).where(mine, Dispatch.accepted_at > since)
+    unclear = select(Dispatch.handed_over_at, count).where(
+        mine,
+        Dispatch.state.in_((State.SUBMITTING, State.UNKNOWN)),
+        Dispatch.handed_over_at > since,
+    )
+    rows = [*db.session.execute(accepted), *db.session.execute(unclear)]
+    return [(row[0], row[1]) for row in rows]
+
+
+def meter_of(box: Mailbox, clock: float) -> pace.Meter:
+    """A meter that goes on where the last one stopped. clock: the caller's seconds, as of now."""
+    units = units_of(box)
+    if box.paced_until is None:
+        return pace.Meter(units)
+    moment = db.session.scalar(select(db_now())) or now()
+    ahead = (box.paced_until - moment).total_seconds()
+    return pace.Meter(units, clock + ahead, _spent_in_a_minute(box, moment))
+
+
+def _spent_in_a_minute(box: Mailbox, moment: datetime) -> int | None:
+    """At most so many units lately; None where what is unclear may have cost many more."""
+    minute = moment - timedelta(seconds=pace.MINUTE + 2)
+    sent = func.count().filter(Dispatch.accepted_at > minute)
+    query = select(sent, func.count()).where(
+        Dispatch.mailbox_id == box.id, Dispatch.accepted_at > moment - READ_WITHIN
+    )
+    unclear = select(Dispatch.id).where(
+        Dispatch.mailbox_id == box.id,
+        Dispatch.state.in_((State.SUBMITTING, State.UNKNOWN)),
+    )
+    if db.session.scalar(unclear.limit(1)) is not None:
+        return None
+    left, read = db.session.execute(query).one()
+    each = pace.units_each(drafts=not box.send_only, reads_back=False)
+    return int(left) * each + int(read) * pace.UNITS["messages.get"] + UNSEEN_UNITS
+
+
+# -- learning --------------------------------------------------------------------------------------
+
+
+def learn(mailbox_id: int) -> None:
+    """Gmail refused the pace of a minute: go slower for a day. The caller commits."""
+    box = db.session.get_one(Mailbox, mailbox_id, populate_existing=True)
+    db.session.execute(
+        update(Mailbox)
+        .where(
+            Mailbox.id == mailbox_id,
+            or_(Mailbox.learned_at.is_(None), Mailbox.learned_at < db_now(-LESSON)),
+        )
+        .values(learned_units=pace.slower(units_of(box)), learned_at=db_now())
+        .execution_options(synchronize_session=False)
+    )
+
+
+# -- foreseeing ------------------------------------------------------------------------------------
+
+
+def load(box: Mailbox, waiting: int, ahead: int = 0, lane: Lane = Lane.BATCH) -> pace.Load:
+    """What a mailbox has to do, for pace.forecast(); ahead: so many go before these."""
+    limits = limits_of(box)
+    if lane == Lane.PERSON:
+        limits = pace.Limits(limits.per_minute, limits.per_day, limits.units, limits.recipients)
+    opens_at = box.paused_until if box.is_paused else None
+    sent = tuple(sent_lately(box.id))
+    return pace.Load(box.id, box.email, waiting, limits, ahead, sent, opens_at)
+
+
+def expected(box: Mailbox, ahead: int, lane: Lane = Lane.BATCH) -> datetime:
+    """When a message of a lane leaves, at the earliest, with so many before it."""
+    return pace.forecast(load(box, 1, ahead, lane), now()).done_by
+
+
+def waiting_in(mailbox_ids: Iterable[int]) -> dict[int, int]:
+    """How many messages are in each mailbox's queue, or just being handed over."""
+    going = Dispatch.state.in_((State.QUEUED, State.SUBMITTING))
+    query = select(Dispatch.mailbox_id, func.count()).group_by(Dispatch.mailbox_id)
+    found = db.session.execute(query.where(Dispatch.mailbox_id.in_(mailbox_ids), going))
+    return {box_id: count for box_id, count in found if box_id is not None}

@@ -56,6 +56,9 @@ BAD = {
     "GMAIL_UNITS_PER_MINUTE": ["99", "1000001", "many"],
     "GMAIL_DAILY_WORKSPACE": ["0", "100001", "x"],
     "GMAIL_DAILY_CONSUMER": ["0", "100001", "x"],
+    "GMAIL_RECIPIENTS_WORKSPACE": ["0", "100001", "x"],
+    "GMAIL_RECIPIENTS_CONSUMER": ["0", "100001", "x"],
+    "GMAIL_DAILY_KEPT": ["-1", "51", "some"],
 }
 
 

@@ -28,7 +28,7 @@ FLOORS: list[set[str]] = [
     {"portal"},
     {"web", "cli", "seeds"},
     {"delivery"},
-    {"turn", "attempts", "evidence", "batches", "alarms", "invitations", "trials"},
+    {"turn", "attempts", "evidence", "batches", "alarms", "invitations", "trials", "ledger"},
     {"dispatch", "checks"},
     {
         *("accounts", "contacts", "devices", "links", "people", "places", "properties", "regions"),

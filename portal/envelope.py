@@ -190,11 +190,23 @@ class Refused(ProviderAnswer):
 
 
 class TryLater(ProviderAnswer):
-    """Certainly not accepted now; worth another try after `after` seconds."""
+    """Certainly not accepted now; worth another try after `after` seconds.
 
-    def __init__(self, message: str, words: str = "", after: float = 30) -> None:
+    exact: the provider named that moment itself, and whoever comes sooner waits longer. too_fast:
+    it was more than the provider lets one mailbox do in a minute.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        words: str = "",
+        after: float = 30,
+        *,
+        exact: bool = False,
+        too_fast: bool = False,
+    ) -> None:
         super().__init__(message, words)
-        self.after = after
+        self.after, self.exact, self.too_fast = after, exact, too_fast
 
 
 class NeedsSignIn(ProviderAnswer):

@@ -15,10 +15,11 @@ from datetime import datetime, timedelta
 from flask import current_app
 from sqlalchemy import func, literal, or_, select, update
 
-from portal import pace
+from portal import journal, mailboxes, pace
 from portal.columns import db_now, now
 from portal.config import Config
 from portal.dispatch import Dispatch, Lane, State
+from portal.envelope import ProviderAnswer, TryLater
 from portal.extensions import db
 from portal.mailboxes import Mailbox
 
@@ -28,6 +29,8 @@ UNSEEN_UNITS = 300
 READ_WITHIN = timedelta(minutes=10)
 #: One refusal teaches once; those of calls that were under way with it say the same.
 LESSON = 60.0
+#: What only the operator can put right is looked at again after so many seconds.
+OPERATORS_TURN = 300.0
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,20 @@ def learn(mailbox_id: int) -> None:
         .values(learned_units=pace.slower(units_of(box)), learned_at=db_now())
         .execution_options(synchronize_session=False)
     )
+
+
+def obey(mailbox_id: int, answer: ProviderAnswer, attempt: int = 1) -> None:
+    """Leave a mailbox alone after "not now", for as long as its provider asks. Commits.
+
+    If it was too fast for the provider, it goes on slower.
+    """
+    if isinstance(answer, TryLater):
+        seconds = pace.patience(attempt, answer.after, exact=answer.exact)
+        if answer.too_fast:
+            journal.write(lambda: learn(mailbox_id))
+    else:
+        seconds = OPERATORS_TURN
+    mailboxes.pause(mailbox_id, seconds, answer.message)
 
 
 # -- foreseeing ------------------------------------------------------------------------------------

@@ -86,6 +86,15 @@ def slower(units: int) -> int:
     return min(units, max(LEAST_UNITS, units * 9 // 10))
 
 
+def patience(attempt: int, after: float, *, exact: bool = False) -> float:
+    """Seconds to keep away from a provider that said "not now" to an attempt (1, 2, ...).
+
+    after: what it asked for, or what is usual. Obeyed where it is exact or long; otherwise the wait
+    grows from two seconds, as nobody knows how soon it would do.
+    """
+    return after if exact or after > 30 else min(2.0 ** min(attempt, 6), after)
+
+
 # -- spending --------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ which scope allows which method: the API's discovery document, revision 20261005
 
 import itertools
 import json
+import random
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -89,8 +90,10 @@ SENT_PAGE, SENT_PAGES, ALL_PAGES = 500, 40, 1000
 SENT_MOST, DRAFTS_MOST = 250, 50
 #: This far may Gmail's clock and ours stand apart, and so late may Gmail take what it was handed.
 CLOCKS_APART, ARRIVES_WITHIN = timedelta(minutes=5), timedelta(minutes=15)
-#: Gmail's own lock-outs last at most a day.
-LONGEST_WAIT = 24 * 3600.0
+#: Gmail's own lock-outs last at most a day; where the day's limit is reached and no moment is
+#: named, it is tried again every hour.
+LONGEST_WAIT, AN_HOUR = 24 * 3600.0, 3600.0
+LIMIT_REACHED = "Gmail's sending limit is reached for now."
 RETRY_AFTER = re.compile(r"Retry after (\S+)")
 
 
@@ -344,7 +347,7 @@ def answer_for(status: int, body: bytes, sends: bool) -> ProviderAnswer:
     if status == 401:
         return NeedsSignIn("Gmail no longer accepts this mailbox's sign-in.", words)
     if status == 429 or reason in LIMIT_REASONS:
-        return TryLater("Gmail's sending limit is reached for now.", words, _wait(message, reason))
+        return _limit(message, reason, words)
     if status == 404:
         return Gone("Gmail no longer has it.", words)
     if status < 400:  # no answer of Gmail's: something in between wants to be visited first
@@ -405,17 +408,31 @@ def _error(body: bytes) -> dict[str, str]:
         return {"reason": "", "message": text, "detail": ""}
 
 
-def _wait(message: str, reason: str) -> float:
-    """Seconds to keep away. Gmail names a moment in the text, and retrying early moves it out."""
+def _limit(message: str, reason: str, words: str) -> TryLater:
+    """Which of its limits Gmail means, and so how long to keep away."""
+    named = _named_wait(message)
+    if named is not None:
+        return TryLater(LIMIT_REACHED, words, named, exact=True)
+    if "Mail sending" in message or reason == "dailyLimitExceeded":
+        return TryLater(LIMIT_REACHED, words, AN_HOUR)
+    return TryLater(LIMIT_REACHED, words, too_fast="concurrent" not in message)
+
+
+def _named_wait(message: str) -> float | None:
+    """Seconds until the moment that the text names, and a little more: coming early moves it out.
+
+    Nothing where none can be read.
+    """
     named = RETRY_AFTER.search(message)
-    if named:
-        try:
-            until = datetime.fromisoformat(named.group(1).rstrip(".").replace("Z", "+00:00"))
-            seconds = (until - datetime.now(UTC)).total_seconds() + 1
-            return min(max(1.0, seconds), LONGEST_WAIT)
-        except (ValueError, TypeError):
-            pass
-    return 3600 if "Mail sending" in message or reason == "dailyLimitExceeded" else 30
+    if not named:
+        return None
+    try:
+        until = datetime.fromisoformat(named.group(1).rstrip(".").replace("Z", "+00:00"))
+        seconds = (until - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError):
+        return None
+    # Not all of a company's mailboxes in the same moment, where the same was named to each.
+    return min(max(0.0, seconds + random.random()) + 1, LONGEST_WAIT)
 
 
 def _listed(one: Mapping[str, Any]) -> ListedAddress:

@@ -5,12 +5,21 @@ unique on (document, purpose, sending number), so a double click, a second tab o
 on the same row. Legal moves are drawn in docs/architecture.md.
 """
 
-from portal.dispatch.asking import next_number, notice, noticed, request
+from portal.dispatch.asking import give_time, next_number, notice, noticed, numbered, request
 from portal.dispatch.claiming import Claim
-from portal.dispatch.deciding import came_back, cancel, settle
+from portal.dispatch.deciding import (
+    Decided,
+    Deed,
+    came_back,
+    cancel,
+    decide,
+    may_decide,
+    settle,
+)
 from portal.dispatch.freezing import Blocked, Wish
 from portal.dispatch.holding import hold_mailbox, release_ready
 from portal.dispatch.moving import accept, load, move, show_on_document, tell
+from portal.dispatch.proving import Seal, paper_of, seal_of
 from portal.dispatch.reading import (
     asked_by,
     latest_by_document,
@@ -21,6 +30,7 @@ from portal.dispatch.reading import (
     waiting_for,
     waits_behind,
 )
+from portal.dispatch.resending import can_resend, repeats, resend, sender_now
 from portal.dispatch.tables import (
     OPEN_STATES,
     STATES,
@@ -41,29 +51,42 @@ __all__ = [
     "Attempt",
     "Blocked",
     "Claim",
+    "Decided",
+    "Deed",
     "Dispatch",
     "Event",
     "Lane",
     "Proof",
     "Purpose",
+    "Seal",
     "State",
     "Wish",
     "accept",
     "asked_by",
     "came_back",
+    "can_resend",
     "cancel",
+    "decide",
+    "give_time",
     "hold_mailbox",
     "latest_by_document",
     "load",
+    "may_decide",
     "move",
     "needing_attention",
     "next_number",
     "notice",
     "noticed",
+    "numbered",
     "of_document",
+    "paper_of",
     "queued",
     "release_ready",
+    "repeats",
     "request",
+    "resend",
+    "seal_of",
+    "sender_now",
     "settle",
     "show_on_document",
     "tally",

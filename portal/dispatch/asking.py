@@ -13,6 +13,7 @@ from portal import policy, queueing
 from portal.accounts import User
 from portal.checks import Sending, preflight
 from portal.columns import db_now
+from portal.dispatch.deciding import give_up
 from portal.dispatch.freezing import Blocked, Wish, frozen, frozen_notice
 from portal.dispatch.moving import show_on_document, tell
 from portal.dispatch.tables import (
@@ -78,7 +79,8 @@ def request(
 def store(made: Dispatch, user: User, asked: str) -> Dispatch | None:
     """Write a frozen sending and how its story begins; None where its number is taken already.
 
-    The sending that it follows is told of it too. Commits, with whatever the caller has changed.
+    The sending that it follows is told of it too; where that one is unclear, nobody looks for it
+    any longer. Commits, with whatever the caller has changed.
     """
     token = made.token
     try:
@@ -86,6 +88,7 @@ def store(made: Dispatch, user: User, asked: str) -> Dispatch | None:
         db.session.flush()
         tell(made.id, asked, user.name)
         if made.resend_of_id is not None:
+            give_up(made.resend_of_id, user)
             tell(made.resend_of_id, _again_text(made), user.name)
         if made.state == State.HELD:
             tell(made.id, f"On hold: {made.state_note}")

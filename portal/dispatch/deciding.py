@@ -10,7 +10,7 @@ from portal.accounts import User
 from portal.columns import now
 from portal.dispatch.holding import hold_by_person, let_go
 from portal.dispatch.moving import accept, load, move, tell
-from portal.dispatch.tables import Dispatch, Lane, Proof, Purpose, State
+from portal.dispatch.tables import NEVER_KNOWN, Dispatch, Lane, Proof, Purpose, State
 from portal.extensions import db
 from portal.senders import Trouble
 
@@ -91,6 +91,19 @@ def settle(dispatch: Dispatch, user: User, *, left: bool) -> bool:
         found = "did leave" if left else "did not leave"
         tell(dispatch.id, f"Settled by hand: it {found}.", user.name)
     db.session.commit()
+    return moved
+
+
+def give_up(dispatch_id: int, user: User) -> bool:
+    """Look no longer for what became of an unclear one, because it is sent again.
+
+    False where it is not for a person to settle (any more). The caller commits.
+    """
+    waits = Dispatch.needs_person.is_(True)
+    values = {"state_note": NEVER_KNOWN, "needs_person": False, "settle_after": None}
+    moved = move(dispatch_id, (State.UNKNOWN,), State.REFUSED, waits, **values)
+    if moved:
+        tell(dispatch_id, NEVER_KNOWN, user.name)
     return moved
 
 

@@ -103,7 +103,7 @@ def _sealed(
     """The message built once and for all, in the row that will carry it."""
     envelope = seal(
         token=token,
-        message_id=f"<{token}@{_host()}>",
+        message_id=message_id_of(token),
         sender=sender,
         to=to,
         cc=cc,
@@ -156,5 +156,7 @@ def _too_large(size: int) -> Problem:
     )
 
 
-def _host() -> str:
-    return urlsplit(current_app.config["PORTAL"].PUBLIC_URL).hostname or "localhost"
+def message_id_of(token: str) -> str:
+    """The Message-ID that the message of a token bears."""
+    host = urlsplit(current_app.config["PORTAL"].PUBLIC_URL).hostname or "localhost"
+    return f"<{token}@{host}>"

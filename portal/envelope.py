@@ -9,12 +9,10 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
-from email.header import Header
 from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP
 from email.utils import formataddr
-from typing import Self
+
+from portal import mime
 
 #: Gmail refuses uploads above 35 MiB; its own limit for attachments is 25 MB before encoding.
 LARGEST_MESSAGE = 35 * 1024 * 1024
@@ -77,23 +75,20 @@ def seal(
 
     Names, subject and file names come out on one line, whatever was in them.
     """
-    message = EmailMessage(policy=SMTP)
-    message["From"] = Folded.addresses("From", [sender])
-    message["To"] = Folded.addresses("To", to)
-    if cc:
-        message["Cc"] = Folded.addresses("Cc", cc)
-    message["Subject"] = Folded.text("Subject", subject)
-    message["Message-ID"] = message_id
-    message[DISPATCH_HEADER] = token
-    message.set_content(text)
-    message.add_alternative(html, subtype="html")
-    for one in attachments:
-        maintype, _, subtype = one.content_type.partition("/")
-        # Left as it is, an encoded word in a file's name is decoded, line breaks and all.
-        name = one_line(one.filename).replace("=?", "=_")
-        message.add_attachment(one.content, maintype=maintype, subtype=subtype, filename=name)
+    headers = [
+        ("From", _addresses([sender])),
+        ("To", _addresses(to)),
+        *([("Cc", _addresses(cc))] if cc else []),
+        ("Subject", mime.encoded(one_line(subject), "Subject")),
+        ("Message-ID", one_line(message_id)),
+        (DISPATCH_HEADER, one_line(token)),
+    ]
+    letter = [mime.text_part("plain", text), mime.text_part("html", html)]
+    body = mime.multipart("alternative", letter)
+    if attachments:
+        body = mime.multipart("mixed", [body, *map(_file, attachments)])
     everyone = tuple(one.email for one in [*to, *cc])
-    return Envelope(token, sender, everyone, message.as_bytes())
+    return Envelope(token, sender, everyone, mime.message(headers, body))
 
 
 def one_line(text: str) -> str:
@@ -102,52 +97,23 @@ def one_line(text: str) -> str:
     return " ".join("".join(kept).split())
 
 
-class Folded(str):
-    """A header's value as it goes over the wire.
+def _file(one: Attachment) -> bytes:
+    # Left as it is, an encoded word in a file's name is decoded, line breaks and all.
+    name = one_line(one.filename).replace("=?", "=_")
+    return mime.file_part(name, one.content_type, one.content)
 
-    Left to itself, the standard library reads a header's words and folds them anew: encoded words
-    are decoded on the way in, and a quoted name longer than a line loses its quotes, so that one
-    name with a comma in it becomes several addresses.
-    """
 
-    name: str
-
-    @classmethod
-    def text(cls, name: str, value: str) -> Self:
-        return cls._named(name, _encoded(one_line(value), name))
-
-    @classmethod
-    def addresses(cls, name: str, people: list[Mailable]) -> Self:
-        return cls._named(name, ",\r\n ".join(_address(one) for one in people))
-
-    @classmethod
-    def _named(cls, name: str, value: str) -> Self:
-        made = cls(value)
-        made.name = name
-        return made
-
-    def fold(self, *, policy: object) -> str:
-        """What EmailMessage asks of a header that is to be written."""
-        return f"{self.name}: {self}\r\n"
+def _addresses(people: list[Mailable]) -> str:
+    return ",\r\n ".join(_address(one) for one in people)
 
 
 def _address(one: Mailable) -> str:
     if not _ADDRESS.fullmatch(one.email):
         raise ValueError(f"{one.email!r} is not an address")
     name = one_line(one.name)[:LONGEST_NAME]
-    if _is_plain(name):
+    if mime.is_plain(name):
         return formataddr((name, one.email))
-    return f"{_encoded(name)} <{one.email}>"
-
-
-def _encoded(value: str, name: str = "") -> str:
-    charset = "us-ascii" if _is_plain(value) else "utf-8"
-    return Header(value, charset, header_name=name or None).encode(linesep="\r\n")
-
-
-def _is_plain(value: str) -> bool:
-    """Whether it needs no encoding, and cannot be taken for something encoded."""
-    return value.isascii() and "=?" not in value
+    return f"{mime.encoded(name)} <{one.email}>"
 
 
 @dataclass(frozen=True)

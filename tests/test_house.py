@@ -28,17 +28,28 @@ FLOORS: list[set[str]] = [
     {"portal"},
     {"web", "cli", "seeds"},
     {"delivery"},
-    {"turn", "attempts", "evidence", "batches", "alarms", "invitations", "trials", "ledger"},
+    {
+        "turn",
+        "attempts",
+        "evidence",
+        "batches",
+        "alarms",
+        "invitations",
+        "trials",
+        "ledger",
+        "spreading",
+        "restoration",
+    },
     {"dispatch", "checks"},
     {
         *("accounts", "contacts", "devices", "links", "people", "places", "properties", "regions"),
         *("mailboxes", "policy", "standing", "approaches", "documents", "history", "instance"),
         "workers",
     },
-    {"senders", "ladder", "recipients", "pace", "spelling", "providers", "queueing"},
+    {"senders", "ladder", "recipients", "pace", "spelling", "providers", "queueing", "witness"},
     {
-        *("envelope", "vault", "stores", "columns", "extensions", "children", "keys", "config"),
-        *("failpoints", "journal", "logs"),
+        *("envelope", "mime", "vault", "stores", "columns", "extensions", "children", "keys"),
+        *("config", "failpoints", "journal", "logs", "home"),
     },
 ]
 FLOOR_OF = {noun: number for number, nouns in enumerate(FLOORS) for noun in nouns}

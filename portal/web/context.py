@@ -9,12 +9,15 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_datetime, format_timedelta
 from flask import Flask, g, request, url_for
 from flask_login import current_user
+from sqlalchemy import select
 
 from portal import mailboxes, queueing
 from portal.columns import now
 from portal.dispatch import queued, waiting_for
 from portal.documents.facts import money
 from portal.documents.kinds import KINDS
+from portal.extensions import db
+from portal.instance import Instance
 from portal.people import Company
 from portal.people import company as the_company
 from portal.web.page import wants_fragment
@@ -25,12 +28,16 @@ THEMES = ("auto", "light", "dark")
 
 @dataclass(frozen=True)
 class Banner:
-    """One thing somebody must do, shown on every page until it is done."""
+    """One thing somebody must do, shown on every page until it is done.
+
+    href leads to a page; with `post` it is a deed, done by a button.
+    """
 
     level: str
     text: str
     href: str
     action: str
+    post: bool = False
 
 
 def register(app: Flask) -> None:
@@ -99,8 +106,28 @@ def money_text(amount: Decimal, currency: str) -> str:
 def _banners() -> list[Banner]:
     broken = [one for one in mailboxes.all_mailboxes() if not one.can_send]
     found = [banner for one in broken if (banner := _banner(one, waiting_for(one.id)))]
+    if (holds := held_by()) is not None:
+        found.insert(0, _held_banner(holds))
     stuck = stuck_in_queue()
     return [*found, _service_banner(stuck)] if stuck else found
+
+
+def held_by() -> Instance | None:
+    """Who holds all mail, since when and why; None while mail may leave. Read once a request."""
+    if "held_by" not in g:
+        g.held_by = db.session.scalar(select(Instance).where(Instance.held_at.is_not(None)))
+    found: Instance | None = g.held_by
+    return found
+
+
+def _held_banner(holds: Instance) -> Banner:
+    who = holds.held_by.name if holds.held_by else "Somebody"
+    text = f"{who} holds all mail since {clock(holds.held_at)}, so nothing leaves. Nothing is lost."
+    if holds.held_why:
+        text = f"{text} Why: {holds.held_why}"
+    if not current_user.is_manager:
+        return Banner("warn", text, "", "")
+    return Banner("warn", text, url_for("outbox.let_go"), "Let mail leave again", post=True)
 
 
 def stuck_in_queue() -> int:

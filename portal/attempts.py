@@ -9,12 +9,13 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
 
 from flask import current_app
 from sqlalchemy import ColumnElement, and_, func, select
 
-from portal import instance, journal, mailboxes
+from portal import instance, journal, ledger, mailboxes
 from portal.columns import db_now, lapsed, now
 from portal.dispatch import (
     Attempt,
@@ -61,18 +62,23 @@ class LostClaim(Exception):
 
 
 class NotReady(Exception):
-    """The address may not be sent from now; the dispatch is held."""
+    """The address may not be sent from now; the dispatch is held, its draft (if any) with it."""
 
     def __init__(self, trouble: Trouble, sentence: str) -> None:
         super().__init__(sentence)
         self.trouble, self.sentence = trouble, sentence
+        self.draft_id: str | None = None
 
 
 class Hands:
-    """What one drain knows of one mailbox for a little while, so as not to ask for each mail."""
+    """What one drain knows of one mailbox for a little while, so as not to ask for each mail.
 
-    def __init__(self, mailbox_id: int) -> None:
-        self.mailbox_id = mailbox_id
+    gate: waits until the message before has been looked at, so that no second one leaves under a
+    From that Gmail has just replaced.
+    """
+
+    def __init__(self, mailbox_id: int, gate: Callable[[], None] = lambda: None) -> None:
+        self.mailbox_id, self.gate = mailbox_id, gate
         self._provider: Gmail | None = None
         self._made = self._said = float("-inf")
         self._confirmed: dict[str, float] = {}
@@ -143,7 +149,7 @@ def carry(claim: Claim, hands: Hands) -> None:
     except LostClaim:
         log.warning("dispatch %s attempt %s lost its claim", claim.dispatch_id, claim.attempt)
     except NotReady as problem:
-        _hold(claim, problem.trouble, problem.sentence)
+        _hold(claim, problem.trouble, problem.sentence, draft_id=problem.draft_id)
     except ProviderAnswer as problem:
         hands.forget()
         _take_answer(claim, problem)
@@ -170,6 +176,7 @@ def _hand_over(claim: Claim, hands: Hands) -> Receipt:
     if not provider.can_send:
         raise NeedsPermission("The mailbox did not give the portal permission to send mail.")
     if not provider.two_phase:
+        _pass_gate(claim, hands, claim.draft_id)
         _mark_handed_over(claim, claim.draft_id)
         return provider.send(claim.mime)
     draft_id = claim.draft_id
@@ -180,8 +187,18 @@ def _hand_over(claim: Claim, hands: Hands) -> Receipt:
     elif claim.attempt > 1:
         provider.restore_draft(draft_id, claim.mime)
     reached("draft.made", claim.dispatch_id)
+    _pass_gate(claim, hands, draft_id)
     _mark_handed_over(claim, draft_id)
     return provider.send_draft(draft_id)
+
+
+def _pass_gate(claim: Claim, hands: Hands, draft_id: str | None) -> None:
+    hands.gate()
+    try:
+        hands.confirm(claim.from_email)
+    except NotReady as problem:
+        problem.draft_id = draft_id
+        raise
 
 
 def _mark_handed_over(claim: Claim, draft_id: str | None) -> None:
@@ -238,7 +255,6 @@ def _refused(claim: Claim, answer: Refused) -> None:
 
 def _try_later(claim: Claim, problem: ProviderAnswer) -> None:
     """Certainly not accepted. The whole mailbox keeps away for a while."""
-    after = problem.after if isinstance(problem, TryLater) else 300
     values = {"state_note": problem.message, "lease_until": None, "handed_over_at": None}
 
     def keep() -> None:
@@ -249,18 +265,20 @@ def _try_later(claim: Claim, problem: ProviderAnswer) -> None:
 
     journal.write(keep)
     if claim.mailbox_id is not None:
-        mailboxes.pause(claim.mailbox_id, backoff(claim.attempt, after), problem.message)
-
-
-def backoff(attempt: int, after: float) -> float:
-    """Seconds to keep away: what the provider asked for; otherwise growing from two, to 60."""
-    return after if after > 30 else min(60.0, 2.0 ** min(attempt, 6), after)
+        ledger.obey(claim.mailbox_id, problem, claim.attempt)
 
 
 def _hold(
-    claim: Claim, trouble: Trouble, why: str, *, outcome: str = "on hold", words: str | None = None
+    claim: Claim,
+    trouble: Trouble,
+    why: str,
+    *,
+    outcome: str = "on hold",
+    words: str | None = None,
+    draft_id: str | None = None,
 ) -> None:
     values = {"hold_code": trouble, "state_note": why, "lease_until": None, "handed_over_at": None}
+    values |= {"draft_id": draft_id} if draft_id else {}
 
     def keep() -> None:
         if _move_claimed(claim, State.HELD, **values):

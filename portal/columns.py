@@ -72,8 +72,9 @@ class db_now(FunctionElement[datetime]):
     type = UtcDateTime()
     inherit_cache = True
 
-    def __init__(self, plus_seconds: float = 0) -> None:
-        super().__init__(literal(float(plus_seconds), Float()))
+    def __init__(self, plus_seconds: float | ColumnElement[float] = 0) -> None:
+        given = isinstance(plus_seconds, ColumnElement)
+        super().__init__(plus_seconds if given else literal(float(plus_seconds), Float()))
 
 
 @compiles(db_now, "sqlite")

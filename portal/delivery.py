@@ -1,111 +1,160 @@
 """Delivery: carrying dispatches out. drain() is the only job; everything else is called by it.
 
-One mailbox is drained by one thread at a time (its lease is a row in the database), in the order of
-asking; mailboxes run side by side.
+Each mailbox with something due gets a turn of its own (turn.py), side by side with the others and
+with the threads that freeze batches. What they find out is stored by one writer (journal.py).
 """
 
 import logging
 import math
-import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 
 from flask import Flask, current_app
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import and_, or_, select
 
-from portal import alarms, batches, mailboxes, queueing
-from portal.attempts import recover_stale, send, worker_name
+from portal import alarms, batches, instance, journal, mailboxes, queueing, turn
+from portal.attempts import recover_stale, send
 from portal.columns import db_now
-from portal.config import Config
-from portal.dispatch import WORK, Dispatch, Proof, State, release_ready
+from portal.dispatch import WORK, Dispatch, Lane, State, release_ready
 from portal.envelope import ProviderAnswer
-from portal.evidence import DISCARDING, discard_draft, read_proof, reconcile
 from portal.extensions import db
 from portal.mailboxes import Address, Mailbox
-from portal.stores import rows_changed
+from portal.stores import reading
+from portal.turn import Turn, may_leave, to_look_after
 
-MOST_THREADS = 32
+#: So many mailboxes have their turn in one process at the same time.
+MOST_MAILBOXES = 120
+#: So many are taken at a time, so that two workers share them.
+HANDFUL = 8
 #: Those of the threads that freeze what batches hold; named like mailboxes, which no mailbox is.
 FREEZERS = (0, -1)
+#: A drain stays awake for what leaves within so many seconds.
+SOON = 30
 #: How often the list is read again while somebody is adding an address, and otherwise (seconds).
 WATCH_NEW, WATCH_OLD, NEW_FOR = 10, 300, 3600
+
+__all__ = ["drain", "drain_mailbox", "due_mailboxes", "send", "sweep"]
 
 log = logging.getLogger(__name__)
 
 
 def drain() -> None:
-    """The RQ job: sweep, then freeze batches and drain every mailbox with something due, side by
-    side: the first mail of a batch leaves long before its last is frozen."""
+    """The RQ job: sweep, then freeze batches and give every mailbox with something due its turn,
+    side by side: the first mail of a batch leaves long before its last is frozen."""
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
-    config: Config = app.config["PORTAL"]
     ends = time.monotonic() + queueing.DRAIN_SECONDS
-    sweep()
-    swept = time.monotonic()
-    running: dict[Future[None], int] = {}
-    failed: set[int] = set()
-    with ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="mailbox") as threads:
-        while not queueing.stopping.is_set() and time.monotonic() < ends:
-            for work in _due_work(without=failed | set(running.values())):
-                running[threads.submit(_work_in_thread, app, work, ends)] = work
-            if not running:
-                break
-            done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
-            for future in done:
-                work = running.pop(future)
-                if future.exception() is not None:  # the next drain tries again, this one does not
-                    log.error("draining a mailbox failed", exc_info=future.exception())
-                    failed.add(work)
-            if time.monotonic() - swept > config.SWEEP_SECONDS:
-                sweep()
-                swept = time.monotonic()
+    with journal.kept(app):
+        Drain(app, ends).run()
     if time.monotonic() >= ends:
         queueing.ring()
 
 
+class Drain:
+    """One run of the job: who is at work just now, and who is better left alone."""
+
+    def __init__(self, app: Flask, ends: float) -> None:
+        self._app, self._ends = app, ends
+        self._pause: float = app.config["PORTAL"].SWEEP_SECONDS
+        self._running: dict[Future[float], int] = {}
+        self._failed: set[int] = set()
+        self._resting: dict[int, float] = {}
+
+    def run(self) -> None:
+        sweep()
+        swept = time.monotonic()
+        threads = MOST_MAILBOXES + len(FREEZERS)
+        with ThreadPoolExecutor(threads, thread_name_prefix="turn") as pool:
+            while not queueing.stopping.is_set() and time.monotonic() < self._ends:
+                self._start_due(pool)
+                if not self._running and not _something_soon():
+                    break
+                self._collect()
+                if time.monotonic() - swept > self._pause:
+                    sweep()
+                    swept = time.monotonic()
+
+    def _start_due(self, pool: ThreadPoolExecutor) -> None:
+        for work in self._due_work():
+            self._running[pool.submit(_work_in_thread, self._app, work, self._ends)] = work
+
+    def _due_work(self) -> list[int]:
+        if not instance.may_work():
+            return []
+        busy = self._failed | set(self._running.values())
+        freezers = [one for one in FREEZERS if one not in busy]
+        room = min(HANDFUL, MOST_MAILBOXES - len(self._running))
+        resting = {one for one, until in self._resting.items() if until > time.monotonic()}
+        boxes = due_mailboxes(busy, resting)[: max(0, room)]
+        return [*(freezers if freezers and batches.is_due() else ()), *boxes]
+
+    def _collect(self) -> None:
+        """Take in who is done; wait a moment where nobody is."""
+        if not self._running:
+            queueing.stopping.wait(0.2)
+            return
+        done, _ = wait(self._running, timeout=0.2, return_when=FIRST_COMPLETED)
+        for future in done:
+            work = self._running.pop(future)
+            if future.exception() is not None:  # the next drain tries again, this one does not
+                log.error("draining a mailbox failed", exc_info=future.exception())
+                self._failed.add(work)
+            else:
+                self._resting[work] = future.result()
+
+
 def sweep() -> None:
     """Put right what a crash, a lost doorbell or the passing of time left behind."""
+    if not instance.may_work():
+        return
     recover_stale()
     watch_addresses()
     release_ready()
     alarms.tell_managers()
 
 
-def _due_work(without: set[int]) -> list[int]:
-    freezers = [one for one in FREEZERS if one not in without]
-    return [*(freezers if freezers and batches.is_due() else ()), *due_mailboxes(without)]
+def due_mailboxes(without: set[int], resting: set[int] | None = None) -> list[int]:
+    """Mailboxes with something to do now that nobody is working.
 
-
-def due_mailboxes(without: set[int]) -> list[int]:
-    """Mailboxes with something to do now that nobody is draining."""
-    work = select(Dispatch.id).where(Dispatch.mailbox_id == Mailbox.id, WORK, _due())
+    resting: those whose day has no more room for batches; only people's mail counts there.
+    """
+    lease = current_app.config["PORTAL"].LEASE_SECONDS
+    sends = and_(may_leave(), Mailbox.held_at.is_(None))
+    if resting:
+        sends = and_(sends, or_(Dispatch.lane < Lane.BATCH, Mailbox.id.not_in(resting)))
+    work = select(Dispatch.id).where(
+        Dispatch.mailbox_id == Mailbox.id, WORK, or_(sends, to_look_after())
+    )
     first = work.order_by(Dispatch.lane, Dispatch.id).limit(1).scalar_subquery()
-    query = select(Mailbox.id).where(*_free(), first.is_not(None)).order_by(Mailbox.id)
-    found = [one for one in db.session.scalars(query) if one not in without]
-    db.session.commit()
-    return found
+    free = turn.is_free(lease), turn.not_paused()
+    query = select(Mailbox.id).where(*free, first.is_not(None)).order_by(Mailbox.id)
+    with reading():
+        return [one for one in db.session.scalars(query) if one not in without]
 
 
-def drain_mailbox(mailbox_id: int, ends: float = math.inf) -> None:
-    """Take the mailbox's lease and carry out what is due, oldest first, until nothing is.
+def drain_mailbox(mailbox_id: int, ends: float = math.inf) -> float:
+    """Give one mailbox its turn; until when (monotonic) its batches rest.
 
     ends: when (monotonic) to take no more, so that no message in hand is cut off by RQ's time-out.
     """
-    with _lease(mailbox_id) as holder:
-        while holder and not queueing.stopping.is_set() and time.monotonic() < ends:
-            next_due = _next_due(mailbox_id)
-            if next_due is None or not _renew(mailbox_id, holder):
-                break
-            dispatch_id, state = next_due
-            if state == State.QUEUED:
-                send(dispatch_id)
-            elif state == State.UNKNOWN:
-                reconcile(dispatch_id)
-            elif state == State.ACCEPTED:
-                read_proof(dispatch_id)
-            else:
-                discard_draft(dispatch_id)
+    mine = Turn(mailbox_id, ends)
+    mine.run()
+    return mine.rests_until
+
+
+def _something_soon() -> bool:
+    """Whether something can still be taken back, and leaves before this drain need ring again."""
+    soon = Dispatch.not_before.between(db_now(), db_now(SOON))
+    query = select(Dispatch.id).where(WORK, Dispatch.state == State.QUEUED, soon).limit(1)
+    with reading():
+        return db.session.scalar(query) is not None
+
+
+def _work_in_thread(app: Flask, work: int, ends: float) -> float:
+    with app.app_context():
+        if work not in FREEZERS:
+            return drain_mailbox(work, ends)
+        batches.prepare(ends)
+        return 0.0
 
 
 # -- watching -----
@@ -136,79 +185,3 @@ def _watched() -> list[int]:
     here = Mailbox.issuer == mailboxes.this_google()
     query = query.where(Mailbox.health == mailboxes.Health.CONNECTED, here, awaited, due)
     return list(db.session.scalars(query.distinct()))
-
-
-# -- leases and what is due -----
-
-
-def _due() -> ColumnElement[bool]:
-    unread = and_(Dispatch.state == State.ACCEPTED, Dispatch.proof == Proof.UNREAD)
-    useless = and_(Dispatch.state.in_(DISCARDING), Dispatch.draft_id.is_not(None))
-    return or_(
-        Dispatch.state == State.QUEUED,
-        and_(Dispatch.state == State.UNKNOWN, Dispatch.settle_after <= db_now()),
-        and_(
-            or_(unread, useless),
-            or_(Dispatch.settle_after.is_(None), Dispatch.settle_after <= db_now()),
-        ),
-    )
-
-
-def _free() -> tuple[ColumnElement[bool], ...]:
-    return or_(Mailbox.drain_until.is_(None), Mailbox.drain_until < db_now()), _not_paused()
-
-
-def _not_paused() -> ColumnElement[bool]:
-    return or_(Mailbox.paused_until.is_(None), Mailbox.paused_until <= db_now())
-
-
-def _next_due(mailbox_id: int) -> tuple[int, str] | None:
-    query = select(Dispatch.id, Dispatch.state).where(Dispatch.mailbox_id == mailbox_id)
-    found = db.session.execute(
-        query.where(WORK, _due()).order_by(Dispatch.lane, Dispatch.id).limit(1)
-    ).first()
-    db.session.commit()
-    return (found[0], found[1]) if found else None
-
-
-@contextmanager
-def _lease(mailbox_id: int) -> Iterator[str]:
-    """Hold the mailbox for draining; yields "" when somebody else does."""
-    holder = f"{worker_name()}/{threading.get_ident()}/{time.monotonic_ns()}"
-    seconds = current_app.config["PORTAL"].LEASE_SECONDS
-    taken = db.session.execute(
-        update(Mailbox)
-        .where(Mailbox.id == mailbox_id, *_free())
-        .values(drain_holder=holder, drain_until=db_now(seconds))
-    )
-    db.session.commit()
-    try:
-        yield holder if rows_changed(taken) else ""
-    finally:
-        db.session.rollback()
-        db.session.execute(
-            update(Mailbox)
-            .where(Mailbox.id == mailbox_id, Mailbox.drain_holder == holder)
-            .values(drain_holder=None, drain_until=None)
-        )
-        db.session.commit()
-
-
-def _renew(mailbox_id: int, holder: str) -> bool:
-    """Keep the mailbox for another message; False when it was lost, or paused meanwhile."""
-    seconds = current_app.config["PORTAL"].LEASE_SECONDS
-    kept = db.session.execute(
-        update(Mailbox)
-        .where(Mailbox.id == mailbox_id, Mailbox.drain_holder == holder, _not_paused())
-        .values(drain_until=db_now(seconds))
-    )
-    db.session.commit()
-    return rows_changed(kept) == 1
-
-
-def _work_in_thread(app: Flask, work: int, ends: float) -> None:
-    with app.app_context():
-        if work in FREEZERS:
-            batches.prepare(ends)
-        else:
-            drain_mailbox(work, ends)

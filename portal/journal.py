@@ -106,6 +106,8 @@ def write(work: Callable[[], T]) -> T:
     """
     journal = _running.get("journal")
     if journal is not None:
+        if db.session().in_transaction():  # what this thread has open, the writer would wait for
+            db.session.commit()
         return journal.write(work)
     entry = _Entry(work)
     _alone(entry)

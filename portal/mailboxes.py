@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from flask import current_app
-from sqlalchemy import ColumnElement, ForeignKey, LargeBinary, UniqueConstraint, or_, select, update
+from sqlalchemy import ColumnElement, ForeignKey, LargeBinary, UniqueConstraint, select, update
 from sqlalchemy.orm import Mapped, joinedload, mapped_column, relationship
 
 from portal import vault
 from portal.accounts import User
-from portal.columns import UtcDateTime, db_now, now
+from portal.columns import UtcDateTime, db_now, lapsed, now
 from portal.config import Config
 from portal.envelope import NeedsPermission, NeedsSignIn, TryLater
 from portal.extensions import Base, db
@@ -439,6 +439,7 @@ def access_token(box_id: int, *, refused: str = "") -> str:
                 return token
             time.sleep(0.05)
     except CannotOpen as problem:
+        db.session.rollback()
         raise google.OperatorProblem(KEYS_DO_NOT_FIT, str(problem)) from problem
     raise TryLater("Another process is still asking Google for access.")
 
@@ -479,7 +480,7 @@ def _take_refresh_lease(box_id: int, holder: str) -> bool:
         update(Mailbox)
         .where(
             Mailbox.id == box_id,
-            or_(Mailbox.refresh_until.is_(None), Mailbox.refresh_until < db_now()),
+            lapsed(Mailbox.refresh_until, REFRESH_LEASE),
         )
         .values(refresh_holder=holder, refresh_until=db_now(REFRESH_LEASE))
     )

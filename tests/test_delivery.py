@@ -13,12 +13,13 @@ from flask import Flask
 from sqlalchemy import event, select
 
 from portal import delivery, dispatch, mailboxes, policy
-from portal.dispatch import Attempt, Dispatch, Proof, State
+from portal.dispatch import Attempt, Dispatch, Lane, Proof, State
 from portal.envelope import DISPATCH_HEADER
 from portal.extensions import db
 from portal.mailboxes import Address, Health, Mailbox
 from portal.providers.gmail import SEND_ONLY_SCOPES
 from portal.senders import Mode
+from portal.turn import Turn
 from tests import factories, servers
 from tests.factories import OFFICE
 
@@ -501,11 +502,13 @@ def test_finding_work_never_reads_what_is_finished(office: Mailbox) -> None:
         asked.append((statement, parameters))
 
     event.listen(db.engine, "before_cursor_execute", listen)
-    delivery._next_due(office.id)
-    delivery.due_mailboxes(set())
+    turn = Turn(office.id)
+    assert not turn._is_queued(Lane.BATCH)
+    assert turn._evidence() is None
+    assert delivery.due_mailboxes(set()) == []
     event.remove(db.engine, "before_cursor_execute", listen)
     found = [one for one in asked if "FROM dispatches" in one[0]]
-    assert len(found) == 2
+    assert len(found) == 3
     connection = db.session.connection()
     sqlite = connection.dialect.name == "sqlite"
     if not sqlite:  # a handful of rows is read whole unless told otherwise

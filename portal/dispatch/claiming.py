@@ -26,6 +26,7 @@ from portal.dispatch.moving import show_on_document
 from portal.dispatch.tables import WORK, Attempt, Dispatch, Event, Lane, State
 from portal.extensions import db
 from portal.instance import Instance
+from portal.mailboxes import Mailbox
 from portal.stores import rows_changed
 
 DISPATCHES = cast("Table", Dispatch.__table__)
@@ -43,7 +44,7 @@ class Claim:
     token: str = ""
     from_email: str = ""
     draft_id: str | None = None
-    lane: int = Lane.PERSON
+    recipients: int = 1
     mime: bytes = b""
 
 
@@ -108,6 +109,12 @@ def is_due() -> ColumnElement[bool]:
     return or_(Dispatch.not_before.is_(None), Dispatch.not_before <= db_now())
 
 
+def is_held(mailbox_id: ColumnElement[int]) -> ColumnElement[bool]:
+    """Whether a person lets nothing leave through a mailbox."""
+    held = Mailbox.id == mailbox_id, Mailbox.held_at.is_not(None)
+    return exists(select(Mailbox.id).where(*held))
+
+
 def _taken(statement: Executable, worker: str, values: dict[str, Any]) -> Claim | None:
     row = db.session.execute(statement, {**values, "since": now()}).first()
     if row is None:
@@ -123,7 +130,7 @@ def _taken(statement: Executable, worker: str, values: dict[str, Any]) -> Claim 
         row.token,
         row.from_email,
         row.draft_id,
-        row.lane,
+        len(row.to) + len(row.cc),
         row.mime,
     )
 
@@ -138,6 +145,7 @@ def _next_of_mailbox(lease: float) -> Executable:
             Dispatch.state == State.QUEUED,
             Dispatch.lane <= bindparam("lowest"),
             is_due(),
+            ~is_held(bindparam("mailbox")),
         )
         .order_by(Dispatch.lane, Dispatch.id)
         .limit(1)
@@ -154,7 +162,7 @@ def _claimed(lease: float, which: ColumnElement[bool]) -> Executable:
     column = DISPATCHES.c
     return (
         update(DISPATCHES)
-        .where(which, column.state == State.QUEUED)
+        .where(which, column.state == State.QUEUED, _allowed())
         .values(
             state=State.SUBMITTING,
             state_since=bindparam("since"),
@@ -170,7 +178,8 @@ def _claimed(lease: float, which: ColumnElement[bool]) -> Executable:
             column.token,
             column.from_email,
             column.draft_id,
-            column.lane,
+            column.to,
+            column.cc,
             column.mime,
         )
     )

@@ -1,0 +1,339 @@
+"""Turn: one mailbox in the hands of one drain, under its lease, at its provider's pace.
+
+A sender hands over one message after another, in the order of asking; a reader beside it reads the
+proofs and settles what is unclear, so that the next message need not wait for that. Both draw on
+one meter, which is stored with each claim: whoever has the next turn goes on at the same pace.
+"""
+
+import math
+import threading
+import time
+from datetime import datetime
+from functools import cache
+from typing import Any, cast
+
+from flask import Flask, current_app
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    Float,
+    Table,
+    and_,
+    bindparam,
+    or_,
+    select,
+    update,
+)
+
+from portal import evidence, journal, ledger, mailboxes, pace, queueing
+from portal.attempts import Hands, carry, worker_name
+from portal.columns import db_now, lapsed, now
+from portal.dispatch import WORK, Claim, Dispatch, Lane, Proof, State, claiming
+from portal.evidence import DISCARDING
+from portal.extensions import db
+from portal.failpoints import reached
+from portal.mailboxes import Mailbox
+from portal.stores import reading, rows_changed
+
+#: The reader waits so long for another accepted message before it ends; seconds.
+LINGER = 2.0
+#: A settling look at the provider costs about so many units.
+SETTLING_UNITS = 120
+#: A wait is looked up again after this many seconds: something else may have become due.
+LONGEST_NAP = 0.5
+#: No look is ever put off for longer: what says so was written before a clock was set back.
+LATEST_LOOK = 3600.0
+DAY_FULL = "It has sent what Gmail allows in 24 hours."
+
+
+class Turn:
+    """The one who may work a mailbox now. ends: when (monotonic) to take no more.
+
+    rests_until: until when (monotonic) its batches have no room in the day; people's mail may go.
+    """
+
+    def __init__(self, mailbox_id: int, ends: float = math.inf) -> None:
+        self.mailbox_id, self.ends, self.rests_until = mailbox_id, ends, 0.0
+        thread = threading.get_ident()
+        self.holder = f"{worker_name()}/{thread}/{time.monotonic_ns()}"
+        self.hands = Hands(mailbox_id, self._gate)
+        self._app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+        self._lease: float = current_app.config["PORTAL"].LEASE_SECONDS
+        self._lost, self._accepted = threading.Event(), threading.Event()
+        self._looked_at = threading.Event()
+        self._looked_at.set()
+        self._awaited = 0
+        self._idle = False
+        self._reader: threading.Thread | None = None
+        self._problem: Exception | None = None
+        self._kept_at = 0.0
+        self._meter = pace.Meter(1)
+        self._day = pace.Day(1, 0, ())
+
+    def run(self) -> None:
+        """Take the lease, carry out what is due until nothing is, give the lease back."""
+        if not journal.write(self._take):
+            return
+        reached("drain.leased")
+        try:
+            self._look_at_the_ledger()
+            while self._going():
+                self._idle = not self._send_next()
+                if self._idle and not self._read_along():
+                    break
+        finally:
+            self._end()
+        if self._problem is not None:
+            raise self._problem
+
+    # -- sending ---------------------------------------------------------------------------------
+
+    def _send_next(self) -> bool:
+        """Hand over the next message; False when none may leave now."""
+        lowest = self._open_lane()
+        if lowest is None or not self._is_queued(lowest):
+            return False
+        units = self._sending_units()
+        if not self._wait_until(self._meter.reserve(units, time.monotonic())):
+            self._meter.give_back(units)
+            return False
+        claim = journal.write(lambda: self._claim(lowest))
+        if claim is None:
+            self._meter.give_back(units)
+            return False
+        carry(claim, self.hands)
+        self._day.note(now(), claim.recipients)
+        self._awaited = claim.dispatch_id
+        self._looked_at.clear()
+        self._accepted.set()
+        self._have_read()
+        return True
+
+    def _gate(self) -> None:
+        """Wait until the message before has been looked at, if anybody may."""
+        while self._going() and not self._looked_at.wait(LONGEST_NAP):
+            self._have_read()
+
+    def _claim(self, lowest: Lane) -> Claim | None:
+        if not self._renewed():
+            self._lost.set()
+            return None
+        claim = claiming.claim_next(self.mailbox_id, worker_name(), self._lease, lowest)
+        if claim is not None:
+            reached("claim.written", claim.dispatch_id)
+        return claim
+
+    def _open_lane(self) -> Lane | None:
+        """Who may still send in these 24 hours: everybody, people alone, or nobody."""
+        moment = now()
+        if self._day.opens_at(moment, batch=True) <= moment:
+            return Lane.BATCH
+        opens = self._day.opens_at(moment, batch=False)
+        if opens > moment:
+            self._rest(opens, moment)
+            return None
+        self.rests_until = time.monotonic() + 30
+        return Lane.PERSON
+
+    def _rest(self, opens: datetime, moment: datetime) -> None:
+        """Nothing more goes today; the mailbox says until when, and why."""
+        mailboxes.pause(self.mailbox_id, (opens - moment).total_seconds() + 1, DAY_FULL)
+        self._lost.set()
+
+    def _sending_units(self) -> int:
+        if self.hands.provider().two_phase:
+            return pace.UNITS["drafts.create"] + pace.UNITS["drafts.send"]
+        return pace.UNITS["messages.send"]
+
+    def _is_queued(self, lowest: Lane) -> bool:
+        with reading():
+            values = {"mailbox": self.mailbox_id, "lowest": lowest}
+            return db.session.execute(_queued(), values).first() is not None
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def _read_along(self) -> bool:
+        """Let the reader go on while the sender has nothing; False when it is done too."""
+        self._accepted.set()
+        if not self._is_reading() and self._evidence() is None:
+            return False
+        self._have_read()
+        assert self._reader is not None
+        self._reader.join(0.1)
+        return True
+
+    def _have_read(self) -> None:
+        """See to it that somebody reads what comes back."""
+        if not self._is_reading():
+            self._reader = threading.Thread(target=self._read, name="reader", daemon=True)
+            self._reader.start()
+
+    def _is_reading(self) -> bool:
+        return self._reader is not None and self._reader.is_alive()
+
+    def _read(self) -> None:
+        with self._app.app_context():
+            try:
+                while self._going() and (self._read_next() or self._lingered()):
+                    pass
+            except Exception as problem:  # the turn ends with it, in the thread that has the lease
+                self._problem = problem
+                self._lost.set()
+
+    def _lingered(self) -> bool:
+        """Wait for another accepted message, while any may come; whether one came."""
+        came = not self._idle and self._accepted.wait(LINGER)
+        self._accepted.clear()
+        return came
+
+    def _read_next(self) -> bool:
+        """Look after one message that has left, or was meant to; False when there is none."""
+        due = self._evidence()
+        if due is None:
+            self._looked_at.set()
+            return False
+        dispatch_id, state = due
+        units = self._reading_units(state)
+        if not self._wait_until(self._meter.reserve(units, time.monotonic())):
+            self._meter.give_back(units)
+            return False
+        self._keep()
+        self._look_after(dispatch_id, state)
+        if dispatch_id == self._awaited:
+            self._looked_at.set()
+        return True
+
+    def _reading_units(self, state: str) -> int:
+        if state == State.UNKNOWN:
+            return SETTLING_UNITS
+        if state != State.ACCEPTED:
+            return pace.UNITS["drafts.delete"]
+        return pace.UNITS["messages.get"] if self.hands.provider().can_read_sent else 0
+
+    def _look_after(self, dispatch_id: int, state: str) -> None:
+        if state == State.UNKNOWN:
+            evidence.reconcile(dispatch_id)
+        elif state != State.ACCEPTED:
+            evidence.discard_draft(dispatch_id)
+        elif evidence.read_proof(dispatch_id) == Proof.DIFFERS:
+            self.hands.forget()
+
+    def _evidence(self) -> tuple[int, str] | None:
+        with reading():
+            found = db.session.execute(_unread(), {"mailbox": self.mailbox_id}).first()
+        return (found[0], found[1]) if found else None
+
+    # -- the lease and the pace ------------------------------------------------------------------
+
+    def _going(self) -> bool:
+        over = queueing.stopping.is_set() or time.monotonic() >= self.ends
+        return not over and not self._lost.is_set()
+
+    def _wait_until(self, at: float) -> bool:
+        """Sleep until a moment (monotonic); False when the turn ends before."""
+        while self._going():
+            left = at - time.monotonic()
+            if left <= 0:
+                return True
+            queueing.stopping.wait(min(left, LONGEST_NAP))
+            self._keep()
+        return False
+
+    def _look_at_the_ledger(self) -> None:
+        with reading():
+            box = db.session.get_one(Mailbox, self.mailbox_id, populate_existing=True)
+            self._day = ledger.day_of(box)
+            self._meter = ledger.meter_of(box, time.monotonic())
+
+    def _take(self) -> bool:
+        values = {"mailbox": self.mailbox_id, "holder": self.holder}
+        self._kept_at = time.monotonic()
+        return rows_changed(db.session.execute(_taken(self._lease), values)) == 1
+
+    def _keep(self) -> None:
+        """Renew the lease now and then, where no claim does."""
+        if time.monotonic() - self._kept_at > self._lease / 4 and not journal.write(self._renewed):
+            self._lost.set()
+
+    def _renewed(self) -> bool:
+        """Keep the mailbox; False when it was lost, or paused or held meanwhile."""
+        self._kept_at = time.monotonic()
+        ahead = max(0.0, self._meter.free_at - time.monotonic())
+        values = {"mailbox": self.mailbox_id, "holder": self.holder, "ahead": ahead}
+        return rows_changed(db.session.execute(_kept(self._lease), values)) == 1
+
+    def _end(self) -> None:
+        self._lost.set()
+        self._accepted.set()
+        if self._reader is not None:
+            self._reader.join()
+        db.session.rollback()
+        values = {"mailbox": self.mailbox_id, "holder": self.holder}
+        journal.write(lambda: rows_changed(db.session.execute(_given_back(), values)))
+
+
+def not_paused() -> ColumnElement[bool]:
+    """Whether the provider has not asked to leave the mailbox alone for now."""
+    return or_(Mailbox.paused_until.is_(None), Mailbox.paused_until <= db_now())
+
+
+def is_free(lease: float) -> ColumnElement[bool]:
+    """Whether nobody works a mailbox. lease: seconds for which one is ever taken."""
+    return lapsed(Mailbox.drain_until, lease)
+
+
+def may_leave() -> ColumnElement[bool]:
+    """Whether a dispatch waits for nothing but its turn."""
+    return and_(Dispatch.state == State.QUEUED, claiming.is_due())
+
+
+def to_look_after() -> ColumnElement[bool]:
+    """Whether a dispatch has left, or was meant to, and something is still to be found out."""
+    unread = and_(Dispatch.state == State.ACCEPTED, Dispatch.proof == Proof.UNREAD)
+    useless = and_(Dispatch.state.in_(DISCARDING), Dispatch.draft_id.is_not(None))
+    soon = or_(Dispatch.settle_after.is_(None), lapsed(Dispatch.settle_after, LATEST_LOOK))
+    unclear = and_(Dispatch.state == State.UNKNOWN, Dispatch.settle_after.is_not(None))
+    return and_(or_(unclear, unread, useless), soon)
+
+
+BOXES = cast("Table", Mailbox.__table__)
+
+
+@cache
+def _queued() -> Executable:
+    mine = Dispatch.mailbox_id == bindparam("mailbox")
+    lane = Dispatch.lane <= bindparam("lowest")
+    free = ~claiming.is_held(bindparam("mailbox"))
+    return select(Dispatch.id).where(mine, WORK, lane, may_leave(), free).limit(1)
+
+
+@cache
+def _unread() -> Executable:
+    mine = Dispatch.mailbox_id == bindparam("mailbox")
+    query = select(Dispatch.id, Dispatch.state).where(mine, WORK, to_look_after())
+    return query.order_by(Dispatch.lane, Dispatch.id).limit(1)
+
+
+def _held_by_me() -> ColumnElement[bool]:
+    column = BOXES.c
+    return and_(column.id == bindparam("mailbox"), column.drain_holder == bindparam("holder"))
+
+
+@cache
+def _taken(lease: float) -> Executable:
+    free = and_(BOXES.c.id == bindparam("mailbox"), is_free(lease), not_paused())
+    values: dict[str, Any] = {"drain_holder": bindparam("holder"), "drain_until": db_now(lease)}
+    return update(BOXES).where(free).values(**values)
+
+
+@cache
+def _kept(lease: float) -> Executable:
+    ahead = bindparam("ahead", type_=Float())
+    values: dict[str, Any] = {"drain_until": db_now(lease), "paced_until": db_now(ahead)}
+    return update(BOXES).where(_held_by_me(), not_paused()).values(**values)
+
+
+@cache
+def _given_back() -> Executable:
+    values: dict[str, Any] = {"drain_holder": None, "drain_until": None}
+    return update(BOXES).where(_held_by_me()).values(**values)

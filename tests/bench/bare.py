@@ -7,56 +7,32 @@ and another reads the sent copies back: what the portal does beside its store.
 """
 
 import contextlib
-import json
 import os
 import queue
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 from portal.children import Child
 from tests import servers
-from tests.bench.sink import access_token_of
+from tests.bench.caller import Caller
 
-UPLOAD = "/upload/gmail/v1/users/me/drafts?uploadType=media"
-SEND = "/gmail/v1/users/me/drafts/send"
-COPY = "/gmail/v1/users/me/messages/{}?format=metadata&metadataHeaders=From"
 NO_MORE = ""
-
-
-class Caller:
-    """One kept-open connection with one mailbox's token."""
-
-    def __init__(self, sink: str, box: int) -> None:
-        where = urlsplit(sink)
-        assert where.hostname is not None
-        self._line = HTTPConnection(where.hostname, where.port)
-        self._bearer = {"Authorization": f"Bearer {access_token_of(box)}"}
-
-    def call(self, verb: str, path: str, body: bytes | None = None, kind: str = "") -> Any:
-        headers = {**self._bearer, "Content-Type": kind} if kind else self._bearer
-        self._line.request(verb, path, body, headers)
-        return json.loads(self._line.getresponse().read())
 
 
 def send_for(sink: str, box: int, mail: bytes, ends: float, sent: "queue.Queue[str]") -> None:
     caller = Caller(sink, box)
     while time.monotonic() < ends:
-        draft = caller.call("POST", UPLOAD, mail, "message/rfc822")["id"]
-        body = json.dumps({"id": draft}).encode()
-        sent.put(str(caller.call("POST", SEND, body, "application/json")["id"]))
+        sent.put(caller.send(caller.draft(mail)))
     sent.put(NO_MORE)
 
 
 def read_back(sink: str, box: int, sent: "queue.Queue[str]") -> None:
     caller = Caller(sink, box)
     while message := sent.get():
-        caller.call("GET", COPY.format(message))
+        caller.sender_of(message)
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ from portal.sandbox.quota import UNITS
 from tests.bench import bare, mails
 from tests.bench.ground import REAL_UNITS, STORES, Ground, ground, workers
 from tests.bench.machine import cpu_of, memory_of
+from tests.bench.sink import Running
 
 #: What one mail costs by way of a draft, its copy read back.
 UNITS_A_MAIL = UNITS["drafts.create"] + UNITS["drafts.send"] + UNITS["messages.get"]
@@ -47,7 +48,7 @@ class Rate:
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    told = _arguments().parse_args(words)
+    told = arguments().parse_args(words)
     with ground(told.store, told.latency / 1000, real_quotas=told.quota) as place:
         floor = None
         if not told.quota and told.floor:
@@ -67,7 +68,7 @@ def main(words: Sequence[str] | None = None) -> None:
         print(f"  share of the ceiling {rate.share:.3f}, calls refused {rate.refused}")
 
 
-def _arguments() -> argparse.ArgumentParser:
+def arguments() -> argparse.ArgumentParser:
     asked = argparse.ArgumentParser(prog="python -m tests.bench.drain")
     asked.add_argument("--latency", type=float, default=80)
     asked.add_argument("--mailboxes", type=int, default=32)
@@ -93,7 +94,7 @@ def _line(name: str, seen: Rate) -> str:
 def measure_floor(place: Ground, mailboxes: int, seconds: float) -> Rate:
     place.sink.reset()
     with bare.running(place.home, place.sink.url, mailboxes, seconds + WARM_UP + 2) as loops:
-        seen = watch(place, loops, seconds)
+        seen = watch(place.sink, loops, seconds)
     place.sink.reset()
     return seen
 
@@ -104,7 +105,7 @@ def measure(place: Ground, told: argparse.Namespace) -> Rate:
     tokens = mails.queue(boxes, _enough(told))
     with workers(place, told.workers) as started:
         queueing.ring()
-        seen = watch(place, started, told.seconds, quota=told.quota)
+        seen = watch(place.sink, started, told.seconds, quota=told.quota)
     once_each(place, tokens)
     return seen
 
@@ -118,16 +119,16 @@ def _enough(told: argparse.Namespace) -> int:
     return int(min(by_latency, FASTEST / told.mailboxes) * seconds) + 3
 
 
-def watch(place: Ground, senders: list[Child], seconds: float, *, quota: bool = False) -> Rate:
+def watch(sink: Running, senders: list[Child], seconds: float, *, quota: bool = False) -> Rate:
     """Look for some seconds, from shortly after the first mail went."""
-    wait_for(lambda: place.sink.state()["accepted"] > 0, senders)
+    wait_for(lambda: sink.state()["accepted"] > 0, senders)
     pids = [one.process.pid for one in senders]
     time.sleep(WARM_UP)
-    began, cpu, sink_cpu = time.time(), cpu_of(pids), place.sink.state()["cpu"]
+    began, cpu, sink_cpu = time.time(), cpu_of(pids), sink.state()["cpu"]
     time.sleep(seconds)
-    ended, cpu_then, state = time.time(), cpu_of(pids), place.sink.state()
+    ended, cpu_then, state = time.time(), cpu_of(pids), sink.state()
     memory = memory_of(pids)
-    seen = [(at, box) for at, box, _ in place.sink.accepted() if began <= at < ended]
+    seen = [(at, box) for at, box, _ in sink.accepted() if began <= at < ended]
     many = max(1, len(seen))
     return Rate(
         rate=len(seen) / (ended - began),

@@ -22,7 +22,7 @@ from portal.mailboxes import Mailbox
 from portal.providers.gmail import FULL_SCOPES
 from portal.providers.google import Account, Grant
 from tests import factories
-from tests.bench.sink import DOMAIN, access_token_of, address_of, refresh_token_of
+from tests.bench.caller import DOMAIN, access_token_of, address_of, refresh_token_of
 
 PDF_BYTES = 100_000
 TOKEN_LENGTH = 32

@@ -2,11 +2,11 @@
 
     python -m tests.bench.sink
 
-It answers just the calls the portal makes, each after the same latency, counts quota units in a
-sliding minute as Google does, and keeps every accepted message's dispatch token with its moment.
-tests/bench/test_sink.py holds it to the local Google. Steering: POST /_sink/settings with latency
-(seconds) and units_per_minute (0: no limit), GET /_sink/state, GET /_sink/accepted, POST
-/_sink/reset.
+It answers just the calls the portal makes, each after the same latency (and takes mail by SMTP from
+peers, letterbox.py), counts quota units in a sliding minute as Google does, and keeps every
+accepted message's dispatch token with its moment. test_sink.py holds it to the local Google.
+Steering: POST /_sink/settings with latency (seconds) and units_per_minute (0: no limit), GET
+/_sink/state, GET /_sink/accepted, POST /_sink/reset.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ import requests
 
 from portal.sandbox.quota import MINUTE, UNITS
 from tests import servers
+from tests.bench.caller import access_token_of, address_of
+from tests.bench.letterbox import Letterbox
 
 Json = dict[str, Any]
 Answer = tuple[int, Json | None]
@@ -41,20 +43,6 @@ LONGEST_WAIT = 600
 STATUSES = {200: "OK", 204: "No Content", 400: "Bad Request", 401: "Unauthorized"}
 STATUSES |= {404: "Not Found", 429: "Too Many Requests"}
 HEADER = re.compile(rb"(?im)^(from|message-id|x-sendwright-dispatch):[ \t]*((?:.*\r\n[ \t])*.*)\r")
-DOMAIN = "brightspark.example"
-
-
-def address_of(box: int) -> str:
-    """The one send-from address of the mailbox with this number."""
-    return f"office{box}@{DOMAIN}"
-
-
-def refresh_token_of(box: int) -> str:
-    return f"refresh-{box}"
-
-
-def access_token_of(box: int, serial: int = 0) -> str:
-    return f"access-{box}-{serial}"
 
 
 @dataclass(frozen=True)
@@ -246,6 +234,10 @@ class Sink:
         self.accepted.append((sent.at, number, sent.token))
         return 200, sent.brief("SENT")
 
+    def taken(self) -> None:
+        """A mail came by SMTP: it is counted, and nothing is known of it."""
+        self.accepted.append((time.time(), 0, ""))
+
     def _mail(self, head: bytes) -> Mail:
         if not head:
             raise Refusal(400, "invalidArgument", "No message", "INVALID_ARGUMENT")
@@ -410,11 +402,13 @@ def _written(status: int, told: Json | None) -> bytes:
 
 
 async def serve() -> None:
-    """Answer until SIGTERM; the port is the first line printed."""
+    """Answer until SIGTERM; the ports of HTTP and SMTP are the one line printed."""
     loop = asyncio.get_running_loop()
     sink = Sink()
-    server = await loop.create_server(lambda: Line(sink, loop), "127.0.0.1", 0, backlog=1024)
-    print(server.sockets[0].getsockname()[1], flush=True)
+    here = {"host": "127.0.0.1", "port": 0, "backlog": 1024}
+    web = await loop.create_server(lambda: Line(sink, loop), **here)
+    post = await loop.create_server(lambda: Letterbox(sink.taken, lambda: sink.latency), **here)
+    print(*(one.sockets[0].getsockname()[1] for one in (web, post)), flush=True)
     ended = asyncio.Event()
     for one in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(one, ended.set)
@@ -429,7 +423,7 @@ class Running:
     """A sink in a process of its own."""
 
     url: str
-    pid: int
+    smtp_port: int
 
     def steer(self, **settings: float) -> None:
         requests.post(f"{self.url}/_sink/settings", json=settings, timeout=10).raise_for_status()
@@ -453,8 +447,9 @@ def running(home: Path, **settings: float) -> Iterator[Running]:
     log = home / "sink.log"
     command = [sys.executable, "-m", "tests.bench.sink"]
     with servers.process("Sink", command, {"PYTHONPATH": str(servers.ROOT)}, log) as child:
-        servers.wait_for(lambda: log.read_text().strip().isdecimal(), child)
-        found = Running(f"http://127.0.0.1:{log.read_text().strip()}", child.process.pid)
+        servers.wait_for(lambda: log.read_text().endswith("\n"), child)
+        web, post = log.read_text().split()
+        found = Running(f"http://127.0.0.1:{web}", int(post))
         found.steer(**settings)
         yield found
 

@@ -10,7 +10,7 @@ import requests
 from portal.envelope import Gone, NeedsSignIn, ProviderAnswer, TryLater
 from portal.providers.gmail import FULL_SCOPES, Gmail
 from tests import factories
-from tests.bench import sink
+from tests.bench import caller, sink
 from tests.bench.mails import reference_mail
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def google_token(url: str) -> str:
 def test_each_answer_has_the_shape_that_the_local_google_gives(
     running_sink: sink.Running, local_google: "SandboxServer"
 ) -> None:
-    here = Heard(running_sink.url, sink.access_token_of(BOX))
+    here = Heard(running_sink.url, caller.access_token_of(BOX))
     there = Heard(local_google.url, google_token(local_google.url))
     a_mail_and_its_copies(here)
     a_mail_and_its_copies(there)
@@ -84,9 +84,9 @@ def test_each_answer_has_the_shape_that_the_local_google_gives(
 
 
 def test_a_sent_copy_bears_the_address_it_left_from(running_sink: sink.Running) -> None:
-    gmail = Gmail(running_sink.url, set(FULL_SCOPES), lambda _: sink.access_token_of(BOX), 5)
+    gmail = Gmail(running_sink.url, set(FULL_SCOPES), lambda _: caller.access_token_of(BOX), 5)
     receipt = gmail.send_draft(gmail.create_draft(reference_mail(BOX, TOKEN)))
-    assert sink.address_of(BOX) in gmail.sent_copy(receipt.message_id).sender
+    assert caller.address_of(BOX) in gmail.sent_copy(receipt.message_id).sender
     assert running_sink.accepted()[-1][1:] == (BOX, TOKEN)
 
 
@@ -101,7 +101,7 @@ def test_it_refuses_in_the_words_of_the_local_google(
 ) -> None:
     words = []
     for url, token, settings in (
-        (running_sink.url, sink.access_token_of(BOX + 1), f"{running_sink.url}/_sink/settings"),
+        (running_sink.url, caller.access_token_of(BOX + 1), f"{running_sink.url}/_sink/settings"),
         (
             local_google.url,
             google_token(local_google.url),
@@ -120,8 +120,8 @@ def test_it_refuses_in_the_words_of_the_local_google(
 
 
 def test_a_refresh_gives_a_token_that_works(running_sink: sink.Running, tmp_path: Path) -> None:
-    asked = {"grant_type": "refresh_token", "refresh_token": sink.refresh_token_of(BOX)}
+    asked = {"grant_type": "refresh_token", "refresh_token": caller.refresh_token_of(BOX)}
     found = requests.get(f"{running_sink.url}/.well-known/openid-configuration", timeout=5).json()
     answer = requests.post(found["token_endpoint"], data=asked, timeout=5).json()
     gmail = Gmail(running_sink.url, set(FULL_SCOPES), lambda _: answer["access_token"], 5)
-    assert [one.email for one in gmail.addresses()] == [sink.address_of(BOX)]
+    assert [one.email for one in gmail.addresses()] == [caller.address_of(BOX)]

@@ -43,6 +43,7 @@ def create_app(config: Config) -> Flask:
     extensions.htmx.init_app(app)
     extensions.limiter.init_app(app)
     stores.prepare(app)
+    instance.watch(app)
     google.register(app, config)
     web.register(app)
     cli.register(app)

@@ -19,10 +19,13 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("key", sa.String(), nullable=False),
         sa.Column("epoch", sa.Integer(), nullable=False),
-        sa.Column("home", sa.Text(), nullable=False),
-        sa.Column("address", sa.String(), nullable=False),
+        sa.Column("home", sa.JSON(), nullable=False),
         sa.Column("stopped_at", MOMENT),
         sa.Column("stopped_why", sa.Text(), nullable=False),
+        sa.Column("choice", sa.String(), nullable=False),
+        sa.Column("back_to", MOMENT),
+        sa.Column("looking_until", MOMENT),
+        sa.Column("found", sa.JSON(), nullable=False),
         sa.Column("confirmed_at", MOMENT),
         sa.Column("confirmed_by_id", sa.Integer()),
         sa.Column("held_at", MOMENT),
@@ -36,8 +39,8 @@ def upgrade() -> None:
     )
     op.execute(
         sa.text(
-            "INSERT INTO instance (id, key, epoch, home, address, stopped_why, held_why)"
-            " VALUES (1, :key, 1, '', '', '', '')"
+            "INSERT INTO instance (id, key, epoch, home, stopped_why, choice, found, held_why)"
+            " VALUES (1, :key, 1, '{}', '', '', '{}', '')"
         ).bindparams(key=uuid.uuid4().hex)
     )
     op.create_table(

@@ -763,7 +763,11 @@ def test_no_cell_can_be_taken_for_a_formula(store: str) -> None:
     assert safe("Mary = Lee") == "Mary = Lee"
 
 
-def test_the_forecast_speaks_of_each_mailbox_and_of_what_goes_before(olive: User) -> None:
+def test_the_forecast_speaks_of_each_mailbox_and_of_what_goes_before(
+    app: Flask, olive: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = app.config["PORTAL"].model_copy(update={"GMAIL_UNITS_PER_MINUTE": 6000})
+    monkeypatch.setitem(app.config, "PORTAL", usual)
     box = db.session.scalars(select(Mailbox)).one()
     for _ in range(3):
         factories.asked()

@@ -64,6 +64,13 @@ class Limits:
     recipients: int = 0
     kept: int = 0
 
+    def at(self, recipients_each: float) -> "Limits":
+        """The limits of messages that go to so many people each."""
+        if not self.recipients:
+            return self
+        fewer = math.floor(self.recipients / max(1.0, recipients_each))
+        return replace(self, per_day=max(1, min(self.per_day, fewer)))
+
 
 def per_minute(units_per_minute: int, *, drafts: bool, reads_back: bool) -> int:
     """Messages a minute that Gmail's units allow: by way of a draft or not, read back or not."""
@@ -315,7 +322,9 @@ def _sentence(load: Load, days: int, held_up: bool) -> str:
     if not held_up:
         return f"{pace}."
     needs = f"this needs {days} days" if days > 1 else "the last leave later, within a day"
-    return f"{pace} and {load.limits.per_day:,} in 24 hours, so {needs}."
+    a_day = f"{load.limits.per_day - load.limits.kept:,}"
+    of_them = f"{a_day} from batches" if load.limits.kept else a_day
+    return f"{pace} and {of_them} in 24 hours, so {needs}."
 
 
 # -- sharing ---------------------------------------------------------------------------------------
@@ -338,6 +347,25 @@ def _turns(number: int, load: Load, now: datetime) -> Iterator[tuple[datetime, i
     return ((moment, number) for moment in moments)
 
 
+def last(loads: Sequence[Load], now: datetime) -> datetime:
+    """When the last of all that waits will have left; now where nothing waits."""
+    ends = [departures(one, now)[-1] for one in loads if one.waiting]
+    return max(ends, default=now)
+
+
+def evened(loads: Sequence[Load], now: datetime) -> list[Load]:
+    """What waits for several mailboxes that may all send it, shared anew where that is worth it."""
+    as_it_is = list(loads)
+    if len(as_it_is) < 2:
+        return as_it_is
+    better = shared(as_it_is, sum(one.waiting for one in loads), now)
+    return better if last(as_it_is, now) - last(better, now) >= WORTH_MOVING else as_it_is
+
+
+#: What would be done less than this much sooner stays where it is.
+WORTH_MOVING = timedelta(minutes=1)
+
+
 @dataclass(frozen=True)
 class Help:
     """What further mailboxes would do for what waits. in_time: whether it is done by the moment
@@ -354,7 +382,7 @@ def help_from(loads: Sequence[Load], fresh: Limits, now: datetime, by: datetime)
     fresh: what each of them may send. None where no help is needed, or none would help much.
     """
     total = sum(one.waiting for one in loads)
-    as_it_is = _last(loads, now)
+    as_it_is = last(loads, now)
     if not total or as_it_is <= by:
         return None
     missing = total - sum(_by(one, now, by) for one in loads)
@@ -363,7 +391,7 @@ def help_from(loads: Sequence[Load], fresh: Limits, now: datetime, by: datetime)
     in_time = wanted <= MOST_HELP
     count = max(1, wanted) if in_time else 1
     further = [Load(-number, "", 0, fresh) for number in range(count)]
-    better = _last(shared([*loads, *further], total, now), now)
+    better = last(shared([*loads, *further], total, now), now)
     if not in_time and as_it_is - better < WORTH_IT:
         return None
     return Help(count, better, in_time)
@@ -372,11 +400,6 @@ def help_from(loads: Sequence[Load], fresh: Limits, now: datetime, by: datetime)
 #: Nobody is told to connect more than this many mailboxes, or any for less than this.
 MOST_HELP = 9
 WORTH_IT = timedelta(minutes=30)
-
-
-def _last(loads: Sequence[Load], now: datetime) -> datetime:
-    ends = [departures(one, now)[-1] for one in loads if one.waiting]
-    return max(ends, default=now)
 
 
 def _by(load: Load, now: datetime, by: datetime) -> int:

@@ -15,7 +15,7 @@ from portal.batches.checking import (
     check_again,
     summary,
 )
-from portal.batches.completing import complete, forecast, stop
+from portal.batches.completing import complete, stop
 from portal.batches.drafts import (
     Filled,
     Listed,
@@ -27,6 +27,7 @@ from portal.batches.drafts import (
     remove,
     rename,
 )
+from portal.batches.forecasting import Outlook, forecast, outlook
 from portal.batches.freezing import is_due, prepare
 from portal.batches.groups import ids, items
 from portal.batches.results import Progress, Results, progress, results, retry, table, unfinished
@@ -42,6 +43,7 @@ __all__ = [
     "ItemState",
     "Listed",
     "NotNow",
+    "Outlook",
     "ProblemCount",
     "Progress",
     "Results",
@@ -59,6 +61,7 @@ __all__ = [
     "items",
     "listed",
     "make",
+    "outlook",
     "prepare",
     "progress",
     "remove",

@@ -1,23 +1,18 @@
 """Completing: the one press of the button that gives a draft to the worker."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
 
-from flask import current_app
 from sqlalchemy import ColumnElement, Select, case, func, select, update
 
-from portal import dispatch, history, pace, queueing
+from portal import dispatch, history, queueing
 from portal.accounts import User
 from portal.batches.checking import company_only, depends_on_person
 from portal.batches.drafts import OPEN, NotNow, reread, show_unsent, uncheck
 from portal.batches.tables import Batch, BatchItem, BatchStatus, ItemState, is_free
 from portal.columns import now
-from portal.config import Config
 from portal.dispatch import Dispatch, State
 from portal.documents import Document
 from portal.extensions import db
-from portal.mailboxes import Mailbox
 from portal.stores import rows_changed
 
 SENDABLE = (ItemState.READY, ItemState.WAITS)
@@ -186,75 +181,3 @@ def _cancel_dispatches(batch: Batch, user: User) -> int:
 def _show_unsent(document_ids: Sequence[int]) -> None:
     for start in range(0, len(document_ids), MOST_AT_ONCE):
         show_unsent(Document.id.in_(document_ids[start : start + MOST_AT_ONCE]))
-
-
-# -- when it will be done --------------------------------------------------------------------------
-
-
-def forecast(batch: Batch) -> list[pace.Forecast]:
-    """By each mailbox that has to do with the batch, when it will be done; slowest first."""
-    waiting = _waiting(batch)
-    boxes = db.session.scalars(select(Mailbox).where(Mailbox.id.in_(waiting)))
-    moment = now()
-    loads = [_load(batch, box, waiting[box.id], moment) for box in boxes]
-    found = [pace.forecast(one, moment) for one in loads]
-    return sorted(found, key=lambda one: (one.done_by, one.waiting), reverse=True)
-
-
-def _waiting(batch: Batch) -> dict[int, int]:
-    """How many of the batch's mails each mailbox still has to send; held ones wait for people."""
-    unfrozen = BatchItem.state.in_((ItemState.READY, ItemState.PENDING))
-    query = select(BatchItem.mailbox_id, func.count()).where(BatchItem.batch_id == batch.id)
-    found: dict[int, int] = {}
-    _add(found, query.where(unfrozen).group_by(BatchItem.mailbox_id))
-    frozen = select(Dispatch.mailbox_id, func.count()).where(Dispatch.batch_id == batch.id)
-    _add(found, frozen.where(_to_leave()).group_by(Dispatch.mailbox_id))
-    return found
-
-
-def _add(found: dict[int, int], query: Any) -> None:
-    for mailbox_id, count in db.session.execute(query):
-        if mailbox_id is not None:
-            found[mailbox_id] = found.get(mailbox_id, 0) + count
-
-
-def _to_leave() -> ColumnElement[bool]:
-    return Dispatch.state.in_((State.QUEUED, State.SUBMITTING))
-
-
-def _load(batch: Batch, box: Mailbox, waiting: int, moment: datetime) -> pace.Load:
-    of_box = Dispatch.mailbox_id == box.id
-    others = Dispatch.batch_id.is_distinct_from(batch.id)
-    ahead = select(func.count()).where(of_box, others, _to_leave())
-    earlier = select(func.count()).where(
-        BatchItem.mailbox_id == box.id,
-        BatchItem.state == ItemState.PENDING,
-        BatchItem.batch_id < batch.id,
-    )
-    return pace.Load(
-        box.id,
-        box.email,
-        waiting,
-        limits_of(box),
-        (db.session.scalar(ahead) or 0) + (db.session.scalar(earlier) or 0),
-        _sent(box, moment),
-    )
-
-
-def _sent(box: Mailbox, moment: datetime) -> tuple[datetime, ...]:
-    """When the mailbox sent what it sent in the last 24 hours."""
-    lately = Dispatch.accepted_at > moment - pace.DAY
-    query = select(Dispatch.accepted_at).where(Dispatch.mailbox_id == box.id, lately)
-    return tuple(one for one in db.session.scalars(query) if one is not None)
-
-
-def limits_of(box: Mailbox) -> pace.Limits:
-    """What Gmail lets this mailbox send, the way the portal sends through it."""
-    config: Config = current_app.config["PORTAL"]
-    per_minute = pace.per_minute(
-        config.GMAIL_UNITS_PER_MINUTE,
-        drafts=not box.send_only,
-        reads_back=box.can_read_sent,
-    )
-    per_day = config.GMAIL_DAILY_WORKSPACE if box.hosted_domain else config.GMAIL_DAILY_CONSUMER
-    return pace.Limits(per_minute, per_day)

@@ -7,11 +7,10 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 
-from portal import pace
 from portal.accounts import User
 from portal.batches import drafts
-from portal.batches.completing import forecast
 from portal.batches.drafts import NotNow
+from portal.batches.forecasting import Outlook, outlook
 from portal.batches.groups import items
 from portal.batches.tables import Batch, BatchItem, BatchStatus, ItemState
 from portal.columns import now
@@ -52,8 +51,8 @@ class Progress:
 
     frozen: made into mails that can no longer change; left: not sent, because something changed or
     was lacking. accepted, held, failed (could not send, came back, cancelled), moving (in queue,
-    sending, unclear). per_minute: how many Gmail took a minute lately; done_by: None when done or
-    where nothing can be said.
+    sending, unclear). per_minute: how many Gmail took a minute lately; outlook: when it will be
+    done, empty when it is.
     """
 
     total: int
@@ -64,7 +63,12 @@ class Progress:
     failed: int
     moving: int
     per_minute: float
-    done_by: datetime | None
+    outlook: Outlook
+
+    @property
+    def done_by(self) -> datetime | None:
+        """None when done, or where nothing can be said."""
+        return self.outlook.done_by
 
     @property
     def pending(self) -> int:
@@ -114,7 +118,7 @@ def progress(batch: Batch) -> Progress:
         failed=failed,
         moving=moving,
         per_minute=_per_minute(batch),
-        done_by=pace.done_by(forecast(batch)) if pending or moving else None,
+        outlook=outlook(batch) if pending or moving else Outlook(),
     )
 
 

@@ -183,7 +183,6 @@ def show(batch_id: int) -> ResponseReturnValue:
 def _draft_page(batch: Batch) -> ResponseReturnValue:
     group, after, words = _asked()
     summary = batches.summary(batch)
-    forecasts = batches.forecast(batch) if not summary.unchecked else []
     return page(
         "batches/draft.html",
         "region",
@@ -192,8 +191,7 @@ def _draft_page(batch: Batch) -> ResponseReturnValue:
         summary=summary,
         tiles=preflight.draft_tiles(batch, summary, group),
         lacks=preflight.lacks(batch, summary),
-        forecasts=forecasts,
-        done_by=preflight.until(forecasts),
+        outlook=batches.Outlook() if summary.unchecked else batches.outlook(batch),
         words=words,
         stretch=None if summary.unchecked else preflight.stretch(batch, group, after, words),
         chunk=CHUNK,
@@ -226,7 +224,7 @@ def _sent_page(batch: Batch) -> ResponseReturnValue:
         stretch=preflight.stretch(batch, group, after, words),
         every=_every(batch, progress),
         lacks=preflight.lacks(batch, batches.summary(batch)) if progress.finished else [],
-        forecasts=[] if progress.finished else batches.forecast(batch),
+        outlook=progress.outlook,
         changes=history.of("batch", batch.id),
         this_page=request.full_path.rstrip("?"),
     )
@@ -343,7 +341,6 @@ def completion(batch_id: int) -> ResponseReturnValue:
     summary = batches.summary(batch) if batch.is_draft else None
     if summary is None or summary.unchecked or not summary.sendable:
         return see_other(url_for("batches.show", batch_id=batch.id))
-    forecasts = batches.forecast(batch)
     return page(
         "batches/completion.html",
         None,
@@ -351,8 +348,7 @@ def completion(batch_id: int) -> ResponseReturnValue:
         kind=KINDS[batch.kind],
         summary=summary,
         tiles=preflight.draft_tiles(batch, summary, ""),
-        forecasts=forecasts,
-        done_by=preflight.until(forecasts),
+        outlook=batches.outlook(batch),
     )
 
 

@@ -5,7 +5,6 @@ and their links.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from flask import url_for
 from flask_login import current_user
@@ -14,7 +13,6 @@ from portal import batches
 from portal.batches import Batch, BatchItem, Progress, Results, Summary
 from portal.dispatch import STATES, State
 from portal.documents.kinds import KINDS, Kind
-from portal.pace import Forecast, done_by
 from portal.web.context import clock
 from portal.web.guard import whom_to_ask
 
@@ -273,8 +271,3 @@ def _still(progress: Progress) -> str:
     if progress.moving:
         doing.append(f"{progress.moving:,} on the way")
     return f"{', '.join(doing)}. You can leave this page: it goes on by itself."
-
-
-def until(forecasts: list[Forecast]) -> datetime | None:
-    """When the whole batch will be done, by what the providers allow."""
-    return done_by(forecasts)

@@ -185,7 +185,8 @@ def addresses(app: Flask, rule: Rule) -> list[str]:
 
 def values_for(rule: Rule, name: str) -> list[Any]:
     if isinstance(rule._converters[name], IntegerConverter):
-        every_state = rule.endpoint.startswith("dispatches.") and len(rule.arguments) == 1
+        of_dispatches = rule.endpoint.startswith(("dispatches.", "resendings."))
+        every_state = of_dispatches and len(rule.arguments) == 1
         return [*range(1, 9), 99999] if every_state else [1, 2, 99999]
     if name == "filename":
         return ["app.css", "nothing.css"]

@@ -235,7 +235,8 @@ def test_a_commit_whose_answer_was_lost_is_looked_up(
     with app.app_context():
         office_mailbox()
         paper = document(author=tom())
-        real, deaf = db.session.commit, []
+        real = db.session.commit
+        deaf: list[bool] = []
 
         def commit() -> None:
             asked_for = any(isinstance(one, Dispatch) for one in db.session.identity_map.values())

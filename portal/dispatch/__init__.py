@@ -16,12 +16,13 @@ from portal.dispatch.deciding import (
     may_decide,
     settle,
 )
-from portal.dispatch.freezing import Blocked, Wish
+from portal.dispatch.freezing import Blocked, Manuscript, Wish, frozen, manuscript
 from portal.dispatch.holding import hold_mailbox, release_ready
 from portal.dispatch.moving import accept, load, move, show_on_document, tell
 from portal.dispatch.proving import Seal, paper_of, seal_of
 from portal.dispatch.reading import (
     asked_by,
+    followed_by,
     latest_by_document,
     needing_attention,
     of_document,
@@ -31,6 +32,7 @@ from portal.dispatch.reading import (
     waits_behind,
 )
 from portal.dispatch.resending import can_resend, repeats, resend, sender_now
+from portal.dispatch.storing import store_all
 from portal.dispatch.tables import (
     OPEN_STATES,
     STATES,
@@ -56,6 +58,7 @@ __all__ = [
     "Dispatch",
     "Event",
     "Lane",
+    "Manuscript",
     "Proof",
     "Purpose",
     "Seal",
@@ -67,10 +70,13 @@ __all__ = [
     "can_resend",
     "cancel",
     "decide",
+    "followed_by",
+    "frozen",
     "give_time",
     "hold_mailbox",
     "latest_by_document",
     "load",
+    "manuscript",
     "may_decide",
     "move",
     "needing_attention",
@@ -89,6 +95,7 @@ __all__ = [
     "sender_now",
     "settle",
     "show_on_document",
+    "store_all",
     "tally",
     "tell",
     "waiting_for",

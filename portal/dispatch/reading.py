@@ -27,6 +27,13 @@ def of_document(document: Document) -> list[Dispatch]:
     return list(db.session.scalars(query.order_by(Dispatch.id.desc())).unique())
 
 
+def followed_by(one: Dispatch) -> list[Dispatch]:
+    """The sendings somebody asked for after this one, because of it; oldest first."""
+    query = select(Dispatch).where(Dispatch.document_id == one.document_id)
+    query = query.where(Dispatch.resend_of_id == one.id)
+    return list(db.session.scalars(query.order_by(Dispatch.id)).unique())
+
+
 def latest_by_document(ids: list[int]) -> dict[int, Dispatch]:
     """The last real sending of each document."""
     newest = (

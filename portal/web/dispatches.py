@@ -2,12 +2,9 @@
 
 import re
 from dataclasses import dataclass
-from email import message_from_bytes
-from email.message import EmailMessage
-from email.policy import default
 from urllib.parse import quote
 
-from flask import Blueprint, Response, abort, current_app, flash, request, url_for
+from flask import Blueprint, Response, abort, current_app, flash, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf import FlaskForm
@@ -19,8 +16,10 @@ from portal.columns import now
 from portal.dispatch import Dispatch, Purpose, State
 from portal.extensions import db
 from portal.senders import Trouble
+from portal.web.context import company
 from portal.web.documents import pdf_answer
 from portal.web.fields import Most, printable, stripped
+from portal.web.known import known
 from portal.web.page import page, see_other, wants_fragment
 
 pages = Blueprint("dispatches", __name__)
@@ -48,6 +47,7 @@ class Way:
 def show(dispatch_id: int) -> ResponseReturnValue:
     """One sending. Its card asks for itself again while something may still happen."""
     one = _dispatch(dispatch_id)
+    every = _every(one)
     return page(
         "dispatches/show.html",
         "card",
@@ -56,7 +56,9 @@ def show(dispatch_id: int) -> ResponseReturnValue:
         batch=_batch_name(one),
         shows_words=_is_for_everybody(one),
         decides=_may_decide(one),
-        every=_every(one),
+        every=every,
+        known=known(one, hurried=bool(every)),
+        resendable=dispatch.can_resend(one),
         queue=queueing.health() if one.state == State.QUEUED else "",
         pause=_pause(one),
         behind=dispatch.waits_behind(one),
@@ -78,12 +80,27 @@ def message(dispatch_id: int) -> ResponseReturnValue:
 @pages.get("/dispatches/<int:dispatch_id>/paper.pdf")
 def paper(dispatch_id: int) -> ResponseReturnValue:
     """The PDF that went along, taken out of the frozen message."""
+    drawn = dispatch.paper_of(_open(dispatch_id)) or abort(404)
+    return pdf_answer(drawn.content, drawn.filename)
+
+
+@pages.get("/dispatches/<int:dispatch_id>/evidence.txt")
+def evidence(dispatch_id: int) -> ResponseReturnValue:
+    """All that is known of it as one plain text, to keep or to hand on."""
     one = _open(dispatch_id)
-    frozen = message_from_bytes(one.mime, policy=default)
-    assert isinstance(frozen, EmailMessage)
-    papers = (part for part in frozen.iter_attachments() if part.get_filename("").endswith(".pdf"))
-    drawn = next(papers, None) or abort(404)
-    return pdf_answer(drawn.get_content(), drawn.get_filename("paper.pdf"))
+    told = render_template(
+        "dispatches/evidence.txt",
+        one=one,
+        known=known(one),
+        batch=_batch_name(one),
+        company=company(),
+        drawn_at=now(),
+        numbered=f"{one.about}-{one.sending_number}",
+    )
+    answer = Response(told, mimetype="text/plain")
+    name = f"{one.about}-{one.sending_number}-evidence.txt"
+    answer.headers.set("Content-Disposition", "attachment", filename=name)
+    return answer
 
 
 @pages.post("/dispatches/<int:dispatch_id>/cancellation")
@@ -174,6 +191,8 @@ def _every(one: Dispatch) -> str:
     if not (one.moving or one.state == State.HELD):
         return ""
     age = (now() - one.state_since).total_seconds()
+    if one.state == State.QUEUED and one.not_before and one.not_before > now():
+        return "1s"  # the time in which it can be undone counts down
     if one.state == State.HELD or age > 120:
         return "5s"
     return "1s" if age < 15 else "2s"

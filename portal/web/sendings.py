@@ -12,13 +12,14 @@ from wtforms.validators import DataRequired
 from portal import dispatch, policy, queueing
 from portal.checks import Problem
 from portal.columns import now
-from portal.dispatch import Blocked, Dispatch, Purpose, Wish
+from portal.dispatch import Blocked, Dispatch, Purpose, State, Wish
 from portal.documents import Document, mail, wording
 from portal.documents.pdf import DrawingProblem
 from portal.documents.wording import WordingProblem
-from portal.extensions import limiter
+from portal.extensions import db, limiter
 from portal.people import BadAddress
 from portal.senders import Choice, Rule
+from portal.web import again
 from portal.web.context import clock
 from portal.web.desk import Typed, earlier, laid_out
 from portal.web.documents import document_or_404
@@ -32,8 +33,11 @@ pages = Blueprint("sendings", __name__)
 DOUBLE_TAP = 15
 
 
-class SendForm(FlaskForm):  # type: ignore[misc]
-    """What somebody may change before pressing Send, and what the page showed them."""
+class SendForm(FlaskForm, again.AgainFields):  # type: ignore[misc]
+    """What somebody may change before pressing Send, and what the page showed them.
+
+    after: the sending that this one is to follow, where somebody came from there.
+    """
 
     to = AddressesField("To", required="Write who it goes to.", empty=())
     cc = AddressesField("Cc", empty=())
@@ -49,6 +53,7 @@ class SendForm(FlaskForm):  # type: ignore[misc]
     version = HiddenField()
     sender = HiddenField()
     once = HiddenField()
+    after = HiddenField()
 
     def validate_cc(self, field: AddressesField) -> None:
         if len((self.to.data or ()) + (field.data or ())) > 20:
@@ -56,7 +61,7 @@ class SendForm(FlaskForm):  # type: ignore[misc]
 
     def wish(self, once: Rule | None) -> Wish:
         return Wish(
-            sending_number=_whole(self.number.data),
+            sending_number=whole(self.number.data),
             to=self.to.data or (),
             cc=self.cc.data or (),
             subject=self.subject.data or "",
@@ -80,9 +85,11 @@ def _readable(field: AddressesField) -> tuple[str, ...] | None:
 
 @pages.get("/documents/<int:document_id>/dispatches/new")
 def new(document_id: int) -> ResponseReturnValue:
-    """The send page, with the office's wording filled in."""
+    """The send page, with the office's wording filled in, or as it was before it was undone."""
     document = document_or_404(document_id)
-    return _send_page(document, _filled(document))
+    form = _filled(document)
+    _as_undone(form, document)
+    return _send_page(document, form)
 
 
 @pages.post("/documents/<int:document_id>/dispatches/new")
@@ -100,21 +107,21 @@ def create(document_id: int) -> ResponseReturnValue:
     """Ask for the sending, once."""
     document = document_or_404(document_id)
     form = SendForm()
-    number = _whole(form.number.data)
+    number = whole(form.number.data)
     if 0 < number < dispatch.next_number(document):
-        return _already(document, number)
+        return already(document, number)
     fine = form.validate() and _may_choose(form, document)
     if not fine or not _as_seen(form, document) or not _agreed(form, document):
         return _send_page(document, form, 422)
     try:
-        asked = dispatch.request(document, current_user, form.wish(_once(form, document)))
+        asked = dispatch.request(document, current_user, _wish(form, document))
     except Blocked as blocked:
         return _send_page(document, form, 422, blocked.problems)
     except (BadAddress, WordingProblem, DrawingProblem, ValueError) as problem:
         form.form_errors.append(str(problem))
         return _send_page(document, form, 422)
     if asked.requested_by_id != current_user.id:
-        return _already(document, asked.sending_number)
+        return already(document, asked.sending_number)
     return see_other(url_for("dispatches.show", dispatch_id=asked.id))
 
 
@@ -153,9 +160,15 @@ def mail_typed(document_id: int) -> ResponseReturnValue:
 # -- asking --------------------------------------------------------------------------------------
 
 
+def _wish(form: SendForm, document: Document) -> Wish:
+    """What was filled in, with the sending it follows and why."""
+    wish, past = form.wish(_once(form, document)), follows(form, document)
+    return replace(wish, after_id=past.id, again=again.reason(form)) if past else wish
+
+
 def _sent_test(document: Document, form: SendForm) -> Dispatch:
     upcoming = dispatch.next_number(document, Purpose.TEST)
-    number = min(_whole(form.test_number.data) or upcoming, upcoming)
+    number = min(whole(form.test_number.data) or upcoming, upcoming)
     subject = f"[Test] {form.subject.data}"[: wording.MAX_SUBJECT]
     wish = replace(
         form.wish(_once(form, document)),
@@ -171,7 +184,7 @@ def _sent_test(document: Document, form: SendForm) -> Dispatch:
     return sent
 
 
-def _already(document: Document, number: int) -> ResponseReturnValue:
+def already(document: Document, number: int) -> ResponseReturnValue:
     """Somebody pressed first: nothing more is sent, and the page shows theirs."""
     found = next(
         one
@@ -227,11 +240,22 @@ def _as_seen(form: SendForm, document: Document) -> bool:
 
 
 def _agreed(form: SendForm, document: Document) -> bool:
-    """A second sending is a deliberate one."""
-    if earlier(document) is None or form.again.data:
+    """A second sending is a deliberate one, and has its reason."""
+    past = follows(form, document)
+    if past is None:
         return True
+    said = again.is_said(form, past, same=False)
+    if earlier(document) is None or form.again.data:
+        return said
     form.again.errors = ["Tick this if it should really be sent again."]
     return False
+
+
+def follows(form: SendForm, document: Document) -> Dispatch | None:
+    """The sending that this one is to follow: the one somebody came from, or the last that left."""
+    number = whole(form.after.data, most=9)
+    named = (one for one in dispatch.of_document(document) if one.id == number and not one.is_test)
+    return next(named, None) or earlier(document)
 
 
 # -- showing -------------------------------------------------------------------------------------
@@ -248,6 +272,9 @@ def _send_page(
     once = _once(form, document)
     desk = laid_out(document, form.typed(once), problems or [])
     form.version.data, form.sender.data = str(document.version), _email(desk.choice)
+    past = follows(form, document)
+    if past is not None:
+        again.offer(form, past, same=False, form_id="send")
     return page(
         "dispatches/new.html",
         block,
@@ -255,6 +282,7 @@ def _send_page(
         document=document,
         form=form,
         desk=desk,
+        past=past,
         tested=tested,
         tried=request.endpoint == "sendings.test",
         typed=request.method == "POST",
@@ -277,14 +305,29 @@ def _filled(document: Document) -> SendForm:
         cc=tuple(one.email for one in found.cc),
         subject=words.subject,
         body=words.body,
+        after=request.args.get("after", ""),
     )
     _number_again(form, document)
     return form
 
 
+def _as_undone(form: SendForm, document: Document) -> None:
+    """What stood here before it was taken back: who receives it, the words, who it comes from."""
+    number = whole(request.args.get("undone"), most=9)
+    one = db.session.get(Dispatch, number) if number else None
+    if one is None or one.document_id != document.id or one.state != State.CANCELLED:
+        return
+    form.to.data, form.cc.data = tuple(one.to), tuple(one.cc)
+    form.subject.data, form.body.data = one.subject, one.body
+    if _email(policy.sender_of(document, current_user)) != one.from_email:
+        offered = policy.once_choices(document, current_user)
+        keys = (policy.once_key(choice) for choice in offered if _email(choice) == one.from_email)
+        form.once.data = next(keys, "")
+
+
 def _number_again(form: SendForm, document: Document) -> None:
     """The numbers that make each press count once."""
-    if not _whole(form.number.data):
+    if not whole(form.number.data):
         form.number.data = str(dispatch.next_number(document))
     form.test_number.data = str(dispatch.next_number(document, Purpose.TEST))
 
@@ -297,7 +340,7 @@ def _email(choice: Choice) -> str:
     return choice.sender.email if choice.sender else ""
 
 
-def _whole(typed: str | None) -> int:
-    """A sending number from the page, 0 for anything else."""
+def whole(typed: str | None, most: int = 6) -> int:
+    """A number from the page of so many digits at most, 0 for anything else."""
     typed = typed or ""
-    return int(typed) if typed.isdecimal() and len(typed) < 7 else 0
+    return int(typed) if typed.isdecimal() and len(typed) <= most else 0

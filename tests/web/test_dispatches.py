@@ -102,7 +102,7 @@ STATES = {
         "state_note": "Gmail refused the address.",
     },
     "It is never sent again on a guess.": {"state": State.UNKNOWN},
-    "Gmail shows neither the draft nor a copy": {"state": State.UNKNOWN, "needs_person": True},
+    "Three ways on": {"state": State.UNKNOWN, "needs_person": True},
     "It was not sent.": {"state": State.CANCELLED},
 }
 MOVING = {
@@ -280,7 +280,7 @@ def test_what_the_provider_said_is_behind_technical_details(
     assert details and "400 Invalid To header <x>" in details.text
     assert not details.has_attr("open")
     again = page.select_one(".outcome a.btn")
-    assert again and str(again["href"]).endswith("/dispatches/new")
+    assert again and str(again["href"]).endswith("/dispatches/new?after=1")
 
 
 def test_somebody_finds_that_it_came_back(

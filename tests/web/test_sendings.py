@@ -237,10 +237,42 @@ def test_sending_again_is_a_deliberate_deed(app: Flask, trader: Visitor, invoice
     refused = trader.post(f"/documents/{invoice}/dispatches", filled_in(page, subject="Mine"))
     assert refused.status_code == 422
     assert "Tick this if it should really be sent again." in said(refused)
-    again = filled_in(BeautifulSoup(refused.text, "html.parser"), again="y")
+    assert "Choose why it is sent again." in said(refused)
+    page = BeautifulSoup(refused.text, "html.parser")
+    without_words = filled_in(page, again="y", why="other")
+    refused = trader.post(f"/documents/{invoice}/dispatches", without_words)
+    assert "Write why it is sent again." in said(refused)
+    again = filled_in(page, again="y", why="other", words="Mary has a new phone.")
     assert again["subject"] == "Mine"
     assert trader.post(f"/documents/{invoice}/dispatches", again).status_code == 303
-    assert [one.sending_number for one in dispatches(app)] == [1, 2]
+    first, second = dispatches(app)
+    assert [first.sending_number, second.sending_number] == [1, 2]
+    assert (second.resend_of_id, second.resend_reason) == (first.id, "Mary has a new phone.")
+    assert "Why: Mary has a new phone." in trader.words(f"/dispatches/{first.id}")
+    assert f"A fresh message after sending {1}" in trader.words(f"/dispatches/{second.id}")
+    assert "Sent again because: Mary has a new phone." in trader.words(f"/documents/{invoice}")
+
+
+@pytest.mark.sqlite_only
+def test_a_fresh_one_after_what_did_not_leave_has_its_reason_already(
+    app: Flask, trader: Visitor, invoice: int
+) -> None:
+    press(trader, invoice)
+    with app.app_context():
+        db.session.execute(db.update(Dispatch).values(state=State.CANCELLED))
+        db.session.commit()
+    answer = trader.get(f"/documents/{invoice}/dispatches/new?after=1")
+    page = BeautifulSoup(answer.text, "html.parser")
+    assert "This was sent before" in said(answer) and page.find(id="again") is None
+    chosen = page.select_one("input[name=why][checked]")
+    assert chosen and chosen["value"] == "not_left" and chosen["form"] == "send"
+    form = filled_in(page, why="not_left")
+    assert trader.post(f"/documents/{invoice}/dispatches", form).status_code == 303
+    again = dispatches(app)[-1]
+    assert (again.resend_of_id, again.resend_reason) == (1, "The first one did not leave.")
+    for other in ("9", "x"):  # of no sending of this document: as if nothing had been named
+        page = trader.get(f"/documents/{invoice}/dispatches/new?after={other}")
+        assert "This is on its way already" in said(page)
 
 
 @pytest.mark.sqlite_only

@@ -1,0 +1,51 @@
+"""Known: what there is to show of one sending beside its row, on its page and evidence sheet."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from portal import dispatch
+from portal.dispatch import Dispatch, Seal, State
+from portal.extensions import db
+
+#: A page that asks for itself again does not hash larger messages each time.
+SMALL = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Known:
+    """seal: None where it was not looked at. follows: the sending this one was asked for after, and
+    same: whether it is that very message. changed: since when its document is another."""
+
+    seal: Seal | None
+    follows: Dispatch | None
+    same: bool
+    followed_by: list[Dispatch]
+    changed: datetime | None
+    looked: str
+
+
+def known(one: Dispatch, *, hurried: bool = False) -> Known:
+    """What is known of one sending; hurried: leave large messages unread."""
+    changed = one.document_id is not None and one.document.version != one.document_version
+    readable = not hurried or one.mime_size <= SMALL
+    return Known(
+        seal=dispatch.seal_of(one) if readable else None,
+        follows=db.session.get(Dispatch, one.resend_of_id) if one.resend_of_id else None,
+        same=readable and dispatch.repeats(one),
+        followed_by=dispatch.followed_by(one),
+        changed=one.document.changed_at if changed else None,
+        looked=_looked(one) if one.state == State.UNKNOWN else "",
+    )
+
+
+def _looked(one: Dispatch) -> str:
+    """Whether the portal could look for what became of an unclear one, in a sentence."""
+    box, times = one.mailbox, one.settle_tries
+    if box is None:
+        return "There is no mailbox any more in which it could look."
+    if not box.can_read_sent:
+        return f"{box.email} did not let the portal read its mail, so it could not look in Sent."
+    if not times:
+        return "It could not look: no draft was noted before it was handed over."
+    often = "once" if times == 1 else f"{times} times"
+    return f"It looked {often}, among the drafts and in Sent, and found neither."

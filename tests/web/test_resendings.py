@@ -1,0 +1,200 @@
+"""Sending again from a sending's page: asked twice, with the reason, and once."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from bs4 import BeautifulSoup
+from flask import Flask
+
+from portal import dispatch
+from portal.columns import now
+from portal.dispatch import Attempt, Dispatch, Proof, State
+from portal.extensions import db
+from portal.policy import set_rule
+from portal.senders import Mode
+from tests.factories import asked, document, office_mailbox, olive, tom
+from tests.visitor import Visitor, said, visitor
+
+PAGE = "/dispatches/1/resending"
+
+
+@pytest.fixture
+def trader(app: Flask) -> Visitor:
+    return visitor(app, tom)
+
+
+@pytest.fixture
+def ended(app: Flask) -> Callable[..., None]:
+    """Puts Tom's one sending of an invoice, number 1, into a state."""
+
+    def put(state: State, **values: Any) -> None:
+        with app.app_context():
+            if db.session.query(Dispatch).first() is None:
+                office_mailbox()
+                asked(document(author=tom()), tom())
+            one = db.session.get_one(Dispatch, 1)
+            for name, value in {"state": state, "accepted_at": now(), **values}.items():
+                setattr(one, name, value)
+            db.session.commit()
+
+    return put
+
+
+def filled_in(who: Visitor, **more: str) -> dict[str, str]:
+    """The page's form as a browser sends it."""
+    page = BeautifulSoup(who.get(PAGE).text, "html.parser")
+    found = {str(one["name"]): str(one.get("value", "")) for one in page.select("#again input")}
+    for name in ("why", "sure", "csrf_token"):
+        found.pop(name, None)
+    return found | more
+
+
+def test_the_same_message_is_sent_again_with_its_reason(
+    app: Flask, trader: Visitor, ended: Callable[..., None]
+) -> None:
+    ended(State.ACCEPTED, proof=Proof.MATCHES)
+    assert f'href="{PAGE}"' in trader.get("/dispatches/1").text
+    assert "It was sent once already" in trader.words(PAGE)
+    refused = trader.post(PAGE, filled_in(trader, words="She moved"))
+    assert refused.status_code == 422 and "She moved" in refused.text
+    assert "Choose why it is sent again." in said(refused)
+    assert "Tick this if it should really be sent again." in said(refused)
+    form = filled_in(trader, why="missing", words="She moved", sure="y")
+    assert [trader.post(PAGE, form).location for _ in range(2)] == ["/dispatches/2"] * 2
+    words = trader.words("/dispatches/2")
+    assert "The same message as sending 1" in words
+    assert "Why: They say it did not arrive. She moved." in words
+    assert "byte for byte, the message of sending 1" in words
+    assert "Sent again as sending 2" in trader.words("/dispatches/1")
+    theirs = visitor(app, olive).post(PAGE, form)
+    assert theirs.location == "/dispatches/2"
+    paper = trader.words("/documents/1")
+    assert "Again, because: They say it did not arrive. She moved." in paper
+
+
+@pytest.mark.sqlite_only
+def test_what_is_on_its_way_is_not_sent_again(trader: Visitor, ended: Callable[..., None]) -> None:
+    for state in (State.QUEUED, State.SUBMITTING, State.HELD, State.UNKNOWN):
+        ended(state)
+        assert PAGE not in trader.get("/dispatches/1").text
+        assert trader.get(PAGE).location == "/dispatches/1"
+        assert "nothing to send again yet" in trader.words("/dispatches/1")
+        assert trader.post(PAGE, {"number": "2"}).location == "/dispatches/1"
+    ended(State.ACCEPTED, purpose="test")
+    assert trader.get(PAGE).status_code == trader.post(PAGE).status_code == 404
+    assert PAGE not in trader.get("/dispatches/1").text
+
+
+def test_an_unclear_one_shows_what_is_known_and_three_ways_on(
+    app: Flask, trader: Visitor, ended: Callable[..., None]
+) -> None:
+    ended(State.UNKNOWN, needs_person=True, settle_tries=5, state_note="Gmail did not answer.")
+    with app.app_context():
+        words = {"outcome": "unknown", "words": "ReadTimeout after 20 s"}
+        db.session.add(Attempt(dispatch_id=1, number=1, worker="van-3:77", **words))
+        db.session.commit()
+    page = BeautifulSoup(trader.get("/dispatches/1").text, "html.parser")
+    known = " ".join(page.select_one("#decide").get_text(" ").split())  # type: ignore[union-attr]
+    for told in (
+        "Gmail did not answer.",
+        "ReadTimeout after 20 s",
+        "van-3:77",
+        "It looked 5 times",
+    ):
+        assert told in known
+    ways = [" ".join(one.text.split()) for one in page.select(".ways > li > .btn")]
+    assert ways == ["It left", "It did not leave", "Send it again…"]
+    assert "Mary Lee gets the same mail twice" in trader.words(PAGE)
+    unsure = trader.post(PAGE, filled_in(trader, why="unclear"))
+    assert unsure.status_code == 422 and "Tick this" in said(unsure)
+    sent = trader.post(PAGE, filled_in(trader, why="unclear", sure="y"))
+    assert sent.location == "/dispatches/2"
+    first = trader.words("/dispatches/1")
+    assert "Never cleared up, and sent again" in first and "Three ways on" not in first
+
+
+def test_who_was_settled_meanwhile_is_looked_at_once_more(
+    app: Flask, trader: Visitor, ended: Callable[..., None]
+) -> None:
+    ended(State.UNKNOWN, needs_person=True)
+    form = filled_in(trader, why="unclear", sure="y")
+    with app.app_context():
+        dispatch.settle(db.session.get_one(Dispatch, 1), olive(), left=True)
+    answer = trader.post(PAGE, form)
+    assert answer.status_code == 422 and "Something became of it meanwhile" in said(answer)
+    assert "It was sent once already" in said(answer)
+
+
+@pytest.mark.sqlite_only
+def test_a_document_that_changed_since_says_so(
+    app: Flask, trader: Visitor, ended: Callable[..., None]
+) -> None:
+    ended(State.RETURNED)
+    assert "was changed at" not in trader.words(PAGE)
+    with app.app_context():
+        paper = db.session.get_one(Dispatch, 1).document
+        paper.note_change("Title changed.", olive())
+        number = paper.number
+        db.session.commit()
+    words = trader.words(PAGE)
+    assert f"{number} was changed at" in words and "carries the PDF as it was then" in words
+    assert "/documents/1/dispatches/new?after=1" in trader.get(PAGE).text
+    assert "The PDF here is the one of then." in trader.words("/dispatches/1")
+    ended(State.HELD)
+    assert "What leaves is what was frozen then." in trader.words("/dispatches/1")
+
+
+@pytest.mark.sqlite_only
+def test_a_from_that_is_no_longer_the_rule_leads_to_a_fresh_one(
+    app: Flask, trader: Visitor, ended: Callable[..., None]
+) -> None:
+    with app.app_context():
+        set_rule("", Mode.USER)
+    ended(State.CANCELLED)
+    form = filled_in(trader, why="not_left")
+    with app.app_context():
+        set_rule("", Mode.DEFAULT)
+    assert "The same message cannot be sent again" in trader.words(PAGE)
+    answer = trader.post(PAGE, form)
+    assert answer.status_code == 422
+    assert "by the rules of today it comes from office@brightspark.example" in said(answer)
+
+
+# The evidence
+
+
+def test_the_evidence_sheet_tells_all_of_it(
+    app: Flask, trader: Visitor, ended: Callable[..., None]
+) -> None:
+    ended(State.ACCEPTED, provider_message_id="18f2a", proof=Proof.MATCHES, proof_from="office@x")
+    with app.app_context():
+        words = {"outcome": "accepted", "words": "message 18f2a", "ended_at": now()}
+        db.session.add(Attempt(dispatch_id=1, number=1, worker="van-3:77", **words))
+        db.session.commit()
+        one = db.session.get_one(Dispatch, 1)
+        facts = (one.mime_sha256, one.pdf_sha256, one.token, one.reason, one.document.number)
+    answer = trader.get("/dispatches/1/evidence.txt")
+    assert answer.mimetype == "text/plain"
+    assert "attachment" in answer.headers["Content-Disposition"]
+    told = answer.text
+    for fact in (
+        *(*facts, "Asked by:    Tom Baker", "van-3:77: accepted", "message 18f2a"),
+        *("they are the same", "Accepted by Gmail on", "mary.lee@homes.example", "asked for, to"),
+    ):
+        assert fact in told, fact
+    assert "&#" not in told and "None" not in told
+
+
+@pytest.mark.sqlite_only
+def test_bytes_that_somebody_changed_are_shown_in_red(
+    app: Flask, trader: Visitor, ended: Callable[..., None]
+) -> None:
+    ended(State.ACCEPTED)
+    assert "is, byte for byte, the one that was frozen" in trader.words("/dispatches/1")
+    with app.app_context():
+        one = db.session.get_one(Dispatch, 1)
+        one.mime = one.mime.replace(b"Hello", b"Hallo")
+        db.session.commit()
+    assert "The stored message was changed" in trader.words("/dispatches/1")
+    assert "THEY ARE NOT THE SAME" in trader.get("/dispatches/1/evidence.txt").text

@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from flask import Flask, current_app
 from sqlalchemy import and_, or_, select
 
-from portal import alarms, batches, instance, journal, mailboxes, queueing, turn
+from portal import alarms, batches, instance, journal, mailboxes, queueing, spreading, turn
 from portal.attempts import recover_stale, send
 from portal.columns import db_now
 from portal.dispatch import WORK, Dispatch, Lane, State, release_ready
@@ -109,6 +109,7 @@ def sweep() -> None:
     recover_stale()
     watch_addresses()
     release_ready()
+    spreading.spread()
     alarms.tell_managers()
 
 

@@ -150,7 +150,9 @@ def _next_of_mailbox(lease: float) -> Executable:
         .order_by(Dispatch.lane, Dispatch.id)
         .limit(1)
     )
-    return _claimed(lease, DISPATCHES.c.id == next_one.scalar_subquery())
+    # Its mailbox again: it may have gone to another one between the look and the change.
+    mine = DISPATCHES.c.mailbox_id == bindparam("mailbox")
+    return _claimed(lease, and_(DISPATCHES.c.id == next_one.scalar_subquery(), mine))
 
 
 @cache

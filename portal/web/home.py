@@ -12,6 +12,7 @@ from portal.columns import now
 from portal.dispatch import State
 from portal.documents import recent
 from portal.mailboxes import Health
+from portal.web import queues
 from portal.web.context import company, stuck_in_queue
 from portal.web.page import page
 
@@ -42,6 +43,7 @@ def index() -> ResponseReturnValue:
         connected=bool(boxes) and boxes[0].health != Health.DISCONNECTED,  # the default one
         starts=STARTS,
         stuck=stuck_in_queue(),
+        strip=queues.strip(),
         unfinished=batches.unfinished() if current_user.is_manager else [],
         alarms=[(one, alarms.told(one, current_user)) for one in alarms.stuck()],
     )

@@ -1,21 +1,16 @@
 """The Outbox: what has not left yet, why, and until when; and what people do about it."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-
 from flask import Blueprint, abort, flash, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf import FlaskForm
 
-from portal import batches, dispatch, history, instance, mailboxes, queueing
-from portal.batches import Waiting
+from portal import dispatch, history, instance, mailboxes, queueing
 from portal.columns import now
 from portal.dispatch import Decided, Deed, Dispatch, State, waiting
-from portal.dispatch.waiting import Group, Rest, Resting, Stretch
 from portal.extensions import db
 from portal.mailboxes import Mailbox
+from portal.web import queues
 from portal.web.context import clock, company, held_by, stuck_in_queue
 from portal.web.fields import Line
 from portal.web.filling import ticked
@@ -43,65 +38,19 @@ class HoldForm(FlaskForm):  # type: ignore[misc]
     why = Line("Why", most=LONGEST_WHY)
 
 
-@dataclass(frozen=True)
-class Row:
-    """One message that waits. state is how its status looks, label what it says, more what is known
-    besides; left counts down while it can be taken back. mine: this person may decide about it."""
-
-    one: Dispatch
-    state: str
-    label: str
-    more: str = ""
-    left: int | None = None
-    mine: bool = False
-    look: bool = False
-
-
-@dataclass(frozen=True)
-class Section:
-    """The rows of one group. lines: batches, counted; more: the address of what follows."""
-
-    group: Group
-    title: str
-    about: str
-    rows: list[Row]
-    lines: list[Waiting] = field(default_factory=list)
-    more: str = ""
-    box: Mailbox | None = None
-    resting: Resting = field(default_factory=lambda: Resting(Rest.GOES_ON))
-
-    @property
-    def tickable(self) -> bool:
-        return any(row.mine for row in self.rows)
-
-
-TITLES = {
-    Group.UNDO: ("Can still be taken back", "It leaves by itself when the time is over."),
-    Group.HELD: ("On hold", "Each leaves by itself once what it says is put right."),
-    Group.PERSON: ("Held by hand", "These wait until somebody lets them go."),
-    Group.UNCLEAR: (
-        "Unclear",
-        "Gmail's answer got lost. The portal looks for what became of them, and sends none twice.",
-    ),
-}
-
-
 @pages.get("/outbox")
 def index() -> ResponseReturnValue:
     """Everything that waits, or one group of it further on."""
-    moment = now()
-    everything = not instance.may_send()
-    lines = [] if "show" in request.args else batches.still_waiting()
-    sections = list(_sections(lines, moment, everything))
-    every = _rhythm(sections, moment)
+    moment, wanted = now(), queues.Wanted.read(request.args)
+    sections = queues.sections(wanted, moment)
     return page(
         "outbox/index.html",
         "region",
         sections=sections,
         everything=held_by(),
-        every=f"{every}s",
+        every=f"{queues.rhythm(sections, moment)}s",
         here=request.full_path.rstrip("?"),
-        narrowed="show" in request.args,
+        narrowed=wanted.group is not None,
         stuck=stuck_in_queue(),
     )
 
@@ -252,159 +201,7 @@ def too_late(one: Dispatch) -> str:
     }.get(State(one.state), f"{one.about}: {one.facts.label}. Nothing was changed.")
 
 
-# -- what is shown -------------------------------------------------------------------------------
-
-
-def _sections(lines: list[Waiting], moment: datetime, everything: bool) -> Iterator[Section]:
-    wanted, after = request.args.get("show", ""), request.args.get("after", "")
-    mailbox_id = request.args.get("mailbox", 0, int)
-    for group in Group:
-        if wanted not in ("", group):
-            continue
-        if group is Group.QUEUE:
-            yield from _queues(lines, moment, everything, mailbox_id, after)
-            continue
-        found = waiting.stretch(group, None, after if wanted else "")
-        batched = [one for one in lines if _is_in(one, group)]
-        if found.rows or batched:
-            rows = [_row(one, group, moment) for one in found.rows]
-            yield Section(group, *TITLES[group], rows, batched, _further(group, found))
-
-
-def _is_in(line: Waiting, group: Group) -> bool:
-    if group is Group.HELD:
-        return bool(line[State.HELD] or (line.mailbox_id is None and line.to_leave))
-    return group is Group.UNCLEAR and bool(line[State.UNKNOWN])
-
-
-def _queues(
-    lines: list[Waiting], moment: datetime, everything: bool, only: int, after: str
-) -> Iterator[Section]:
-    """One section for each mailbox with something to send, or that somebody holds."""
-    to_leave = {one.mailbox_id for one in lines if one.to_leave}
-    at_work = to_leave.union(waiting.mailboxes_at_work())
-    for box in mailboxes.all_mailboxes():
-        if only not in (0, box.id) or not (box.id in at_work or box.held_at):
-            continue
-        why = _resting(box, moment, everything)
-        found = waiting.stretch(Group.QUEUE, box.id, after if only else "")
-        mine = [one for one in lines if one.mailbox_id == box.id and one.to_leave]
-        yield Section(
-            Group.QUEUE,
-            box.email,
-            _about(box, why),
-            list(_in_line(found, why, moment)),
-            mine,
-            _further(Group.QUEUE, found, box.id),
-            box,
-            why,
-        )
-
-
-def _resting(box: Mailbox, moment: datetime, everything: bool) -> Resting:
-    return waiting.resting(
-        moment,
-        everything_held=everything,
-        held=box.held_at is not None,
-        paused_until=box.paused_until,
-    )
-
-
-def _about(box: Mailbox, why: Resting) -> str:
-    """Why a mailbox rests, and until when, as one sentence."""
-    until = clock(why.until)
-    match why.why:
-        case Rest.HELD:
-            who = box.held_by.name if box.held_by else "Somebody"
-            return f"{who} holds this mailbox since {clock(box.held_at)}."
-        case Rest.PAUSED:
-            return f"{box.pause_note} It goes on at {until}.".lstrip()
-        case Rest.DAY:
-            return f"It has sent what Gmail allows in 24 hours. It goes on at {until}."
-        case Rest.EVERYTHING:
-            return "All mail waits: the line at the top of the page says why."
-    return "" if box.can_send else box.why_not
-
-
-def _in_line(found: Stretch, why: Resting, moment: datetime) -> Iterator[Row]:
-    """The rows of a queue, each with its place."""
-    queued = [one for one in found.rows if one.state == State.QUEUED]
-    place = waiting.ahead_of(queued[0]) if queued else 0
-    busy = len(queued) < len(found.rows)
-    for one in found.rows:
-        if one.state == State.SUBMITTING:
-            yield Row(one, "submitting", "Sending", "It is being handed to Gmail.")
-    for one in queued:
-        place += 1
-        soon = place == 1 and not busy and why.why is Rest.GOES_ON and not stuck_in_queue()
-        label = "About to leave" if soon else f"{_ordinal(place)} in line"
-        yield Row(one, "queued", label, mine=dispatch.may_decide(one, current_user))
-
-
-def _ordinal(place: int) -> str:
-    if place > waiting.MOST_COUNTED:
-        return f"Beyond {waiting.MOST_COUNTED:,}th"
-    ending = "th" if place % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(place % 10)
-    return f"{place:,}{ending or 'th'}"
-
-
-def _row(one: Dispatch, group: Group, moment: datetime) -> Row:
-    mine = dispatch.may_decide(one, current_user)
-    match group:
-        case Group.UNDO:
-            left = waiting.undo_left(one.not_before, moment) or 0
-            return Row(one, "queued", _leaves_in(left), left=left, mine=mine)
-        case Group.PERSON:
-            return Row(one, "held", one.state_note, f"Since {clock(one.state_since)}.", mine=mine)
-        case Group.HELD:
-            return Row(one, "held", "On hold", one.state_note, mine=mine, look=True)
-    if one.needs_person:
-        return Row(one, "unknown", "Somebody must look", one.state_note, look=True)
-    again = f"Looked at again at {clock(one.settle_after)}." if one.settle_after else ""
-    return Row(one, "unknown", "Unclear, checking", again)
-
-
-def _leaves_in(left: int) -> str:
-    return f"Leaves in {left} s" if left else "Leaves in a moment"
-
-
-def _further(group: Group, found: Stretch, mailbox_id: int | None = None) -> str:
-    if not found.after:
-        return ""
-    return url_for(".index", show=group.value, mailbox=mailbox_id, after=found.after)
-
-
-def _rhythm(sections: list[Section], moment: datetime) -> int:
-    """How soon to look again, in seconds."""
-    rows = [row.one for section in sections for row in section.rows]
-    changes = [max(one.state_since, one.queued_at) for one in rows]
-    ages = [moment - one for one in changes]
-    ages += [timedelta(minutes=5) for section in sections if section.lines]
-    queues = [section for section in sections if section.group is Group.QUEUE]
-    at_work = any(one.resting.why is Rest.GOES_ON and (one.rows or one.lines) for one in queues)
-    return waiting.rhythm(
-        min(ages, default=None),
-        counting=any(one.group is Group.UNDO for one in sections),
-        moving=at_work and not stuck_in_queue(),
-    )
-
-
-@dataclass(frozen=True)
-class Strip:
-    """What of the Outbox stands on the home page."""
-
-    undo: int
-    queue: int
-    person: int
-
-    @property
-    def any(self) -> bool:
-        return bool(self.undo or self.queue or self.person)
-
-
-def strip() -> Strip:
-    """How many can be taken back, wait, or are held by hand; more than 1,000 are not counted."""
-    return Strip(*(waiting.count(one) for one in (Group.UNDO, Group.QUEUE, Group.PERSON)))
+# -- what other pages know of it -----------------------------------------------------------------
 
 
 @pages.app_template_filter()

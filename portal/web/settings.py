@@ -13,6 +13,7 @@ from portal.mailboxes import Mailbox
 from portal.providers.gmail import PERMISSIONS
 from portal.senders import Choice, Mode, Rule
 from portal.web.guard import managers_only
+from portal.web.outbox import UNDO_CHOICES
 from portal.web.page import page
 
 pages = Blueprint("settings", __name__)
@@ -42,6 +43,7 @@ def show() -> ResponseReturnValue:
         choice=policy.choose_for(policy.EVERY_KIND, current_user),
         own_rules=_own_rules(),
         staff=_staff(),
+        undo_choices=UNDO_CHOICES,
     )
 
 

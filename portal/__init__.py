@@ -21,6 +21,7 @@ def create_app(config: Config) -> Flask:
         workers,
     )
     from portal.providers import google
+    from portal.web import access
 
     app = Flask(
         "portal",
@@ -38,6 +39,7 @@ def create_app(config: Config) -> Flask:
         app, extensions.db, directory=str(ROOT / "migrations"), render_as_batch=True
     )
     extensions.login.init_app(app)
+    access.register(app)
     web.guard.limit_bodies(app)
     extensions.csrf.init_app(app)
     extensions.htmx.init_app(app)

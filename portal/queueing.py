@@ -63,6 +63,15 @@ def health() -> str:
     return "ok" if alive else "no_worker"
 
 
+def rings() -> int | None:
+    """How many rings no worker has heard yet; None when Redis is away."""
+    try:
+        redis = connection(timeout=0.5)
+        return len(Queue(QUEUES[0], connection=redis, serializer=JSONSerializer))
+    except RedisError:
+        return None
+
+
 def _ring(redis: Redis) -> None:
     queue = Queue(QUEUES[0], connection=redis, serializer=JSONSerializer)
     # A drain that has not started yet will see our row too: it was committed before the ring.

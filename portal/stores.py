@@ -19,10 +19,12 @@ WRITING_GETS = frozenset({"connections.callback"})
 
 
 def engine_options(url: str) -> dict[str, Any]:
-    """Pool settings for a database address."""
+    """Pool settings for a database address. What is stored never stands in an error's words."""
+    hide: dict[str, Any] = {"hide_parameters": True}
     if make_url(url).get_backend_name() == "sqlite":
-        return {"connect_args": {"timeout": 30, "check_same_thread": False}, "pool_size": 24}
-    return {"pool_size": 24, "max_overflow": 8, "pool_pre_ping": True, "pool_recycle": 1800}
+        connect_args = {"timeout": 30, "check_same_thread": False}
+        return {**hide, "connect_args": connect_args, "pool_size": 24}
+    return {**hide, "pool_size": 24, "max_overflow": 8, "pool_pre_ping": True, "pool_recycle": 1800}
 
 
 def prepare(app: Flask) -> None:

@@ -6,11 +6,13 @@ granian --interface wsgi portal.wsgi:app
 import gc
 import sys
 
-from portal import create_app
+from portal import create_app, logs
 from portal.config import Config, ConfigProblem
 
 try:
-    app = create_app(Config.from_env())
+    config = Config.from_env()
+    logs.begin(config.LOG_FORMAT)
+    app = create_app(config)
 except ConfigProblem as problem:
     sys.exit(f"sendwright: {problem}")
 

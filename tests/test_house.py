@@ -29,6 +29,7 @@ FLOORS: list[set[str]] = [
     {"web", "cli", "seeds"},
     {"delivery"},
     {
+        *("metrics", "readiness"),
         "turn",
         "attempts",
         "evidence",

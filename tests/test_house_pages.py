@@ -44,7 +44,9 @@ OPEN = {
     "links.connect",
     "links.connected",
     "static",
-    "static_pages.health",
+    "health.alive",
+    "health.ready",
+    "health.figures",
     "static_pages.company_css",
 }
 MAIL_PREVIEW = "sendings.mail_now"
@@ -284,6 +286,7 @@ MANAGERS_ONLY = {
     "trials.create",
     "trials.add",
     "trials.send",
+    "workers.index",
 }
 #: What its owner does with an own mailbox, and with the company's only a manager.
 OWNERS_ONLY = {

@@ -15,6 +15,7 @@ from portal.web import (
     errors,
     files,
     guard,
+    health,
     home,
     links,
     lists,
@@ -34,6 +35,7 @@ from portal.web import (
     trials,
     users,
     wording,
+    workers,
 )
 
 BLUEPRINTS = (
@@ -64,6 +66,8 @@ BLUEPRINTS = (
     wording.pages,
     profile.pages,
     trials.pages,
+    workers.pages,
+    health.pages,
     static.pages,
     static.preferences,
 )

@@ -1,7 +1,6 @@
 """What a person sees when something is wrong: one sentence, and the next step."""
 
 import logging
-import uuid
 
 from flask import Flask, request
 from flask.typing import ResponseReturnValue
@@ -11,6 +10,7 @@ from sqlalchemy.exc import DataError
 from werkzeug.exceptions import HTTPException
 
 from portal.extensions import db
+from portal.web import access
 from portal.web.guard import to_sign_in
 from portal.web.page import page
 
@@ -46,7 +46,7 @@ def register(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def _unforeseen(problem: Exception) -> ResponseReturnValue:
-        number = uuid.uuid4().hex[:8]
+        number = access.number()
         log.error("error %s on %s", number, request.endpoint, exc_info=problem)
         db.session.rollback()
         return error_page(500, "", number)

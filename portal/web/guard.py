@@ -38,7 +38,9 @@ OPEN = {
     "links.connect",
     "links.connected",
     "static",
-    "static_pages.health",
+    "health.alive",
+    "health.ready",
+    "health.figures",
     "static_pages.company_css",
 }
 

@@ -1,4 +1,4 @@
-"""Small things every page asks for: the company's colours and logo, and the portal's health."""
+"""Small things every page asks for: the company's colours and logo."""
 
 import hashlib
 import re
@@ -8,9 +8,7 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, abort, current_app, request
 from flask.typing import ResponseReturnValue
-from sqlalchemy import text
 
-from portal import queueing
 from portal.extensions import db
 from portal.people import Company
 from portal.web.context import company
@@ -68,13 +66,6 @@ def logo() -> ResponseReturnValue:
     if not found.has_logo or found.logo is None:
         abort(404)
     return Response(found.logo, mimetype=found.logo_type)
-
-
-@pages.get("/healthz")
-def health() -> ResponseReturnValue:
-    """Whether this process can reach its database, and how the doorbell is."""
-    db.session.execute(text("SELECT 1"))
-    return {"database": "ok", "queue": queueing.health()}
 
 
 @preferences.post("/preferences/theme")

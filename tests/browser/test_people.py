@@ -33,7 +33,7 @@ def company(live: Live) -> Live:
         connected(live.google.url)
         contact(type="employee", first_name="Max", last_name="Stone", email=MAX)
     deadline = time.monotonic() + PATIENCE / 1000
-    while requests.get(f"{live.url}/healthz", timeout=5).json()["queue"] != "ok":
+    while requests.get(f"{live.url}/readyz", timeout=5).json()["queue"] != "ok":
         assert time.monotonic() < deadline, "the worker does not listen"
         time.sleep(0.1)
     return live

@@ -67,6 +67,7 @@ def begin(form: str) -> None:
         foreign = logging.getLogger(name)
         foreign.handlers.clear()
         foreign.propagate = True
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
     logging.captureWarnings(True)
     sys.excepthook = _unforeseen
     threading.excepthook = _unforeseen_in_thread

@@ -182,7 +182,7 @@ def floor() -> Iterator[None]:
 def draw_one() -> None:
     """Twenty PDFs by themselves, on one thread."""
     for one in list(db.session.scalars(select(Document).limit(20)).unique()):
-        paper(one, one.facts())
+        paper(one.facts())
     db.session.commit()
 
 

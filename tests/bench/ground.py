@@ -17,6 +17,8 @@ from tests import servers
 from tests.bench import sink
 
 CORES = os.cpu_count() or 1
+#: BENCH=long: the figures over longer runs.
+LONG = os.environ.get("BENCH") == "long"
 STORES = ("sqlite", "postgresql")
 #: As many units and messages as the portal's settings know, for runs that no quota is to slow.
 UNLIMITED = {"GMAIL_UNITS_PER_MINUTE": "1000000", "GMAIL_DAILY_WORKSPACE": "100000"}

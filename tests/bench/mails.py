@@ -29,6 +29,8 @@ TOKEN_LENGTH = 32
 COMPANY = "Bright Spark Plumbing"
 SUBJECT = "Invoice from Bright Spark Plumbing"
 TEXT = "Hello Mary,\n\nyour invoice is attached.\n\nBright Spark Plumbing"
+#: Documents are numbered from here on, so that those made one by one do not meet them.
+FIRST = 1_000_000
 #: Rows of one insert: half a second's worth, so that nobody waits long for the store.
 TOGETHER = 200
 
@@ -65,7 +67,7 @@ def queue(
     boxes: list[int], each: int, *, lane: Lane = Lane.BATCH, pdf_bytes: int = PDF_BYTES
 ) -> list[str]:
     """So many invoices for each mailbox, frozen and waiting, theirs mixed; the tokens."""
-    serials = itertools.count((db.session.scalar(select(func.max(Document.id))) or 0) + 1)
+    serials = itertools.count(max(FIRST, db.session.scalar(select(func.max(Document.id))) or 0) + 1)
     rows = _rows(boxes, each, lane, pdf_bytes, serials)
     tokens = []
     author, customer = factories.olive().id, factories.mary().id

@@ -13,9 +13,10 @@ from wtforms import TextAreaField
 from portal import dispatch, queueing
 from portal.batches import Batch
 from portal.columns import now
-from portal.dispatch import Dispatch, Purpose, State
+from portal.dispatch import Attempt, Dispatch, Purpose, State
 from portal.extensions import db
 from portal.senders import Trouble
+from portal.web import queues
 from portal.web.context import company
 from portal.web.documents import pdf_answer
 from portal.web.fields import Most, printable, stripped
@@ -27,6 +28,13 @@ pages = Blueprint("dispatches", __name__)
 LONGEST_WHY = 2000
 
 _UNQUOTED = re.compile(r"[^\w\s.-]")
+
+
+@pages.app_template_filter()
+def took(attempt: Attempt) -> str:
+    """How long an attempt that has ended lasted: "3 s", "under a second"."""
+    seconds = ((attempt.ended_at or attempt.started_at) - attempt.started_at).total_seconds()
+    return f"{seconds:.0f} s" if seconds >= 1 else "under a second"
 
 
 class BackForm(FlaskForm):  # type: ignore[misc]
@@ -60,7 +68,7 @@ def show(dispatch_id: int) -> ResponseReturnValue:
         known=known(one, hurried=bool(every)),
         resendable=dispatch.can_resend(one),
         queue=queueing.health() if one.state == State.QUEUED else "",
-        pause=_pause(one),
+        pause=queues.why_not_yet(one, now()),
         behind=dispatch.waits_behind(one),
         way=_way(one),
         where_sent=_where_sent(one),
@@ -196,12 +204,6 @@ def _every(one: Dispatch) -> str:
     if one.state == State.HELD or age > 120:
         return "5s"
     return "1s" if age < 15 else "2s"
-
-
-def _pause(one: Dispatch) -> str:
-    """Why its mailbox rests just now; empty when it does not."""
-    box = one.mailbox
-    return box.pause_note if box and box.is_paused and one.state == State.QUEUED else ""
 
 
 def _way(one: Dispatch) -> Way | None:

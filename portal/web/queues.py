@@ -140,6 +140,19 @@ def rhythm(found: list[Section], moment: datetime) -> int:
     )
 
 
+def why_not_yet(one: Dispatch, moment: datetime) -> str:
+    """What keeps one in the queue from leaving at once, and until when; "" where nothing does."""
+    box = one.mailbox
+    if box is None or one.state != State.QUEUED:
+        return ""
+    rests = _resting(box, moment, everything=not instance.may_send())
+    if rests.why is not Rest.GOES_ON:
+        return _about(box, rests)
+    lane = Lane.BATCH if one.lane == Lane.BATCH else Lane.PERSON
+    at = ledger.expected(box, waiting.ahead_of(one), lane)
+    return f"It waits its turn: expected at {clock(at)}." if at > moment + SOON else ""
+
+
 # -- one by one ----------------------------------------------------------------------------------
 
 
@@ -202,13 +215,8 @@ def _queue(
     queued = [one for one in found.rows if one.state == State.QUEUED]
     ahead = waiting.ahead_of(queued[0]) if queued else 0
     leaving = _departures(box, ahead, len(queued), bool(lines), moment)
-    why = waiting.resting(
-        moment,
-        everything_held=everything,
-        held=box.held_at is not None,
-        paused_until=box.paused_until,
-        day_until=leaving[0] if leaving and leaving[0] > moment + SOON else None,
-    )
+    later = leaving[0] if leaving and leaving[0] > moment + SOON else None
+    why = _resting(box, moment, everything=everything, day_until=later)
     known = leaving if _will_leave(box, why) else []
     return Section(
         Group.QUEUE,
@@ -219,6 +227,18 @@ def _queue(
         _further(Wanted(Group.QUEUE, box.id), found),
         box,
         why,
+    )
+
+
+def _resting(
+    box: Mailbox, moment: datetime, *, everything: bool, day_until: datetime | None = None
+) -> Resting:
+    return waiting.resting(
+        moment,
+        everything_held=everything,
+        held=box.held_at is not None,
+        paused_until=box.paused_until,
+        day_until=day_until,
     )
 
 

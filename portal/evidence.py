@@ -114,12 +114,12 @@ def _settle(case: Case, verdict: SentCopy | str) -> None:
         _ask_person(case.dispatch_id)
 
 
-def found_sent(dispatch_id: int, copy: SentCopy, states: tuple[State, ...]) -> bool:
+def found_sent(dispatch_id: int, copy: SentCopy, states: tuple[State, ...], **values: Any) -> bool:
     """A sent copy bears its header, so it left; False where it is in none of these states.
 
-    The caller commits.
+    values: what else is to be stored of it. The caller commits.
     """
-    values: dict[str, Any] = {"provider_message_id": copy.message_id}
+    values["provider_message_id"] = copy.message_id
     if copy.at is not None:  # it left then, not when we looked
         values["accepted_at"] = copy.at
     if not accept(dispatch_id, states, **values):

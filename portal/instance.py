@@ -87,6 +87,11 @@ def this() -> Instance:
     return found
 
 
+def key() -> str:
+    """What this installation's messages are known by, until a store is confirmed anew."""
+    return db.session.scalar(select(Instance.key)) or this().key
+
+
 def may_send() -> bool:
     """Whether mail may leave at all: this is the store confirmed, and nobody holds everything."""
     row = db.session.execute(select(Instance.stopped_at, Instance.held_at)).first()

@@ -292,6 +292,13 @@ def disconnect(box: Mailbox) -> bool:
     return google.revoke(token) if token else not had
 
 
+def forget_all() -> None:
+    """Forget every sign-in here alone: Google is told nothing. The caller commits."""
+    tokens = {"access_token": None, "refresh_token": None, "access_expires_at": None}
+    forgotten = update(Mailbox).values(health=Health.DISCONNECTED, health_note="", **tokens)
+    db.session.execute(forgotten)
+
+
 def want_address(box: Mailbox, email: str, name: str = "") -> Address:
     """Remember an address somebody is about to add in Gmail, so that the page can watch for it."""
     found = put_address(box, email, name)

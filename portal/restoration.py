@@ -1,0 +1,416 @@
+"""Restoration: what somebody says of a stopped store, and what follows from it.
+
+It may be the real portal, restored from a backup or moved. Then every mailbox's Sent is looked
+through, back to the last attempt that the database knows of: nothing leaves without an attempt, so
+what left since is there. What is still open here and found there is settled; what this database has
+never heard of is listed; then the rest may leave. Or it is a copy for trying out: then it forgets
+every sign-in, and all that waits in it is cancelled.
+"""
+
+import itertools
+import logging
+import math
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask import Flask, current_app
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
+
+from portal import journal, ledger, mailboxes, pace, queueing
+from portal.accounts import User
+from portal.batches import BatchItem, ItemState
+from portal.batches.drafts import show_unsent
+from portal.columns import db_now, lapsed, now
+from portal.dispatch import OPEN_STATES, Attempt, Dispatch, Proof, Purpose, State, move, tell
+from portal.dispatch.freezing import token_of
+from portal.documents import Document
+from portal.envelope import Gone, NeedsPermission, NeedsSignIn, ProviderAnswer, SentCopy, TryLater
+from portal.evidence import found_sent
+from portal.extensions import db
+from portal.instance import Instance, settle_here
+from portal.instance import this as this_instance
+from portal.mailboxes import Address, Mailbox
+from portal.providers.gmail import Gmail
+from portal.stores import reading, rows_changed
+
+#: The last attempt known may have taken so long, by clocks that stand so far apart.
+SLACK = timedelta(minutes=20)
+#: Whoever looks says so again within this many seconds, and looks again that long after a problem.
+LOOKING, AGAIN = 120.0, 15.0
+#: So many mailboxes are looked through side by side, so many copies are read between two notes.
+SIDE_BY_SIDE, CHUNK = 8, 20
+#: So many drafts of a mailbox are read.
+DRAFTS_MOST = 200
+#: A look is over; everything else is looked at again.
+ENDED = ("done", "blind", "skipped")
+#: Where a sent copy tells more than the database.
+UNSETTLED = (*OPEN_STATES, State.REFUSED, State.CANCELLED)
+#: So many sendings of one document may have been asked for since the backup.
+NUMBERS_AHEAD = 3
+
+BLIND = "The database was restored. Whether this had left cannot be seen: look in Sent of {}."
+LEFT_ALREADY = "It had left when the database was restored: it is in Sent."
+CANNOT_TELL = "The database was restored. Whether it had left cannot be seen: look in Sent."
+A_COPY = "Cancelled: this is a copy of the portal, for trying out."
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Look:
+    """How far one mailbox's Sent is looked through.
+
+    state: waiting, reading, stuck (its problem says why), done, blind (Sent cannot be read) or
+    skipped; total and read: sent copies; last: the id of the last one read; settled: sendings
+    found; strangers: what left and is not known here, as {"id", "token", "at", "to", "subject",
+    "document"}.
+    """
+
+    mailbox: str
+    state: str = "waiting"
+    total: int = 0
+    read: int = 0
+    last: str = ""
+    settled: int = 0
+    problem: str = ""
+    strangers: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in ENDED
+
+
+# -- what a person says ----------------------------------------------------------------------------
+
+
+def take_as_real(user: User | None) -> bool:
+    """This is the real portal: have a worker look through Sent, then let mail leave.
+
+    False where nothing was stopped, or somebody has said so already. Commits and rings.
+    """
+    if not _say(user, choice="real", back_to=_last_known(), looking_until=None):
+        return False
+    one = this_instance()
+    boxes = db.session.scalars(select(Mailbox).order_by(Mailbox.id))
+    one.found = {str(box.id): asdict(Look(box.email)) for box in boxes}
+    db.session.commit()
+    queueing.ring()
+    return True
+
+
+def take_as_copy(user: User | None) -> bool:
+    """This is a copy: forget every sign-in, cancel what waits, leave the real one's Gmail alone.
+
+    False where nothing was stopped, or somebody has said something else. Commits.
+    """
+    if not _say(user, choice="copy", back_to=None, found={}):
+        return False
+    mailboxes.forget_all()
+    waiting = db.session.scalars(select(Dispatch.id).where(Dispatch.state.in_(OPEN_STATES)))
+    for dispatch_id in waiting.all():
+        cancelled = {"state_note": A_COPY, "draft_id": None, "needs_person": False}
+        if move(dispatch_id, OPEN_STATES, State.CANCELLED, **cancelled, lease_until=None):
+            tell(dispatch_id, A_COPY, user.name if user else "")
+    _leave_items(A_COPY)
+    # The drafts and the sent copies are the real portal's business.
+    db.session.execute(update(Dispatch).values(draft_id=None).where(Dispatch.draft_id.is_not(None)))
+    unread = and_(Dispatch.state == State.ACCEPTED, Dispatch.proof == Proof.UNREAD)
+    db.session.execute(update(Dispatch).values(proof=Proof.NOT_GRANTED).where(unread))
+    settle_here(this_instance())
+    db.session.commit()
+    return True
+
+
+def go_without(mailbox_id: int, user: User | None) -> bool:
+    """Look no longer in a mailbox: a person decides on each of its messages. Commits and rings."""
+    look = looks().get(mailbox_id)
+    if look is None or look.is_over or this_instance().choice != "real":
+        db.session.commit()
+        return False
+    look.state, look.problem = "skipped", ""
+    _leave_to_person(mailbox_id, look.mailbox)
+    _keep(mailbox_id, look)
+    db.session.commit()
+    queueing.ring()
+    return True
+
+
+def have_seen() -> None:
+    """Somebody has read what is not known here. Commits."""
+    this_instance().found = {}
+    db.session.commit()
+
+
+def _say(user: User | None, **values: Any) -> bool:
+    """Note what was said of a stopped store; False where it is not for saying. No commit."""
+    stopped = Instance.stopped_at.is_not(None), Instance.choice == ""
+    who = {"confirmed_at": now(), "confirmed_by_id": user.id if user else None}
+    done = db.session.execute(update(Instance).where(*stopped).values(**who, **values))
+    return rows_changed(done) == 1
+
+
+def _last_known() -> datetime | None:
+    """Nothing can have left after this that the database knows nothing of; None: never anything.
+
+    An attempt is noted by a worker alone, and none works on a stopped store: so this is the moment
+    of the backup or before, whatever people have done here since.
+    """
+    last = db.session.scalar(select(func.max(Attempt.started_at)))
+    still_open = Dispatch.state.in_(OPEN_STATES)
+    first = db.session.scalar(select(func.min(Dispatch.requested_at)).where(still_open))
+    return last or first
+
+
+# -- looking ---------------------------------------------------------------------------------------
+
+
+def looks() -> dict[int, Look]:
+    """How far each mailbox is, by its id."""
+    found = this_instance().found or {}
+    return {int(box_id): Look(**look) for box_id, look in found.items()}
+
+
+def is_due() -> bool:
+    """Whether Sent is to be looked through, and nobody does. Commits."""
+    with reading():
+        return db.session.scalar(select(Instance.id).where(_waits())) is not None
+
+
+def _waits() -> ColumnElement[bool]:
+    stopped = and_(Instance.stopped_at.is_not(None), Instance.choice == "real")
+    return and_(stopped, lapsed(Instance.looking_until, LOOKING))
+
+
+def settle(ends: float = math.inf) -> None:
+    """Look through Sent of every mailbox, as far as it goes before `ends` (monotonic).
+
+    It goes on where it, or another worker, stopped. Once all are done, mail may leave.
+    """
+    if not journal.write(_take):
+        return
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    with reading():
+        left = [box_id for box_id, look in looks().items() if not look.is_over]
+    with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="look") as pool:
+        list(pool.map(lambda box_id: _look_in_thread(app, box_id, ends), left))
+    with reading():
+        after = looks()
+    if all(one.is_over for one in after.values()):
+        known = _recognised({one["token"] for look in after.values() for one in look.strangers})
+        journal.write(lambda: _let_go(known))
+        queueing.ring()
+    else:
+        journal.write(lambda: _renew(AGAIN))
+
+
+def _take() -> bool:
+    taken = update(Instance).where(_waits()).values(looking_until=db_now(LOOKING))
+    return rows_changed(db.session.execute(taken)) == 1
+
+
+def _renew(seconds: float = LOOKING) -> None:
+    db.session.execute(update(Instance).values(looking_until=db_now(seconds)))
+
+
+def _look_in_thread(app: Flask, mailbox_id: int, ends: float) -> None:
+    with app.app_context():
+        look = _case(mailbox_id)
+        try:
+            _look_through(mailbox_id, look, ends)
+        except (NeedsSignIn, NeedsPermission) as problem:
+            mailboxes.mark_broken(mailbox_id, problem)
+            look.state, look.problem = "stuck", problem.message
+        except TryLater as problem:
+            look.problem = problem.message
+        except ProviderAnswer as problem:
+            look.state, look.problem = "stuck", problem.message
+        journal.write(lambda: _keep(mailbox_id, look))
+
+
+def _case(mailbox_id: int) -> Look:
+    with reading():
+        return looks()[mailbox_id]
+
+
+def _look_through(mailbox_id: int, look: Look, ends: float) -> None:
+    with reading():
+        box = db.session.get_one(Mailbox, mailbox_id, populate_existing=True)
+        signed_in = box.refresh_token is not None and not box.is_elsewhere
+        waits, why_not, since = _waiting_for(mailbox_id), box.why_not, this_instance().back_to
+        units = ledger.units_of(box)
+    if since is None or (not signed_in and not waits):
+        look.state = "done"
+    elif not signed_in:
+        look.state, look.problem = "stuck", why_not or "It has no sign-in."
+    elif not box.can_read_sent:
+        look.state = "blind"
+        journal.write(lambda: _leave_to_person(mailbox_id, look.mailbox))
+    else:
+        provider = mailboxes.provider_for(box)
+        _read_through(mailbox_id, look, provider, pace.Meter(units, spent=0), since - SLACK, ends)
+
+
+def _read_through(
+    mailbox_id: int, look: Look, provider: Gmail, meter: pace.Meter, since: datetime, ends: float
+) -> None:
+    if look.state != "reading":
+        _adopt_drafts(provider)
+        look.state, look.problem = "reading", ""
+    ids = provider.sent_since(since)
+    unread = ids[ids.index(look.last) + 1 :] if look.last in ids else ids
+    look.total, look.read = len(ids), len(ids) - len(unread)
+    for start in range(0, len(unread), CHUNK):
+        if queueing.stopping.is_set() or time.monotonic() > ends:
+            return
+        chunk = unread[start : start + CHUNK]
+        copies = list(_copies(provider, meter, chunk))
+        look.read, look.last, look.problem = look.read + len(chunk), chunk[-1], ""
+        journal.write(lambda copies=copies: _compare(mailbox_id, look, copies))  # type: ignore[misc]
+    look.state = "done"
+
+
+def _copies(provider: Gmail, meter: pace.Meter, ids: Iterable[str]) -> Iterator[SentCopy]:
+    for message_id in ids:
+        at = meter.reserve(pace.UNITS["messages.get"], time.monotonic())
+        time.sleep(max(0.0, at - time.monotonic()))
+        try:
+            yield provider.sent_copy(message_id)
+        except Gone:  # its owner has just thrown it away
+            continue
+
+
+def _adopt_drafts(provider: Gmail) -> None:
+    """A draft that was made after the backup is used rather than made a second time."""
+    ours = {token: draft for draft, token in itertools.islice(provider.drafts(), DRAFTS_MOST)}
+    ours.pop("", None)
+
+    def keep() -> None:
+        for token, draft_id in ours.items():
+            mine = Dispatch.token == token, Dispatch.state.in_(OPEN_STATES)
+            db.session.execute(update(Dispatch).where(*mine).values(draft_id=draft_id))
+
+    journal.write(keep)
+
+
+# -- what is found ---------------------------------------------------------------------------------
+
+
+def _compare(mailbox_id: int, look: Look, copies: list[SentCopy]) -> None:
+    """Settle what is known here, list what is not, note how far it got. No commit."""
+    ours = {one.token: one for one in copies if one.token}
+    rows = select(Dispatch.id, Dispatch.token).where(Dispatch.token.in_(ours))
+    known = {token: dispatch_id for dispatch_id, token in db.session.execute(rows)}
+    settled = [
+        found_sent(dispatch_id, ours[token], UNSETTLED, mailbox_id=mailbox_id)
+        for token, dispatch_id in known.items()
+    ]
+    listed = {one["id"] for one in look.strangers}
+    strangers = [one for one in ours.values() if one.token not in known]
+    look.settled += sum(settled)
+    look.strangers += [_stranger(one) for one in strangers if one.message_id not in listed]
+    _keep(mailbox_id, look)
+    _renew()
+
+
+def _stranger(copy: SentCopy) -> dict[str, Any]:
+    return {
+        "id": copy.message_id,
+        "token": copy.token,
+        "at": copy.at.isoformat() if copy.at else "",
+        "to": copy.to,
+        "subject": copy.subject,
+        "document": None,
+    }
+
+
+def _keep(mailbox_id: int, look: Look) -> None:
+    """Note how far it got, unless somebody has decided to go on without. No commit."""
+    query = select(Instance).with_for_update().execution_options(populate_existing=True)
+    one = db.session.scalars(query).one()
+    if one.found.get(str(mailbox_id), {}).get("state") != "skipped":
+        one.found = {**one.found, str(mailbox_id): asdict(look)}
+        db.session.flush()
+
+
+def _waiting_for(mailbox_id: int) -> bool:
+    """Whether anything in the database could have left through a mailbox since."""
+    item = BatchItem.state == ItemState.PENDING, BatchItem.mailbox_id == mailbox_id
+    frozen = db.session.scalar(select(Dispatch.id).where(_open_in(mailbox_id)).limit(1))
+    return bool(frozen or db.session.scalar(select(BatchItem.id).where(*item).limit(1)))
+
+
+def _open_in(mailbox_id: int) -> ColumnElement[bool]:
+    may_send_as = select(Address.email).where(Address.mailbox_id == mailbox_id)
+    homeless = and_(Dispatch.mailbox_id.is_(None), func.lower(Dispatch.from_email).in_(may_send_as))
+    mine = or_(Dispatch.mailbox_id == mailbox_id, homeless)
+    return and_(mine, Dispatch.state.in_(OPEN_STATES))
+
+
+def _leave_to_person(mailbox_id: int, email: str) -> None:
+    """Nobody can see what left through it: a person decides on each. No commit."""
+    before = Dispatch.requested_at < this_instance().stopped_at
+    ids = db.session.scalars(select(Dispatch.id).where(_open_in(mailbox_id), before)).all()
+    note = BLIND.format(email)
+    values = {"state_note": note, "needs_person": True, "settle_after": None, "lease_until": None}
+    states = tuple(one for one in OPEN_STATES if one != State.UNKNOWN)
+    for dispatch_id in ids:
+        if move(dispatch_id, states, State.UNKNOWN, **values):
+            tell(dispatch_id, note)
+    _leave_items(CANNOT_TELL, BatchItem.mailbox_id == mailbox_id)
+
+
+def _leave_items(why: str, *which: ColumnElement[bool]) -> None:
+    """Documents of a completed batch that no worker has taken up are not sent by themselves."""
+    said = {"problem_code": "restored", "problem": why, "hint": "", "fix": ""}
+    left = update(BatchItem).where(BatchItem.state == ItemState.PENDING, *which)
+    left = left.values(state=ItemState.LEFT, lease_until=None, **said)
+    ids = db.session.scalars(left.returning(BatchItem.document_id)).all()
+    for start in range(0, len(ids), 500):
+        show_unsent(Document.id.in_(ids[start : start + 500]))
+
+
+def _recognised(tokens: set[str]) -> dict[str, int]:
+    """The documents of sent copies whose rows the database has lost, by their tokens."""
+    if not tokens:
+        return {}
+    last = (
+        select(Dispatch.document_id, Dispatch.purpose, func.max(Dispatch.sending_number))
+        .where(Dispatch.document_id.is_not(None))
+        .group_by(Dispatch.document_id, Dispatch.purpose)
+    )
+    found: dict[str, int] = {}
+    with reading():
+        key = this_instance().key
+        numbers = {(row[0], row[1]): row[2] for row in db.session.execute(last)}
+        documents = select(Document.id, Document.created_at).execution_options(yield_per=1000)
+        for one in db.session.execute(documents):
+            for purpose in (Purpose.DOCUMENT, Purpose.TEST):
+                first = numbers.get((one.id, purpose), 0) + 1
+                for number in range(first, first + NUMBERS_AHEAD):
+                    token = token_of(key, one.id, one.created_at, purpose, number)
+                    if token in tokens:
+                        found[token] = one.id
+    return found
+
+
+def _let_go(known: dict[str, int]) -> None:
+    """All is looked through: this store is the one now, and mail may leave. No commit."""
+    one = this_instance()
+    if one.stopped_at is None or one.choice != "real":
+        return
+    if known:
+        _leave_items(LEFT_ALREADY, BatchItem.document_id.in_(known.values()))
+    one.found = {
+        box_id: {**look, "strangers": [_named(it, known) for it in look["strangers"]]}
+        for box_id, look in one.found.items()
+    }
+    settle_here(one)
+    log.info("The store is confirmed: mail may leave again.")
+
+
+def _named(stranger: dict[str, Any], known: dict[str, int]) -> dict[str, Any]:
+    return {**stranger, "document": known.get(stranger["token"])}

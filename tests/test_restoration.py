@@ -1,0 +1,302 @@
+"""A restored portal finds out what left after its backup, and sends none of it again; a copy of it
+for trying out never sends at all.
+
+The judge is always the local Google's own list of the messages it accepted.
+"""
+
+import contextlib
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+from sqlalchemy import select
+
+from portal import delivery, dispatch, instance, mailboxes, restoration
+from portal.dispatch import Proof, State
+from portal.documents import Document
+from portal.extensions import db
+from portal.instance import Instance
+from portal.mailboxes import Health, Mailbox
+from portal.providers.gmail import SEND_ONLY_SCOPES
+from portal.sandbox.server import SandboxServer
+from tests import factories, servers
+
+Restored = Callable[[], AbstractContextManager[None]]
+BackUp = Callable[[], Restored]
+
+
+@contextmanager
+def portal_on(database: str, redis_url: str, google: SandboxServer) -> Iterator[None]:
+    config = servers.config_of(
+        DATABASE_URL=database,
+        REDIS_URL=redis_url,
+        SETTLE_GRACE="0",
+        GMAIL_UNITS_PER_MINUTE="1000000",
+        **servers.pointed_at(google.url),
+    )
+    with servers.inside(config):
+        yield
+
+
+@pytest.fixture
+def office(database: str, redis_url: str, local_google: SandboxServer) -> Iterator[Mailbox]:
+    """The company's mailbox, in the portal that will break down."""
+    with portal_on(database, redis_url, local_google):
+        box = factories.connected(local_google.url)
+        assert instance.may_work()
+        yield box
+
+
+@pytest.fixture
+def back_up(
+    database: str,
+    redis_url: str,
+    local_google: SandboxServer,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> Iterator[BackUp]:
+    """Makes a backup now; what it gives opens the portal that is restored from it later."""
+    with contextlib.ExitStack() as kept:
+
+        def now() -> Restored:
+            address = kept.enter_context(copied(database, tmp_path, request))
+            return lambda: restored(address, redis_url, local_google)
+
+        yield now
+
+
+@contextmanager
+def copied(database: str, folder: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    db.session.remove()
+    db.engine.dispose()
+    if database.startswith("sqlite"):
+        copy = folder / "restored.sqlite3"
+        shutil.copy(database.removeprefix("sqlite:///"), copy)
+        yield f"sqlite:///{copy}"
+    else:
+        server: servers.Postgres = request.getfixturevalue("postgres")
+        with server.database("sendwright_restored", "sendwright_test") as address:
+            yield address
+
+
+@contextmanager
+def restored(address: str, redis_url: str, google: SandboxServer) -> Iterator[None]:
+    db.session.remove()
+    with portal_on(address, redis_url, google):
+        assert not instance.may_work()
+        yield
+
+
+def accepted(google: SandboxServer) -> list[str]:
+    """The subjects of all that the local Google accepted, in order."""
+    found = requests.get(f"{google.url}/_sandbox/accepted", timeout=5).json()
+    return [one["headers"].get("Subject", "") for one in found]
+
+
+def ask(subject: str, number: str = "") -> int:
+    """Somebody asks for a sending; its number."""
+    return factories.asked(factories.document(number=number or subject), subject=subject).id
+
+
+def state(dispatch_id: int) -> tuple[str, bool]:
+    """Where it stands, and whether a person must decide."""
+    db.session.rollback()
+    one = dispatch.load(dispatch_id)
+    return one.state, one.needs_person
+
+
+def strangers() -> list[tuple[str, int | None]]:
+    found = [one for look in restoration.looks().values() for one in look.strangers]
+    return [(one["subject"], one["document"]) for one in found]
+
+
+# This is the real portal
+
+
+def test_what_left_after_the_backup_is_settled_and_the_rest_leaves_once(
+    office: Mailbox, back_up: BackUp, local_google: SandboxServer
+) -> None:
+    ask("left before")
+    delivery.drain()
+    left_after, waiting = ask("left after"), ask("never left")
+    quote_id = factories.document(number="asked after").id
+    open_restored = back_up()
+    delivery.send(left_after)
+    quote = db.session.get_one(Document, quote_id)
+    delivery.send(factories.asked(quote, subject="asked and left after").id)
+    with open_restored():
+        delivery.drain()
+        assert len(accepted(local_google)) == 3, "a stopped portal has sent something"
+        assert restoration.take_as_real(factories.olive())
+        assert restoration.is_due()
+        restoration.settle()
+        assert instance.may_work() and instance.may_send()
+        assert state(left_after) == (State.ACCEPTED, False)
+        assert dispatch.load(left_after).proof == Proof.MATCHES
+        assert strangers() == [("asked and left after", quote_id)]
+        delivery.drain()
+        assert state(waiting) == (State.ACCEPTED, False)
+        assert sorted(accepted(local_google)) == [
+            "asked and left after",
+            "left after",
+            "left before",
+            "never left",
+        ]
+        one = instance.this()
+        assert (one.epoch, one.confirmed_by and one.confirmed_by.name) == (2, "Olive Park")
+        restoration.have_seen()
+        assert strangers() == []
+
+
+@pytest.mark.sqlite_only
+def test_what_people_did_since_the_restore_hides_nothing_of_what_left_before(
+    office: Mailbox, back_up: BackUp, local_google: SandboxServer
+) -> None:
+    left_after = ask("left after")
+    open_restored = back_up()
+    delivery.send(left_after)
+    fill(local_google, 30)
+    with open_restored():
+        anew = ask("asked in the restored portal")
+        restoration.take_as_real(None)
+        restoration.settle()
+        delivery.drain()
+        assert state(left_after) == state(anew) == (State.ACCEPTED, False)
+        assert accepted(local_google).count("left after") == 1
+
+
+def fill(google: SandboxServer, count: int) -> None:
+    """So many messages that somebody sent by hand."""
+    box = db.session.scalars(select(Mailbox)).one()
+    provider = mailboxes.provider_for(box)
+    db.session.commit()
+    for _ in range(count):
+        provider.send(
+            b"From: office@brightspark.example\r\nTo: mary@homes.example\r\n\r\nHello\r\n"
+        )
+
+
+@pytest.mark.sqlite_only
+def test_a_look_goes_on_where_it_was_interrupted(
+    office: Mailbox,
+    back_up: BackUp,
+    local_google: SandboxServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(restoration, "CHUNK", 2)
+    monkeypatch.setattr(restoration, "AGAIN", -1.0)
+    asked = [ask(f"number {one}") for one in range(7)]
+    open_restored = back_up()
+    for one in asked:
+        delivery.send(one)
+    with open_restored():
+        restoration.take_as_real(None)
+        local_google.google.faults.add({"method": "messages.get", "kind": "429", "after": 5})
+        rounds = 0
+        while not instance.may_work():
+            restoration.settle(time.monotonic() + 0.05)
+            rounds += 1
+            assert rounds < 50
+        assert rounds > 1
+        assert {state(one) for one in asked} == {(State.ACCEPTED, False)}
+        assert local_google.google.calls["messages.get"] < 40
+
+
+@pytest.mark.sqlite_only
+def test_a_draft_made_after_the_backup_is_used_rather_than_a_second_one(
+    office: Mailbox, back_up: BackUp, local_google: SandboxServer
+) -> None:
+    asked = ask("drafted after")
+    open_restored = back_up()
+    local_google.google.faults.add({"method": "drafts.send", "kind": "cut-before"})
+    delivery.send(asked)
+    draft_id = dispatch.load(asked).draft_id
+    with open_restored():
+        restoration.take_as_real(None)
+        restoration.settle()
+        assert dispatch.load(asked).draft_id == draft_id is not None
+        delivery.drain()
+        assert accepted(local_google) == ["drafted after"]
+        assert local_google.google.store.value("SELECT count(*) FROM drafts") == 0
+
+
+@pytest.mark.sqlite_only
+def test_where_sent_cannot_be_read_a_person_decides(
+    database: str, redis_url: str, back_up: BackUp, local_google: SandboxServer
+) -> None:
+    with portal_on(database, redis_url, local_google):
+        factories.connected(local_google.url, scopes=SEND_ONLY_SCOPES)
+        assert instance.may_work()
+        asked = ask("left after")
+        open_restored = back_up()
+        delivery.send(asked)
+        with open_restored():
+            restoration.take_as_real(None)
+            restoration.settle()
+            delivery.drain()
+            assert state(asked) == (State.UNKNOWN, True)
+            assert accepted(local_google) == ["left after"]
+
+
+@pytest.mark.sqlite_only
+def test_a_mailbox_that_cannot_be_opened_holds_the_rest_up_until_somebody_goes_on_without(
+    office: Mailbox, back_up: BackUp, local_google: SandboxServer
+) -> None:
+    asked = ask("nobody knows")
+    open_restored = back_up()
+    with open_restored():
+        body = {"email": "office@brightspark.example"}
+        requests.post(
+            f"{local_google.url}/_sandbox/revoke", json=body, timeout=5
+        ).raise_for_status()
+        restoration.take_as_real(None)
+        restoration.settle()
+        [look] = restoration.looks().values()
+        assert look.state == "stuck" and look.problem
+        assert not instance.may_work()
+        box = db.session.scalars(select(Mailbox)).one()
+        assert restoration.go_without(box.id, factories.olive())
+        db.session.query(Instance).update({"looking_until": None})
+        db.session.commit()
+        restoration.settle()
+        assert instance.may_work()
+        assert state(asked) == (State.UNKNOWN, True)
+
+
+# This is a copy
+
+
+def test_a_copy_for_trying_out_forgets_its_sign_ins_and_leaves_the_real_one_alone(
+    office: Mailbox, back_up: BackUp, local_google: SandboxServer
+) -> None:
+    sent, waiting, drafted = ask("sent"), ask("waiting"), ask("drafted")
+    delivery.send(sent)
+    local_google.google.faults.add({"method": "drafts.send", "kind": "cut-before"})
+    delivery.send(drafted)
+    open_restored = back_up()
+    with open_restored():
+        assert restoration.take_as_copy(factories.olive())
+        delivery.drain()
+        assert {state(one)[0] for one in (waiting, drafted)} == {State.CANCELLED}
+        box = db.session.scalars(select(Mailbox)).one()
+        assert (box.health, box.refresh_token) == (Health.DISCONNECTED, None)
+        assert not restoration.take_as_real(None)
+        db.session.rollback()
+        assert db.session.get_one(Document, dispatch.load(waiting).document_id).email_status == (
+            State.CANCELLED
+        )
+        db.session.rollback()
+    assert local_google.google.store.value("SELECT count(*) FROM drafts") == 1
+    assert local_google.google.store.value("SELECT count(*) FROM grants WHERE dead IS NULL") == 1
+
+
+@pytest.mark.sqlite_only
+def test_nothing_is_said_of_a_portal_that_is_not_stopped(office: Mailbox) -> None:
+    asked = ask("waiting")
+    assert not restoration.take_as_copy(None) and not restoration.take_as_real(None)
+    db.session.rollback()
+    assert state(asked) == (State.QUEUED, False)

@@ -142,7 +142,9 @@ def stuck_in_queue() -> int:
 def _service_banner(stuck: int) -> Banner:
     wait, they = ("message waits", "It is") if stuck == 1 else ("messages wait", "They are")
     text = f"{stuck} {wait}: the sending service cannot be reached. {they} safe."
-    return Banner("warn", text, "", "")
+    if not current_user.is_manager:
+        return Banner("warn", text, "", "")
+    return Banner("warn", text, url_for("workers.index"), "See what is missing")
 
 
 def _banner(box: mailboxes.Mailbox, waiting: int) -> Banner | None:

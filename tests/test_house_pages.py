@@ -234,6 +234,12 @@ def test_what_is_open_to_a_stranger_still_exists(company: Flask) -> None:
 #: What decides for the whole company. The table in docs/architecture.md says the same.
 MANAGERS_ONLY = {
     "settings.show",
+    "outbox.holding",
+    "outbox.hold_all",
+    "outbox.let_go",
+    "outbox.hold_mailbox",
+    "outbox.let_mailbox_go",
+    "outbox.set_undo",
     "users.index",
     "users.show",
     "users.update",

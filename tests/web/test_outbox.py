@@ -97,6 +97,7 @@ def test_tom_undoes_a_quote_and_finds_it_as_he_had_written_it(app: Flask, trader
     assert again.select_one("[name=number]")["value"] == "2"  # type: ignore[index]
 
 
+@pytest.mark.sqlite_only
 def test_an_undone_sending_brings_back_who_it_was_to_come_from(
     app: Flask, manager: Visitor, queue: Callable[..., int]
 ) -> None:
@@ -107,6 +108,7 @@ def test_an_undone_sending_brings_back_who_it_was_to_come_from(
     assert chosen and chosen["value"] == "specified:tom@brightspark.example"
 
 
+@pytest.mark.sqlite_only
 def test_when_it_left_a_moment_before_the_page_says_so(
     app: Flask, trader: Visitor, queue: Callable[..., int]
 ) -> None:
@@ -123,6 +125,7 @@ def test_when_it_left_a_moment_before_the_page_says_so(
     assert [stands(app, one) for one in (1, 2, 3)] == ["accepted", "submitting", "cancelled"]
 
 
+@pytest.mark.sqlite_only
 def test_olive_holds_everything_and_lets_it_go(
     app: Flask, manager: Visitor, trader: Visitor, queue: Callable[..., int], rings: list[bool]
 ) -> None:
@@ -146,6 +149,7 @@ def test_olive_holds_everything_and_lets_it_go(
     assert rings and "holds all mail" not in manager.words("/outbox")
 
 
+@pytest.mark.sqlite_only
 def test_a_mailbox_held_by_hand_says_who_holds_it(
     app: Flask, manager: Visitor, trader: Visitor, queue: Callable[..., int], rings: list[bool]
 ) -> None:
@@ -160,6 +164,7 @@ def test_a_mailbox_held_by_hand_says_who_holds_it(
     assert rings and "About to leave" in trader.words("/outbox")
 
 
+@pytest.mark.sqlite_only
 def test_a_paused_mailbox_says_until_when(
     app: Flask, trader: Visitor, queue: Callable[..., int]
 ) -> None:
@@ -194,6 +199,7 @@ def test_what_is_ticked_is_held_cancelled_or_sent_at_once_together(
     assert "Tick the messages first" in trader.words(nothing.location)
 
 
+@pytest.mark.sqlite_only
 def test_each_waits_where_somebody_would_look_for_it(
     app: Flask, trader: Visitor, queue: Callable[..., int]
 ) -> None:
@@ -229,6 +235,7 @@ def test_each_waits_where_somebody_would_look_for_it(
     assert part.lstrip().startswith('<div id="outbox"') and 'id="ticked"' not in part
 
 
+@pytest.mark.sqlite_only
 def test_it_says_when_the_day_of_a_mailbox_is_spent(
     app: Flask, trader: Visitor, queue: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,6 +263,7 @@ def test_a_batch_is_one_line_however_many_it_holds(app: Flask, manager: Visitor)
     assert row.select_one("a")["href"] == "/batches/1"  # type: ignore[index]
 
 
+@pytest.mark.sqlite_only
 def test_an_empty_outbox_says_that_all_is_well(app: Flask, trader: Visitor) -> None:
     page = trader.get("/outbox")
     assert "Nothing waits" in said(page)
@@ -263,6 +271,7 @@ def test_an_empty_outbox_says_that_all_is_well(app: Flask, trader: Visitor) -> N
     assert "That was the last of them" in trader.words("/outbox?show=queue&mailbox=1&after=0.99")
 
 
+@pytest.mark.sqlite_only
 def test_home_leads_to_what_waits(app: Flask, trader: Visitor, queue: Callable[..., int]) -> None:
     assert not soup(trader.get("/")).select(".strip")
     queue()
@@ -271,6 +280,7 @@ def test_home_leads_to_what_waits(app: Flask, trader: Visitor, queue: Callable[.
     assert strip and "1 waits to leave, 1 can still be taken back." in " ".join(strip.text.split())
 
 
+@pytest.mark.sqlite_only
 def test_a_manager_sets_how_long_a_sending_can_be_taken_back(
     app: Flask, manager: Visitor, trader: Visitor
 ) -> None:

@@ -152,6 +152,15 @@ def over_quota(limit: int) -> GoogleError:
     )
 
 
+def too_many_at_once() -> GoogleError:
+    return GoogleError(
+        429,
+        "rateLimitExceeded",
+        "Too many concurrent requests for user.",
+        item={"domain": "usageLimits"},
+    )
+
+
 def sending_limit(until: datetime) -> GoogleError:
     moment = until.strftime("%Y-%m-%dT%H:%M:%S.") + f"{until.microsecond // 1000:03d}Z"
     return GoogleError(

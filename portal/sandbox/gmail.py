@@ -99,11 +99,24 @@ def perform(name: str, user: str, act: Act, values: dict[str, str]) -> Response:
     if user != "me" and user.lower() != account.email.lower():
         raise forbidden(f"Delegation denied for {account.email}")
     google.calls[name] += 1
+    try:
+        with google.quota.in_hand(account.id, google.settings.calls_at_once):
+            return _performed(name, caller, act, values)
+    except GoogleError as refusal:
+        if refusal.code == 429:
+            google.refused[name] += 1
+        raise
+
+
+def _performed(name: str, caller: Caller, act: Act, values: dict[str, str]) -> Response:
+    google, account = caller.google, caller.account
     firing = google.faults.take(name, account.email)
     if firing:
         firing.before()
     _allow(name, caller)
-    google.quota.spend(account.id, name, google.clock.now(), google.settings.units_per_minute)
+    told = google.settings
+    limits = told.units_per_minute, told.units_in_a_burst
+    google.quota.spend(account.id, name, google.clock.now(), *limits)
     answer = act(caller, **values)
     if firing:
         firing.after_deed()

@@ -23,6 +23,8 @@ class LocalGoogle:
     faults: Faults = field(default_factory=Faults)
     quota: Quota = field(default_factory=Quota)
     calls: Counter[str] = field(default_factory=Counter)
+    #: How many were answered 429, by method.
+    refused: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def start(cls, settings: SandboxSettings) -> LocalGoogle:
@@ -40,6 +42,7 @@ class LocalGoogle:
         self.faults.clear()
         self.quota.clear()
         self.calls.clear()
+        self.refused.clear()
         if not mail_only:
             self.clock.reset()
             self.seed()

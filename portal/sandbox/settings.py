@@ -9,6 +9,8 @@ MAX_MESSAGE_BYTES = 36_700_160
 MAX_RECIPIENTS = 500
 STEERABLE = (
     "units_per_minute",
+    "units_in_a_burst",
+    "calls_at_once",
     "workspace_daily",
     "consumer_daily",
     "verified_app",
@@ -29,6 +31,8 @@ class SandboxSettings:
     seed: bool = True
     domains: tuple[str, ...] = OWN_DOMAINS
     units_per_minute: int = 6_000
+    units_in_a_burst: int = 0
+    calls_at_once: int = 0
     workspace_daily: int = 2_000
     consumer_daily: int = 500
     verified_app: bool = False

@@ -256,7 +256,8 @@ def deliver(given: Json) -> Json:
 
 @blueprint.get("/state")
 def state() -> Response:
-    """Accounts with their addresses, live tokens, drafts, calls counted by method, settings."""
+    """Accounts with their addresses, live tokens, drafts, calls counted by method and those of them
+    that were refused as too many (429), settings."""
     google = current()
     store = google.store
     drafts = store.rows(
@@ -270,6 +271,7 @@ def state() -> Response:
             "drafts": [dict(row) for row in drafts],
             "accepted": store.value("SELECT COUNT(*) FROM accepted"),
             "calls": dict(google.calls),
+            "refused": dict(google.refused),
             "clock_offset": google.clock.offset,
             "settings": google.settings.steerable(),
         }

@@ -1,12 +1,13 @@
 """Limits: units a minute and mails a day, in Google's words, by a clock that can be wound."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import requests
 
-from tests.sandbox.visitor import OFFICE, Gmail, Steering, letter
+from tests.sandbox.visitor import OFFICE, Gmail, Steering, encoded, letter
 
 
 def test_a_minute_holds_fifty_four_mails_sent_by_draft(gmail: Gmail, steering: Steering) -> None:
@@ -56,6 +57,29 @@ def test_the_days_limit_says_when_to_come_again(
     assert mailbox.has_draft(draft)
     steering.tell("clock", advance=left.total_seconds() + 1)
     steering.gmail(email).send(letter(sender=email))
+
+
+def test_a_rush_is_refused_though_the_minute_has_room(gmail: Gmail, steering: Steering) -> None:
+    steering.tell("settings", units_in_a_burst=250)
+    for _ in range(2):
+        gmail.send(letter())
+    assert gmail.call("GET", "/profile").status_code == 200
+    answer = gmail.call("POST", "/messages/send", json={"raw": encoded(letter())})
+    assert answer.status_code == 429
+    assert steering.ask("state")["refused"] == {"messages.send": 1}
+    steering.tell("clock", advance=2)
+    gmail.send(letter())
+
+
+def test_so_many_calls_at_once_and_no_more(gmail: Gmail, steering: Steering) -> None:
+    steering.tell("settings", calls_at_once=1)
+    steering.tell("faults", method="getProfile", kind="delay", delay=1)
+    with ThreadPoolExecutor(2) as people:
+        answers = list(people.map(lambda _: gmail.call("GET", "/profile"), range(2)))
+    assert sorted(one.status_code for one in answers) == [200, 429]
+    refused = next(one for one in answers if one.status_code == 429)
+    assert "Too many concurrent requests" in refused.json()["error"]["message"]
+    assert gmail.call("GET", "/profile").status_code == 200
 
 
 def test_no_limit_is_a_limit_of_nothing(gmail: Gmail, steering: Steering) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select, update
+from sqlalchemy import event, func, select, update
 
 from portal import accounts, batches, delivery, dispatch, policy
 from portal.accounts import User
@@ -526,7 +526,7 @@ class Killed(BaseException):
     """What a worker that is killed looks like from the inside."""
 
 
-@pytest.mark.parametrize("where", ["_number", "_earlier", "_asked", "_settle"])
+@pytest.mark.parametrize("where", ["_items", "_earlier", "_draw", "_mark_sent"])
 def test_a_worker_that_dies_anywhere_loses_and_doubles_nothing(
     olive: User, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
@@ -559,15 +559,14 @@ def test_an_item_that_ends_every_worker_is_left_and_spoils_no_other(
 ) -> None:
     documents = [factories.document() for _ in range(3)]
     done, deadly = completed(olive, *documents), documents[1].id
-    asked = freezing._asked
+    frozen = dispatch.frozen
 
-    def ask(item: BatchItem, *rest: Any) -> Any:
-        if item.document_id == deadly:
-            db.session.rollback()
+    def freeze(of: dispatch.Manuscript) -> Dispatch:
+        if of.document_id == deadly:
             raise Killed
-        return asked(item, *rest)
+        return frozen(of)
 
-    monkeypatch.setattr(freezing, "_asked", ask)
+    monkeypatch.setattr(dispatch, "frozen", freeze)
     for _ in range(freezing.MOST_TRIES + 2):
         with pytest.MonkeyPatch.context():
             try:
@@ -582,17 +581,56 @@ def test_an_unforeseen_failure_leaves_one_and_the_rest_go(
     olive: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     documents = [factories.document() for _ in range(3)]
-    done, asked = completed(olive, *documents), freezing._asked
+    done, frozen = completed(olive, *documents), dispatch.frozen
 
-    def ask(item: BatchItem, *rest: Any) -> Any:
-        if item.document_id == documents[0].id:
+    def freeze(of: dispatch.Manuscript) -> Dispatch:
+        if of.document_id == documents[0].id:
             raise RuntimeError("a mistake of ours")
-        return asked(item, *rest)
+        return frozen(of)
 
-    monkeypatch.setattr(freezing, "_asked", ask)
+    monkeypatch.setattr(dispatch, "frozen", freeze)
     batches.prepare()
     assert states(done) == {ItemState.SENT: 2, ItemState.LEFT: 1}
     assert item(done, documents[0]).problem == freezing.FAILED.message
+
+
+def test_one_sent_by_hand_while_it_is_drawn_is_left_and_the_rest_go(
+    app: Flask, olive: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = [factories.document() for _ in range(3)]
+    done, frozen = completed(olive, *documents), dispatch.frozen
+
+    def send(document_id: int) -> None:
+        with app.app_context():
+            document = db.session.get_one(Document, document_id)
+            dispatch.request(document, factories.olive(), factories.wish())
+
+    def freeze(of: dispatch.Manuscript) -> Dispatch:
+        if of.document_id == documents[1].id:
+            monkeypatch.undo()
+            tom = threading.Thread(target=send, args=[of.document_id])
+            tom.start()
+            tom.join(30)
+        return frozen(of)
+
+    monkeypatch.setattr(dispatch, "frozen", freeze)
+    assert batches.prepare() == 3
+    assert states(done) == {ItemState.SENT: 2, ItemState.LEFT: 1}
+    assert item(done, documents[1]).problem == freezing.ALONE.message
+    assert dispatches() == 3
+
+
+def test_a_handful_asks_the_store_to_commit_as_often_as_one_invoice(olive: User) -> None:
+    def commits(how_many: int) -> int:
+        completed(olive, *(factories.document() for _ in range(how_many)))
+        counted: list[object] = []
+        count = counted.append
+        event.listen(db.engine, "commit", count)
+        assert batches.prepare() == how_many
+        event.remove(db.engine, "commit", count)
+        return len(counted)
+
+    assert commits(freezing.HANDFUL) == commits(1)
 
 
 def test_two_workers_side_by_side_freeze_each_once(app: Flask, olive: User) -> None:

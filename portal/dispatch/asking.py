@@ -14,12 +14,11 @@ from portal.accounts import User
 from portal.checks import Sending, preflight
 from portal.columns import db_now
 from portal.dispatch.deciding import give_up
-from portal.dispatch.freezing import Blocked, Wish, frozen, frozen_notice
+from portal.dispatch.freezing import Blocked, Wish, frozen, frozen_notice, manuscript
 from portal.dispatch.moving import show_on_document, tell
 from portal.dispatch.tables import (
     SPARE_SECONDS,
     Dispatch,
-    Lane,
     Purpose,
     State,
 )
@@ -43,18 +42,11 @@ def next_number(document: Document, purpose: Purpose = Purpose.DOCUMENT) -> int:
     return (db.session.scalar(query) or 0) + 1
 
 
-def request(
-    document: Document,
-    user: User,
-    wish: Wish,
-    choice: Choice | None = None,
-    *,
-    batch_id: int | None = None,
-) -> Dispatch:
+def request(document: Document, user: User, wish: Wish, choice: Choice | None = None) -> Dispatch:
     """Accept a sending: choose, check, freeze, store, ring. The same wish twice is one dispatch.
 
-    choice: what the policy said, where the caller has asked it; batch_id: the batch it belongs to.
-    Raises Blocked, wording.WordingProblem, people.BadAddress; then no dispatch is stored. Commits.
+    choice: what the policy said, where the caller has asked it. Raises Blocked,
+    wording.WordingProblem, people.BadAddress; then no dispatch is stored. Commits.
     """
     earlier = _same(document, wish)
     if earlier is not None:
@@ -63,16 +55,16 @@ def request(
     problems = preflight(Sending(document, choice, wish.to, wish.cc))
     if any(problem.blocking for problem in problems):
         raise Blocked([problem for problem in problems if problem.blocking])
-    dispatch = frozen(document, user, wish, choice)
-    dispatch.batch_id, dispatch.lane = batch_id, Lane.BATCH if batch_id else Lane.PERSON
+    read = manuscript(document, user, wish, choice)
+    db.session.commit()  # all is read: while it is drawn, nobody who writes has to wait
+    dispatch = frozen(read)
     give_time(dispatch)
     dispatch.resend_of_id, dispatch.resend_reason = wish.after_id, wish.again
-    stored = store(dispatch, user, _asked_text(dispatch))
+    stored = store(dispatch, user, asked_text(dispatch))
     if stored is None:
         return _same(document, wish) or _raise(RuntimeError("the same dispatch vanished"))
     reached("request.committed", stored.id)
-    if batch_id is None:  # who freezes a batch is awake, and looks for itself
-        queueing.ring()
+    queueing.ring()
     return stored
 
 
@@ -86,6 +78,7 @@ def store(made: Dispatch, user: User, asked: str) -> Dispatch | None:
     try:
         db.session.add(made)
         db.session.flush()
+        reached("request.stored", made.id)
         tell(made.id, asked, user.name)
         if made.resend_of_id is not None:
             give_up(made.resend_of_id, user)
@@ -177,7 +170,8 @@ def _same(document: Document, wish: Wish) -> Dispatch | None:
     return numbered(document, wish.sending_number, wish.purpose)
 
 
-def _asked_text(dispatch: Dispatch) -> str:
+def asked_text(dispatch: Dispatch) -> str:
+    """How the story of a sending begins."""
     what = "Test" if dispatch.is_test else f"Sending {dispatch.sending_number}"
     why = f" Sent again because: {dispatch.resend_reason}" if dispatch.resend_reason else ""
     return f"{what} asked for, to {', '.join(dispatch.to)} from {dispatch.from_email}.{why}"

@@ -3,10 +3,12 @@
 import hashlib
 import uuid
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from flask import current_app
 
+from portal import failpoints, instance
 from portal.accounts import User
 from portal.checks import Problem
 from portal.dispatch.tables import (
@@ -15,8 +17,8 @@ from portal.dispatch.tables import (
     State,
 )
 from portal.documents import Document, mail, wording
+from portal.documents.facts import DocumentFacts
 from portal.envelope import LARGEST_MESSAGE, Attachment, Mailable, seal
-from portal.extensions import db
 from portal.people import clean_address
 from portal.recipients import Reached, reached
 from portal.senders import Choice, Rule
@@ -49,33 +51,79 @@ class Wish:
     again: str = ""
 
 
-def frozen(document: Document, user: User, wish: Wish, choice: Choice) -> Dispatch:
-    assert choice.sender is not None  # preflight refuses a sending without a sender
-    facts, files = document.facts(), mail.enclosures(document)
+@dataclass(frozen=True)
+class Manuscript:
+    """All that a sending will say, read from the store: it is drawn and sealed without it."""
+
+    token: str
+    document_id: int
+    document_version: int
+    user_id: int
+    user_name: str
+    wish: Wish
+    choice: Choice
+    to: tuple[str, ...]
+    cc: tuple[str, ...]
+    reached: Reached
+    facts: DocumentFacts
+    files: tuple[Attachment, ...]
+
+
+def manuscript(
+    document: Document, user: User, wish: Wish, choice: Choice, facts: DocumentFacts | None = None
+) -> Manuscript:
+    """Read what a sending needs; facts: the document's, where the caller has them already.
+
+    Raises people.BadAddress.
+    """
     to, cc = _everyone_once(wish)
-    found = reached(document.recipients(), to, cc)
-    db.session.commit()  # all is read: while it is drawn, nobody who writes has to wait
-    paper = mail.paper(document, facts)
+    written, number = document.created_at, wish.sending_number
+    return Manuscript(
+        token_of(instance.key(), document.id, written, wish.purpose, number),
+        document.id,
+        document.version,
+        user.id,
+        user.name,
+        wish,
+        choice,
+        tuple(to),
+        tuple(cc),
+        reached(document.recipients(), to, cc),
+        facts or document.facts(),
+        tuple(mail.enclosures(document)),
+    )
+
+
+def frozen(of: Manuscript) -> Dispatch:
+    """Draw, fill in and seal: the row that is yet to be stored. Asks the store nothing.
+
+    Raises Blocked and documents.pdf.DrawingProblem.
+    """
+    wish, choice = of.wish, of.choice
+    assert choice.sender is not None  # preflight refuses a sending without a sender
+    paper = mail.paper(of.facts)
     made = _sealed(
-        uuid.uuid4().hex,
+        of.token,
         choice.sender,
-        [Mailable(one.email, one.name) for one in found.to],
-        [Mailable(one.email, one.name) for one in found.cc],
+        [Mailable(one.email, one.name) for one in of.reached.to],
+        [Mailable(one.email, one.name) for one in of.reached.cc],
         wording.one_line(wish.subject),
         wish.body,
-        wording.html_body(wish.body, facts, user.name),
-        [paper, *files],
+        wording.html_body(wish.body, of.facts, of.user_name),
+        [paper, *of.files],
     )
     if made.mime_size > LARGEST_MESSAGE:
         raise Blocked([_too_large(made.mime_size)])
-    made.to, made.cc = to, cc  # as they were written, capitals and all
-    made.document, made.document_version = document, document.version
-    made.purpose, made.sending_number, made.requested_by = wish.purpose, wish.sending_number, user
+    made.to, made.cc = list(of.to), list(of.cc)  # as they were written, capitals and all
+    made.document_id, made.document_version = of.document_id, of.document_version
+    made.purpose, made.sending_number = wish.purpose, wish.sending_number
+    made.requested_by_id = of.user_id
     made.state = State.HELD if choice.trouble else State.QUEUED
     made.state_note, made.hold_code = choice.problem, choice.trouble or ""
     made.mailbox_id, made.reason = choice.mailbox_id, choice.reason
-    made.recipients_why = _whys(found, wish.purpose)
+    made.recipients_why = _whys(of.reached, wish.purpose)
     made.pdf_sha256 = hashlib.sha256(paper.content).hexdigest()
+    failpoints.reached("request.frozen")
     return made
 
 
@@ -154,6 +202,16 @@ def _too_large(size: int) -> Problem:
         "Remove some files.",
         "document",
     )
+
+
+def token_of(key: str, document_id: int, written: datetime, purpose: str, number: int) -> str:
+    """What one sending of one document is recognised by. key: the installation's.
+
+    A database that was restored, and has lost the row, can still tell what a sent copy was of. The
+    moment of writing is in it, since a document written after that may have the number of another.
+    """
+    moment = written.astimezone(UTC).isoformat()
+    return uuid.uuid5(uuid.UUID(key), f"{document_id}/{moment}/{purpose}/{number}").hex
 
 
 def message_id_of(token: str) -> str:

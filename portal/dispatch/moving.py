@@ -1,15 +1,16 @@
 """Moving: every change of state is one conditional UPDATE, and the document follows."""
 
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
+    BindParameter,
     Executable,
+    Table,
     bindparam,
     select,
 )
 from sqlalchemy import update as sql_update
-from sqlalchemy.orm import aliased
 
 from portal.columns import now
 from portal.dispatch.tables import Dispatch, Event, Purpose, State
@@ -43,29 +44,32 @@ def move(
 
 def show_on_document(dispatch_id: int, state: State) -> None:
     """Let the document's e-mail status say what its newest sending says."""
-    db.session.execute(_shown(), {"dispatch_id": dispatch_id, "state": state})
+    db.session.connection().execute(_shown(many=False), {"ids": dispatch_id, "state": state})
+
+
+def show_on_documents(dispatch_ids: list[int], state: State) -> None:
+    """The same for several that came into one state."""
+    db.session.connection().execute(_shown(many=True), {"ids": dispatch_ids, "state": state})
 
 
 @cache  # it is asked for at every move, and costs more to write down than to carry out
-def _shown() -> Executable:
-    newer = aliased(Dispatch)
-    newest = select(Dispatch.document_id).where(
-        Dispatch.id == bindparam("dispatch_id"),
-        Dispatch.purpose == Purpose.DOCUMENT,
-        ~select(newer.id)
+def _shown(*, many: bool) -> Executable:
+    mine, documents = cast("Table", Dispatch.__table__), cast("Table", Document.__table__)
+    newer = mine.alias()
+    wanted: BindParameter[Any] = bindparam("ids", expanding=many)
+    newest = select(mine.c.document_id).where(
+        mine.c.id.in_(wanted) if many else mine.c.id == wanted,
+        mine.c.purpose == Purpose.DOCUMENT,
+        ~select(newer.c.id)
         .where(
-            newer.document_id == Dispatch.document_id,
-            newer.purpose == Purpose.DOCUMENT,
-            newer.sending_number > Dispatch.sending_number,
+            newer.c.document_id == mine.c.document_id,
+            newer.c.purpose == Purpose.DOCUMENT,
+            newer.c.sending_number > mine.c.sending_number,
         )
         .exists(),
     )
-    return (
-        sql_update(Document)
-        .where(Document.id == newest.scalar_subquery())
-        .values(email_status=bindparam("state"))
-        .execution_options(synchronize_session=False)
-    )
+    shown = sql_update(documents).where(documents.c.id.in_(newest))
+    return shown.values(email_status=bindparam("state"))
 
 
 def accept(dispatch_id: int, allowed: tuple[State, ...], *conditions: Any, **values: Any) -> bool:

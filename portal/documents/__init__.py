@@ -130,8 +130,8 @@ class Document(Base):
         about = where.name if where else ""
         return recipients(wanted(self.kind, about), receiver(self.contact), contacts)
 
-    def facts(self) -> DocumentFacts:
-        """Everything the paper says, frozen."""
+    def facts(self, letterhead: CompanyFacts | None = None) -> DocumentFacts:
+        """Everything the paper says, frozen; letterhead: the company's, where it is known."""
         return DocumentFacts(
             kind=self.kind,
             number=self.number,
@@ -140,7 +140,7 @@ class Document(Base):
             due=self.due,
             currency=self.currency,
             party=party_facts(self.contact),
-            company=company_facts(company()),
+            company=letterhead or company_facts(company()),
             site_lines=lines_of(self.site),
             lines=tuple(line.facts() for line in self.lines),
             notes=self.notes,

@@ -117,9 +117,9 @@ def _words(stored: MailWording) -> Words:
     return Words(stored.subject, stored.body, stored.signature)
 
 
-def paper(document: Document, facts: DocumentFacts) -> Attachment:
-    """The document's PDF as it goes along with the mail."""
-    return Attachment(f"{document.number}.pdf", "application/pdf", draw(facts))
+def paper(facts: DocumentFacts) -> Attachment:
+    """A document's PDF as it goes along with the mail."""
+    return Attachment(f"{facts.number}.pdf", "application/pdf", draw(facts))
 
 
 def enclosures(document: Document) -> list[Attachment]:

@@ -122,7 +122,7 @@ def _enclosed(document: Document) -> tuple[list[tuple[str, str]], list[Problem]]
     """What goes along, by name and size, and why the paper cannot be drawn."""
     files = [(one.filename, megabytes(one.size)) for one in document.files]
     try:
-        paper = mail.paper(document, document.facts())
+        paper = mail.paper(document.facts())
     except DrawingProblem as problem:
         return files, [Problem("paper", str(problem), "", "settings")]
     return [(paper.filename, megabytes(len(paper.content))), *files], []

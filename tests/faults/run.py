@@ -19,12 +19,12 @@ from flask import Flask
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
-from portal import batches, dispatch, mailboxes
+from portal import batches, dispatch
 from portal.batches import BatchItem, ItemState
 from portal.config import Config
 from portal.dispatch import Dispatch, Proof, State
 from portal.documents import Document, mail
-from portal.envelope import DISPATCH_HEADER, Attachment, Mailable
+from portal.envelope import DISPATCH_HEADER, Attachment, Mailable, ProviderAnswer
 from portal.extensions import db
 from portal.mailboxes import Health, Mailbox
 from portal.senders import Choice, Mode
@@ -207,7 +207,7 @@ class Run:
                 found = ask()
                 db.session.rollback()
                 return found
-            except (DBAPIError, mailboxes.ProviderAnswer) as problem:
+            except (DBAPIError, ProviderAnswer) as problem:
                 last = problem
                 with contextlib.suppress(DBAPIError):
                     db.session.rollback()

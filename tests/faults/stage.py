@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,9 +27,9 @@ from portal.parts import redis_options, redis_program
 from tests import servers
 
 #: Seconds. Five provider time-outs fit into a lease, as the settings ask.
-LEASE = 4.0
+LEASE = 3.0
 SHORT = {
-    "PROVIDER_TIMEOUT": "0.8",
+    "PROVIDER_TIMEOUT": "0.6",
     "LEASE_SECONDS": str(LEASE),
     "SETTLE_GRACE": "1",
     "SWEEP_SECONDS": "1",
@@ -66,6 +67,8 @@ class RedisServer:
         (home / "redis").mkdir()
         program, _ = redis_program()
         command = [program, *redis_options(self.path, home)]
+        # A child is told to end when the thread that started it does, so that one has to last.
+        self._hand = ThreadPoolExecutor(1)
         self.child = Child("Redis", command, dict(os.environ), home / "redis.log")
         self.await_answer()
 
@@ -76,12 +79,16 @@ class RedisServer:
         Redis.from_url(self.url, socket_timeout=5).flushall()
 
     def restart(self) -> None:
+        self._hand.submit(self._restart).result()
+
+    def _restart(self) -> None:
         self.child.process.kill()
         self.child.process.wait()
         self.child.start()
         self.await_answer()
 
     def end(self) -> None:
+        self._hand.shutdown()
         self.child.end_what_is_left()
 
 
@@ -190,6 +197,7 @@ class Stage:
     clock: Path | None = None
     back: float = 0.0
     _over: threading.Event = field(default_factory=threading.Event)
+    _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def environ(self) -> dict[str, str]:
@@ -243,7 +251,8 @@ class Stage:
     def restart_store(self, how: str) -> None:
         """PostgreSQL starts again; of SQLite, somebody else has the lock for a while."""
         if self.postgres is not None:
-            self.postgres.restart(how)
+            with self._one_at_a_time:
+                self.postgres.restart(how)
             return
         held = threading.Event()
         threading.Thread(target=self._hold_lock, args=(1.5, held), daemon=True).start()

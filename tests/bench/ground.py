@@ -23,6 +23,8 @@ STORES = ("sqlite", "postgresql")
 #: As many units and messages as the portal's settings know, for runs that no quota is to slow.
 UNLIMITED = {"GMAIL_UNITS_PER_MINUTE": "1000000", "GMAIL_DAILY_WORKSPACE": "100000"}
 REAL_UNITS = 6_000
+#: What Google allows a mailbox of a company.
+REAL = {"GMAIL_UNITS_PER_MINUTE": str(REAL_UNITS), "GMAIL_DAILY_WORKSPACE": "2000"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def ground(store: str, latency: float, *, real_quotas: bool = False) -> Iterator
             REDIS_URL=redis_url,
             PROVIDER_TIMEOUT="30",
             LEASE_SECONDS="180",
-            **({} if real_quotas else UNLIMITED),
+            **(REAL if real_quotas else UNLIMITED),
             **servers.pointed_at(google.url),
         )
         config = Config.from_env(environ, dotenv=Path(os.devnull))

@@ -13,9 +13,12 @@ from flask import current_app
 
 from portal import journal, mailboxes
 from portal.columns import db_now
-from portal.dispatch import Dispatch, Proof, State, accept, load, move, tell
+from portal.dispatch import Dispatch, Proof, State, accept, claiming, load, move, tell
+from portal.dispatch.claiming import ToProve
 from portal.envelope import NeedsPermission, NeedsSignIn, ProviderAnswer, SentCopy, TryLater
+from portal.extensions import db
 from portal.failpoints import reached
+from portal.mailboxes import Mailbox
 from portal.providers.gmail import Gmail, address_of
 from portal.stores import reading
 
@@ -125,7 +128,7 @@ def found_sent(dispatch_id: int, copy: SentCopy, states: tuple[State, ...], **va
     if not accept(dispatch_id, states, **values):
         return False
     tell(dispatch_id, "Settled: found in Sent, so it had left.")
-    _store_proof(dispatch_id, copy)
+    _store_proof(claiming.to_prove(dispatch_id), copy)
     return True
 
 
@@ -163,45 +166,42 @@ def discard_draft(dispatch_id: int) -> None:
 # -- the proof of From -----
 
 
-def read_proof(dispatch_id: int) -> Proof:
-    """Read the From that the sent copy really bears. A stranger's From stops the address."""
+def read_proof(dispatch_id: int, provider: Gmail | None = None) -> Proof:
+    """Read the From that the sent copy really bears. A stranger's From stops the address.
+
+    provider: its mailbox's, where the caller has it at hand.
+    """
     with reading():
-        known = Proof(load(dispatch_id).proof)
-    if known != Proof.UNREAD:
-        return known
-    case = _case(dispatch_id, State.ACCEPTED)
-    if case is None or case.message_id is None or not case.provider.can_read_sent:
+        one = claiming.to_prove(dispatch_id)
+        if one.state != State.ACCEPTED or one.proof != Proof.UNREAD:
+            return Proof(one.proof)
+        if one.mailbox_id is not None and provider is None:
+            provider = mailboxes.provider_for(db.session.get_one(Mailbox, one.mailbox_id))
+    if provider is None or one.message_id is None or not provider.can_read_sent:
         return _unproved(dispatch_id, Proof.NOT_GRANTED)
     try:
-        copy = case.provider.sent_copy(case.message_id)
+        copy = provider.sent_copy(one.message_id)
     except TryLater as problem:  # it says nothing of the copy, and may ask for patience
         after = min(max(15.0, problem.after), LATEST_LOOK)
         return _unproved(dispatch_id, Proof.UNREAD, settle_after=db_now(after))
     except ProviderAnswer as problem:
         log.info("the sent copy of dispatch %s could not be read: %s", dispatch_id, problem.words)
-        last = case.tries + 1 >= PROOF_TRIES
-        values = {"proof_tries": case.tries + 1, "settle_after": db_now(15)}
+        last = one.tries + 1 >= PROOF_TRIES
+        values = {"proof_tries": one.tries + 1, "settle_after": db_now(15)}
         return _unproved(dispatch_id, Proof.NOT_GRANTED if last else Proof.UNREAD, **values)
     reached("proof.read", dispatch_id)
-    proof = journal.write(lambda: _store_proof(dispatch_id, copy))
+    found = journal.write(lambda: _store_proof(one, copy))
     reached("proof.committed", dispatch_id)
-    return proof
+    return found
 
 
-def _store_proof(dispatch_id: int, copy: SentCopy) -> Proof:
-    dispatch = load(dispatch_id)
-    same = address_of(copy.sender) == dispatch.from_email.lower()
+def _store_proof(one: ToProve, copy: SentCopy) -> Proof:
+    same = address_of(copy.sender) == one.from_email.lower()
     proof = Proof.MATCHES if same else Proof.DIFFERS
-    values = {
-        "proof": proof,
-        "proof_from": copy.sender,
-        "proof_message_id": copy.internet_message_id,
-        "settle_after": None,
-    }
-    move(dispatch_id, (State.ACCEPTED,), State.ACCEPTED, **values)
-    if not same and dispatch.mailbox_id is not None:
-        tell(dispatch_id, f"Alarm: it left from {copy.sender}, not from {dispatch.from_email}.")
-        mailboxes.mistrust(dispatch.mailbox_id, dispatch.from_email)
+    claiming.proved(one.dispatch_id, proof, copy.sender, copy.internet_message_id)
+    if not same and one.mailbox_id is not None:
+        tell(one.dispatch_id, f"Alarm: it left from {copy.sender}, not from {one.from_email}.")
+        mailboxes.mistrust(one.mailbox_id, one.from_email)
     return proof
 
 

@@ -10,14 +10,13 @@ import threading
 import time
 from datetime import datetime
 from functools import cache
-from typing import Any, cast
+from typing import Any
 
 from flask import Flask, current_app
 from sqlalchemy import (
     ColumnElement,
     Executable,
     Float,
-    Table,
     and_,
     bindparam,
     or_,
@@ -28,8 +27,8 @@ from sqlalchemy import (
 from portal import evidence, journal, ledger, mailboxes, pace, queueing
 from portal.attempts import Hands, carry, worker_name
 from portal.columns import db_now, lapsed, now
-from portal.dispatch import WORK, Claim, Dispatch, Lane, Proof, State, claiming
-from portal.evidence import DISCARDING
+from portal.dispatch import WORK, Claim, Lane, Proof, State, claiming
+from portal.evidence import DISCARDING, LATEST_LOOK
 from portal.extensions import db
 from portal.failpoints import reached
 from portal.mailboxes import Mailbox
@@ -41,9 +40,11 @@ LINGER = 2.0
 SETTLING_UNITS = 120
 #: A wait is looked up again after this many seconds: something else may have become due.
 LONGEST_NAP = 0.5
-#: No look is ever put off for longer: what says so was written before a clock was set back.
-LATEST_LOOK = 3600.0
 DAY_FULL = "It has sent what Gmail allows in 24 hours."
+
+
+#: Tables, not classes, as in dispatch/claiming.py.
+BOXES, ROWS = claiming.BOXES, claiming.DISPATCHES
 
 
 class Turn:
@@ -148,7 +149,7 @@ class Turn:
     def _is_queued(self, lowest: Lane) -> bool:
         with reading():
             values = {"mailbox": self.mailbox_id, "lowest": lowest}
-            return db.session.execute(_queued(), values).first() is not None
+            return claiming.run(_queued(), values).first() is not None
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -215,13 +216,13 @@ class Turn:
             evidence.reconcile(dispatch_id)
         elif state != State.ACCEPTED:
             evidence.discard_draft(dispatch_id)
-        elif evidence.read_proof(dispatch_id) == Proof.DIFFERS:
+        elif evidence.read_proof(dispatch_id, self.hands.provider()) == Proof.DIFFERS:
             self.hands.forget()
 
     def _evidence(self) -> tuple[int, str] | None:
         with reading():
-            found = db.session.execute(_unread(), {"mailbox": self.mailbox_id}).first()
-        return (found[0], found[1]) if found else None
+            found = claiming.run(_unread(), {"mailbox": self.mailbox_id}).first()
+        return (found.id, found.state) if found else None
 
     # -- the lease and the pace ------------------------------------------------------------------
 
@@ -248,7 +249,7 @@ class Turn:
     def _take(self) -> bool:
         values = {"mailbox": self.mailbox_id, "holder": self.holder}
         self._kept_at = time.monotonic()
-        return rows_changed(db.session.execute(_taken(self._lease), values)) == 1
+        return rows_changed(claiming.run(_taken(self._lease), values)) == 1
 
     def _keep(self) -> None:
         """Renew the lease now and then, where no claim does."""
@@ -260,7 +261,7 @@ class Turn:
         self._kept_at = time.monotonic()
         ahead = max(0.0, self._meter.free_at - time.monotonic())
         values = {"mailbox": self.mailbox_id, "holder": self.holder, "ahead": ahead}
-        return rows_changed(db.session.execute(_kept(self._lease), values)) == 1
+        return rows_changed(claiming.run(_kept(self._lease), values)) == 1
 
     def _end(self) -> None:
         self._lost.set()
@@ -269,49 +270,47 @@ class Turn:
             self._reader.join()
         db.session.rollback()
         values = {"mailbox": self.mailbox_id, "holder": self.holder}
-        journal.write(lambda: rows_changed(db.session.execute(_given_back(), values)))
+        journal.write(lambda: rows_changed(claiming.run(_given_back(), values)))
 
 
 def not_paused() -> ColumnElement[bool]:
     """Whether the provider has not asked to leave the mailbox alone for now."""
-    return or_(Mailbox.paused_until.is_(None), Mailbox.paused_until <= db_now())
+    return or_(BOXES.c.paused_until.is_(None), BOXES.c.paused_until <= db_now())
 
 
 def is_free(lease: float) -> ColumnElement[bool]:
     """Whether nobody works a mailbox. lease: seconds for which one is ever taken."""
-    return lapsed(Mailbox.drain_until, lease)
+    return lapsed(BOXES.c.drain_until, lease)
 
 
 def may_leave() -> ColumnElement[bool]:
     """Whether a dispatch waits for nothing but its turn."""
-    return and_(Dispatch.state == State.QUEUED, claiming.is_due())
+    return and_(ROWS.c.state == State.QUEUED, claiming.is_due())
 
 
 def to_look_after() -> ColumnElement[bool]:
     """Whether a dispatch has left, or was meant to, and something is still to be found out."""
-    unread = and_(Dispatch.state == State.ACCEPTED, Dispatch.proof == Proof.UNREAD)
-    useless = and_(Dispatch.state.in_(DISCARDING), Dispatch.draft_id.is_not(None))
-    soon = or_(Dispatch.settle_after.is_(None), lapsed(Dispatch.settle_after, LATEST_LOOK))
-    unclear = and_(Dispatch.state == State.UNKNOWN, Dispatch.settle_after.is_not(None))
+    column = ROWS.c
+    unread = and_(column.state == State.ACCEPTED, column.proof == Proof.UNREAD)
+    useless = and_(column.state.in_(DISCARDING), column.draft_id.is_not(None))
+    soon = or_(column.settle_after.is_(None), lapsed(column.settle_after, LATEST_LOOK))
+    unclear = and_(column.state == State.UNKNOWN, column.settle_after.is_not(None))
     return and_(or_(unclear, unread, useless), soon)
-
-
-BOXES = cast("Table", Mailbox.__table__)
 
 
 @cache
 def _queued() -> Executable:
-    mine = Dispatch.mailbox_id == bindparam("mailbox")
-    lane = Dispatch.lane <= bindparam("lowest")
+    mine = ROWS.c.mailbox_id == bindparam("mailbox")
+    lane = ROWS.c.lane <= bindparam("lowest")
     free = ~claiming.is_held(bindparam("mailbox"))
-    return select(Dispatch.id).where(mine, WORK, lane, may_leave(), free).limit(1)
+    return select(ROWS.c.id).where(mine, WORK, lane, may_leave(), free).limit(1)
 
 
 @cache
 def _unread() -> Executable:
-    mine = Dispatch.mailbox_id == bindparam("mailbox")
-    query = select(Dispatch.id, Dispatch.state).where(mine, WORK, to_look_after())
-    return query.order_by(Dispatch.lane, Dispatch.id).limit(1)
+    mine = ROWS.c.mailbox_id == bindparam("mailbox")
+    query = select(ROWS.c.id, ROWS.c.state).where(mine, WORK, to_look_after())
+    return query.order_by(ROWS.c.lane, ROWS.c.id).limit(1)
 
 
 def _held_by_me() -> ColumnElement[bool]:

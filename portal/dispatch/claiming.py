@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from sqlalchemy import (
     ColumnElement,
+    CursorResult,
     Executable,
     Table,
     and_,
@@ -23,15 +24,18 @@ from sqlalchemy import (
 
 from portal.columns import db_now, now
 from portal.dispatch.moving import show_on_document
-from portal.dispatch.tables import WORK, Attempt, Dispatch, Event, Lane, State
+from portal.dispatch.tables import WORK, Attempt, Dispatch, Event, Lane, Proof, State
 from portal.extensions import db
 from portal.instance import Instance
 from portal.mailboxes import Mailbox
 from portal.stores import rows_changed
 
+# Tables, not classes: for what runs with every mail, the short way through SQLAlchemy counts.
 DISPATCHES = cast("Table", Dispatch.__table__)
 ATTEMPTS = cast("Table", Attempt.__table__)
 EVENTS = cast("Table", Event.__table__)
+INSTANCE = cast("Table", Instance.__table__)
+BOXES = cast("Table", Mailbox.__table__)
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,19 @@ class Claim:
     draft_id: str | None = None
     recipients: int = 1
     mime: bytes = b""
+
+
+@dataclass(frozen=True)
+class ToProve:
+    """What reading the sent copy of an accepted message needs to know. tries: looks so far."""
+
+    dispatch_id: int
+    state: str
+    proof: str
+    mailbox_id: int | None
+    message_id: str | None
+    from_email: str
+    tries: int
 
 
 def claim_next(
@@ -70,7 +87,7 @@ def hand_over(claim: Claim, lease: float, draft_id: str | None) -> bool:
     mail may leave.
     """
     values = {"wanted": claim.dispatch_id, "mine": claim.attempt, "draft": draft_id}
-    return rows_changed(db.session.execute(_handed_over(lease), values)) == 1
+    return rows_changed(run(_handed_over(lease), values)) == 1
 
 
 def accepted(claim: Claim, message_id: str) -> bool:
@@ -79,11 +96,22 @@ def accepted(claim: Claim, message_id: str) -> bool:
     False where it had been settled as accepted before.
     """
     values = {"wanted": claim.dispatch_id, "mine": claim.attempt, "message": message_id}
-    done = db.session.execute(_accepted(), {**values, "at": now()})
+    done = run(_accepted(), {**values, "at": now()})
     if rows_changed(done) != 1:
         return False
     show_on_document(claim.dispatch_id, State.ACCEPTED)
     return True
+
+
+def to_prove(dispatch_id: int) -> ToProve:
+    """What is known of a message whose sent copy is about to be read."""
+    return ToProve(*cast("tuple[Any, ...]", run(_to_prove(), {"wanted": dispatch_id}).one()))
+
+
+def proved(dispatch_id: int, proof: Proof, sender: str, message_id: str) -> None:
+    """Keep what the sent copy says. message_id: the Message-ID that it bears."""
+    values = {"wanted": dispatch_id, "proved": proof, "sender": sender, "message": message_id}
+    run(_proved(), values)
 
 
 def end_attempt(claim: Claim, outcome: str, words: str) -> None:
@@ -95,34 +123,40 @@ def end_attempt(claim: Claim, outcome: str, words: str) -> None:
         "words": words[:2000],
         "at": now(),
     }
-    db.session.execute(_ended(), values)
+    run(_ended(), values)
 
 
 def told(dispatch_id: int, words: str, actor: str = "") -> None:
     """tell(), at once rather than with the session's next flush."""
     row = {"dispatch_id": dispatch_id, "at": now(), "actor": actor, "text": words}
-    db.session.execute(insert(EVENTS), row)
+    run(insert(EVENTS), row)
 
 
 def is_due() -> ColumnElement[bool]:
     """Whether what is in the queue may leave yet, or can still be taken back."""
-    return or_(Dispatch.not_before.is_(None), Dispatch.not_before <= db_now())
+    not_before = DISPATCHES.c.not_before
+    return or_(not_before.is_(None), not_before <= db_now())
 
 
 def is_held(mailbox_id: ColumnElement[int]) -> ColumnElement[bool]:
     """Whether a person lets nothing leave through a mailbox."""
-    held = Mailbox.id == mailbox_id, Mailbox.held_at.is_not(None)
-    return exists(select(Mailbox.id).where(*held))
+    held = BOXES.c.id == mailbox_id, BOXES.c.held_at.is_not(None)
+    return exists(select(BOXES.c.id).where(*held))
+
+
+def run(statement: Executable, values: dict[str, Any]) -> CursorResult[Any]:
+    """Execute in the session's transaction, past its bookkeeping of objects."""
+    return db.session.connection().execute(statement, values)
 
 
 def _taken(statement: Executable, worker: str, values: dict[str, Any]) -> Claim | None:
-    row = db.session.execute(statement, {**values, "since": now()}).first()
+    row = run(statement, {**values, "since": now()}).first()
     if row is None:
         return None
     show_on_document(row.id, State.SUBMITTING)
     started = {"dispatch_id": row.id, "number": row.attempt, "worker": worker}
     started |= {"started_at": now(), "outcome": "", "words": ""}
-    db.session.execute(insert(ATTEMPTS), started)
+    run(insert(ATTEMPTS), started)
     return Claim(
         row.id,
         row.attempt,
@@ -137,18 +171,20 @@ def _taken(statement: Executable, worker: str, values: dict[str, Any]) -> Claim 
 
 @cache
 def _next_of_mailbox(lease: float) -> Executable:
+    column = DISPATCHES.c
     next_one = (
-        select(Dispatch.id)
+        select(column.id)
         .where(
-            Dispatch.mailbox_id == bindparam("mailbox"),
+            column.mailbox_id == bindparam("mailbox"),
             WORK,
-            Dispatch.state == State.QUEUED,
-            Dispatch.lane <= bindparam("lowest"),
+            column.state == State.QUEUED,
+            column.lane <= bindparam("lowest"),
             is_due(),
             ~is_held(bindparam("mailbox")),
         )
-        .order_by(Dispatch.lane, Dispatch.id)
+        .order_by(column.lane, column.id)
         .limit(1)
+        .correlate(None)
     )
     # Its mailbox again: it may have gone to another one between the look and the change.
     mine = DISPATCHES.c.mailbox_id == bindparam("mailbox")
@@ -200,8 +236,8 @@ def _handed_over(lease: float) -> Executable:
 
 def _allowed() -> ColumnElement[bool]:
     """Whether mail may leave at all, asked in the very statement that lets it."""
-    stopped = or_(Instance.stopped_at.is_not(None), Instance.held_at.is_not(None))
-    return ~exists(select(Instance.id).where(stopped))
+    stopped = or_(INSTANCE.c.stopped_at.is_not(None), INSTANCE.c.held_at.is_not(None))
+    return ~exists(select(INSTANCE.c.id).where(stopped))
 
 
 @cache
@@ -220,6 +256,36 @@ def _accepted() -> Executable:
             settle_after=None,
             needs_person=False,
             provider_message_id=bindparam("message"),
+        )
+    )
+
+
+@cache
+def _to_prove() -> Executable:
+    column = DISPATCHES.c
+    return select(
+        column.id,
+        column.state,
+        column.proof,
+        column.mailbox_id,
+        column.provider_message_id,
+        column.from_email,
+        column.proof_tries,
+    ).where(column.id == bindparam("wanted"))
+
+
+@cache
+def _proved() -> Executable:
+    column = DISPATCHES.c
+    mine = and_(column.id == bindparam("wanted"), column.state == State.ACCEPTED)
+    return (
+        update(DISPATCHES)
+        .where(mine)
+        .values(
+            proof=bindparam("proved"),
+            proof_from=bindparam("sender"),
+            proof_message_id=bindparam("message"),
+            settle_after=None,
         )
     )
 

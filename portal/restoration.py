@@ -174,6 +174,12 @@ def looks() -> dict[int, Look]:
     return {int(box_id): Look(**look) for box_id, look in found.items()}
 
 
+def waiting() -> int:
+    """How many messages wait here, whatever for."""
+    query = select(func.count()).where(Dispatch.state.in_(OPEN_STATES))
+    return db.session.scalar(query) or 0
+
+
 def is_due() -> bool:
     """Whether Sent is to be looked through, and nobody does. Commits."""
     with reading():

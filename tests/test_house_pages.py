@@ -233,6 +233,12 @@ def test_what_is_open_to_a_stranger_still_exists(company: Flask) -> None:
 
 #: What decides for the whole company. The table in docs/architecture.md says the same.
 MANAGERS_ONLY = {
+    "restoration.copy",
+    "restoration.copying",
+    "restoration.go_without",
+    "restoration.real",
+    "restoration.seen",
+    "restoration.show",
     "settings.show",
     "outbox.holding",
     "outbox.hold_all",

@@ -108,16 +108,46 @@ def _banners() -> list[Banner]:
     found = [banner for one in broken if (banner := _banner(one, waiting_for(one.id)))]
     if (holds := held_by()) is not None:
         found.insert(0, _held_banner(holds))
+    found[:0] = _store_banners()
     stuck = stuck_in_queue()
     return [*found, _service_banner(stuck)] if stuck else found
 
 
 def held_by() -> Instance | None:
     """Who holds all mail, since when and why; None while mail may leave. Read once a request."""
-    if "held_by" not in g:
-        g.held_by = db.session.scalar(select(Instance).where(Instance.held_at.is_not(None)))
-    found: Instance | None = g.held_by
+    one = _instance()
+    return one if one is not None and one.held_at is not None else None
+
+
+def _instance() -> Instance | None:
+    if "instance" not in g:
+        g.instance = db.session.scalar(select(Instance))
+    found: Instance | None = g.instance
     return found
+
+
+def _store_banners() -> list[Banner]:
+    """What to say of a store that was restored or copied; the rest is for managers."""
+    one = _instance()
+    if one is None:
+        return []
+    way, decides = url_for("restoration.show"), bool(current_user.is_manager)
+    lost = sum(len(look["strangers"]) for look in one.found.values())
+    if one.stopped_at is not None and not one.choice:
+        text, action = f"Nothing is being sent: {one.stopped_why}", "Say what this is"
+    elif one.stopped_at is not None:
+        text = "Nothing is being sent yet: the portal looks in Gmail for what has left already."
+        action = "See how far it is"
+    elif one.choice == "copy":
+        return [Banner("info", "This is a copy of the portal, for trying out.", "", "")]
+    elif lost and decides:
+        what = "message" if lost == 1 else "messages"
+        text = f"{lost:,} {what} left after the backup, and this portal does not know of them."
+        action = "Look at them"
+    else:
+        return []
+    level = "bad" if one.stopped_at is not None and not one.choice else "warn"
+    return [Banner(level, text, way if decides else "", action if decides else "")]
 
 
 def _held_banner(holds: Instance) -> Banner:

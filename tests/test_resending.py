@@ -18,6 +18,7 @@ from portal.dispatch.resending import renamed
 from portal.envelope import DISPATCH_HEADER, Attachment, Mailable, seal
 from portal.extensions import db
 from portal.mailboxes import Mailbox
+from portal.people import company
 from portal.policy import set_rule
 from portal.senders import Mode
 from tests.factories import asked, document, nia, office_mailbox, olive, tom, wish
@@ -105,6 +106,15 @@ def test_the_same_message_leaves_once_more_under_its_own_number(
         assert "the same message as sending 1" in story(again) and WHY in story(again)
         db.session.refresh(first.document)
         assert first.document.email_status == "queued"
+
+
+@pytest.mark.sqlite_only
+def test_it_can_be_taken_back_like_any_other(app: Flask, gone: Callable[..., Dispatch]) -> None:
+    with app.app_context():
+        first = gone()
+        company().undo_seconds = 20
+        again = dispatch.resend(first, tom(), 2, WHY)
+        assert again.not_before and again.not_before > again.requested_at
 
 
 def test_pressed_twice_it_is_one(app: Flask, gone: Callable[..., Dispatch]) -> None:

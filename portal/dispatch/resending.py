@@ -6,16 +6,15 @@ are new, because Gmail must be able to show which of the two a sent copy is.
 
 import hashlib
 import re
-import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 
-from portal import policy
+from portal import instance, policy
 from portal.accounts import User
 from portal.checks import Problem
 from portal.dispatch.asking import give_time, numbered, store
 from portal.dispatch.deciding import give_up
-from portal.dispatch.freezing import Blocked, message_id_of
+from portal.dispatch.freezing import Blocked, message_id_of, token_of
 from portal.dispatch.tables import Dispatch, Purpose, State
 from portal.envelope import DISPATCH_HEADER
 from portal.extensions import db
@@ -57,9 +56,10 @@ def resend(earlier: Dispatch, user: User, number: int, why: str) -> Dispatch:
     document, asked = earlier.document, f"{_asked(earlier, number)} Why: {why}"
     made = _copied(earlier, user, number, why, choice)
     give_time(made)
-    stored = store(made, user, asked)
+    stored = store(made, user, asked) or numbered(document, number)
+    assert stored is not None  # its number was taken, and nothing takes a number back
     ring()
-    return stored or numbered(document, number) or earlier
+    return stored
 
 
 def sender_now(earlier: Dispatch, user: User) -> Choice | None:
@@ -146,7 +146,9 @@ def _is_free(earlier: Dispatch, user: User) -> bool:
 
 
 def _copied(earlier: Dispatch, user: User, number: int, why: str, choice: Choice) -> Dispatch:
-    token = uuid.uuid4().hex
+    document = earlier.document
+    written, purpose = document.created_at, earlier.purpose
+    token = token_of(instance.key(), document.id, written, purpose, number)
     mime = renamed(earlier.mime, token, message_id_of(token))
     return Dispatch(
         token=token,

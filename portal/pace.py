@@ -392,7 +392,7 @@ def help_from(loads: Sequence[Load], fresh: Limits, now: datetime, by: datetime)
     count = max(1, wanted) if in_time else 1
     further = [Load(-number, "", 0, fresh) for number in range(count)]
     better = last(shared([*loads, *further], total, now), now)
-    if not in_time and as_it_is - better < WORTH_IT:
+    if as_it_is - better < WORTH_IT:
         return None
     return Help(count, better, in_time)
 

@@ -1,6 +1,7 @@
 """Pace: what a mailbox can send by when, held to the provider's two limits message by message."""
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -260,3 +261,77 @@ def test_no_24_hours_hold_too_many(limit: int, kept: int, sent: list[datetime], 
         known = [one for one in sent if now - DAY < one]
         assert len(held) <= max(limit - (kept if batch else 0), len(known))
         assert day.opens_at(now, batch=False) <= day.opens_at(now, batch=True)
+
+
+# Sharing, and what would help
+
+
+def boxes(*loads: tuple[int, Limits]) -> list[Load]:
+    return [
+        Load(number, f"box{number}@brightspark.example", waiting, limits)
+        for number, (waiting, limits) in enumerate(loads, 1)
+    ]
+
+
+@given(st.lists(LOADS, min_size=1, max_size=4), st.integers(0, 60))
+def test_sharing_loses_nothing_and_ends_as_early_as_can_be(loads: list[Load], total: int) -> None:
+    found = pace.shared(loads, total, NOW)
+    assert sum(one.waiting for one in found) == total
+    end = pace.last(found, NOW)
+    # The oracle: before the end there is no room anywhere for the last one.
+    room = sum(
+        len(
+            [
+                at
+                for at in pace.departures(replace(one, waiting=total), NOW)[one.ahead :]
+                if at < end
+            ]
+        )
+        for one in loads
+    )
+    assert total == 0 or room < total
+
+
+def test_what_is_done_soon_anyway_stays_where_it_is() -> None:
+    short, long = boxes((20, WORKSPACE), (0, WORKSPACE)), boxes((400, WORKSPACE), (0, WORKSPACE))
+    assert pace.evened(short, NOW) == short
+    assert [one.waiting for one in pace.evened(long, NOW)] == [200, 200]
+    assert pace.evened(long[:1], NOW) == long[:1]
+
+
+TONIGHT = NOW + timedelta(hours=13)
+
+
+def test_two_more_mailboxes_would_make_it_tonight() -> None:
+    [load_] = boxes((5000, WORKSPACE))
+    found = pace.help_from([load_], WORKSPACE, NOW, TONIGHT)
+    assert found is not None and (found.mailboxes, found.in_time) == (2, True)
+    assert found.done_by <= TONIGHT
+    one_fewer = pace.shared([load_, *boxes((0, WORKSPACE))], 5000, NOW)
+    assert pace.last(one_fewer, NOW) > TONIGHT
+
+
+def test_where_tonight_is_out_of_reach_it_says_what_one_more_would_change() -> None:
+    [load_] = boxes((50_000, WORKSPACE))
+    found = pace.help_from([load_], WORKSPACE, NOW, TONIGHT)
+    assert found is not None and (found.mailboxes, found.in_time) == (1, False)
+    assert NOW + timedelta(days=12) < found.done_by < NOW + timedelta(days=13)
+
+
+def test_no_help_is_offered_where_none_is_needed() -> None:
+    assert pace.help_from(boxes((400, WORKSPACE)), WORKSPACE, NOW, TONIGHT) is None
+    assert pace.help_from(boxes((0, WORKSPACE)), WORKSPACE, NOW, TONIGHT) is None
+    late = TONIGHT - timedelta(minutes=1)  # done a little after midnight: nobody's mailbox worth
+    assert pace.help_from(boxes((60, WORKSPACE)), WORKSPACE, late, TONIGHT) is None
+
+
+def test_messages_to_many_make_a_day_shorter() -> None:
+    limits = Limits(46, 2000, recipients=3000, kept=100)
+    assert [limits.at(each).per_day for each in (0.5, 1, 1.5, 2, 5000)] == [
+        2000,
+        2000,
+        2000,
+        1500,
+        1,
+    ]
+    assert Limits(46, 2000).at(9).per_day == 2000

@@ -28,7 +28,7 @@ DONE = {
     Deed.CANCEL: "cancelled",
     Deed.HOLD: "held until somebody lets it go",
     Deed.LET_GO: "let go",
-    Deed.SEND_NOW: "to leave at once",
+    Deed.SEND_NOW: "first in line now",
 }
 
 
@@ -185,6 +185,8 @@ def _done_words(one: Dispatch, deed: Deed) -> str:
         return f"Taken back: {one.about} did not leave. Everything is as you had written it."
     if one.state == State.HELD and deed is Deed.LET_GO:
         return f"{one.about} is let go, and waits all the same: {one.state_note}"
+    if deed is Deed.SEND_NOW:
+        return f"{one.about} goes first. {queues.why_not_yet(one, now()) or 'It leaves at once.'}"
     return f"{one.about}: {DONE[deed]}."
 
 

@@ -177,7 +177,7 @@ def _row(one: Dispatch, group: Group, moment: datetime) -> Row:
     match group:
         case Group.UNDO:
             left = waiting.undo_left(one.not_before, moment) or 0
-            label = f"Leaves in {left} s" if left else "Leaves in a moment"
+            label = _countdown(one, f"{left} s" if left else "a moment")
             return Row(one, "queued", label, left=left, mine=mine)
         case Group.PERSON:
             return Row(one, "held", one.state_note, f"Since {clock(one.state_since)}.", mine=mine)
@@ -187,6 +187,13 @@ def _row(one: Dispatch, group: Group, moment: datetime) -> Row:
         return Row(one, "unknown", "Somebody must look", one.state_note, look=True)
     again = f"Looked at again at {clock(one.settle_after)}." if one.settle_after else ""
     return Row(one, "unknown", "Unclear, checking", again)
+
+
+def _countdown(one: Dispatch, left: str) -> str:
+    """What happens when the time is over: it leaves, unless a person holds its mailbox or all."""
+    held = one.mailbox is not None and one.mailbox.held_at is not None
+    leaves = instance.may_send() and not held
+    return f"Leaves in {left}" if leaves else f"Can be taken back for {left}"
 
 
 def _further(wanted: Wanted, found: Stretch) -> str:

@@ -140,6 +140,8 @@ def test_olive_holds_everything_and_lets_it_go(
         assert "Olive Park holds all mail since" in words and "Why: Wrong bank account" in words
         assert bool(banner.select("button")) == (person is manager)
     assert "All mail waits" in trader.words("/dispatches/1")
+    hurried = trader.post("/outbox/1", {"do": "send_now"})
+    assert "INV-1 goes first. All mail waits" in trader.words(hurried.location)
     assert "About to leave" not in trader.words("/outbox")
     assert trader.post("/outbox/release").status_code == 403
     rings.clear()

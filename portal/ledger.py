@@ -9,7 +9,7 @@ kept free for that.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from flask import current_app
@@ -86,6 +86,13 @@ def spent(box: Mailbox) -> Spent:
     limits, moments = limits_of(box), sent_lately(box.id)
     day = pace.Day(limits.per_day, limits.kept, moments)
     return Spent(len(moments), limits, day.left(now(), batch=True))
+
+
+def full_until(box: Mailbox, lane: Lane = Lane.PERSON) -> datetime | None:
+    """When the day's limit lets the next message of a lane leave; None while it does."""
+    moment = now()
+    opens = day_of(box).opens_at(moment, batch=lane == Lane.BATCH)
+    return opens if opens > moment else None
 
 
 def day_of(box: Mailbox) -> pace.Day:
@@ -174,8 +181,8 @@ def obey(mailbox_id: int, answer: ProviderAnswer, attempt: int = 1) -> None:
 def load(box: Mailbox, waiting: int, ahead: int = 0, lane: Lane = Lane.BATCH) -> pace.Load:
     """What a mailbox has to do, for pace.forecast(); ahead: so many go before these."""
     limits = limits_of(box)
-    if lane == Lane.PERSON:
-        limits = pace.Limits(limits.per_minute, limits.per_day, limits.units, limits.recipients)
+    if lane != Lane.BATCH:
+        limits = replace(limits, kept=0)
     opens_at = box.paused_until if box.is_paused else None
     sent = tuple(sent_lately(box.id))
     return pace.Load(box.id, box.email, waiting, limits, ahead, sent, opens_at)

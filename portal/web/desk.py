@@ -6,7 +6,7 @@ from datetime import datetime
 from flask import url_for
 from flask_login import current_user
 
-from portal import policy
+from portal import ledger, policy
 from portal.checks import Problem, Sending, preflight
 from portal.dispatch import Dispatch, State, of_document
 from portal.documents import Document, mail
@@ -70,6 +70,8 @@ class Desk:
     total: str
     checked: datetime | None
     paused_until: datetime | None
+    full_until: datetime | None
+    a_day: int
     rule_href: str
 
 
@@ -104,6 +106,8 @@ def laid_out(document: Document, typed: Typed, more: list[Problem]) -> Desk:
         total=facts.money(facts.total),
         checked=box.addresses_checked_at if box else None,
         paused_until=box.paused_until if box and box.is_paused else None,
+        full_until=ledger.full_until(box) if box else None,
+        a_day=ledger.limits_of(box).per_day if box else 0,
         rule_href=_rule_href(document.kind, choice),
     )
 

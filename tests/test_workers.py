@@ -1,0 +1,103 @@
+"""A worker says that it lives and what it does, and nothing ever depends on that."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, text
+
+from portal import workers
+from portal.columns import now
+from portal.config import Config
+from portal.extensions import db
+from portal.workers import Worker
+from tests import servers
+
+
+@pytest.fixture
+def app(config: Config, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+    named = config.model_copy(update={"WORKER_NAME": "the-van"})
+    monkeypatch.setattr(workers, "_mine", {})
+    monkeypatch.setattr(workers, "_said", {})
+    with servers.inside(named) as made:
+        yield made
+
+
+def stored() -> list[Worker]:
+    query = select(Worker).order_by(Worker.name).execution_options(populate_existing=True)
+    return list(db.session.scalars(query))
+
+
+def somebody_else(host: str = "server-2", pid: int = 7, silent_for: float = 0) -> Worker:
+    seen = now() - timedelta(seconds=silent_for)
+    one = Worker(name=f"{host}:{pid}", host=host, pid=pid, doing="waiting", seen_at=seen)
+    db.session.add(one)
+    db.session.commit()
+    return one
+
+
+def pid_of_an_ended_process() -> int:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    return ended.pid
+
+
+def test_a_worker_is_there_from_its_start_to_its_end(app: Flask) -> None:
+    workers.begin()
+    (one,) = workers.alive()
+    assert (one.name, one.host, one.doing) == (f"the-van:{os.getpid()}", "the-van", "waiting")
+    workers.beat("sending")
+    assert [one.doing for one in workers.alive()] == ["sending"]
+    workers.gone()
+    assert workers.everyone() == []
+
+
+def test_one_that_has_said_nothing_for_long_is_shown_as_ended_and_after_a_day_forgotten(
+    app: Flask,
+) -> None:
+    somebody_else(silent_for=600)
+    somebody_else("server-3", silent_for=25 * 3600)
+    workers.begin()
+    assert [(one.worker.host, one.alive) for one in workers.everyone()] == [
+        ("the-van", True),
+        ("server-2", False),
+    ]
+
+
+def test_started_again_after_a_crash_it_takes_the_place_of_the_one_that_crashed(app: Flask) -> None:
+    somebody_else("the-van", pid_of_an_ended_process())
+    somebody_else("the-van", os.getppid())  # another worker of this machine, which runs
+    workers.begin()
+    assert {one.pid for one in stored()} == {os.getpid(), os.getppid()}
+
+
+def test_saying_the_same_again_costs_no_write_but_an_error_is_kept_at_once(app: Flask) -> None:
+    workers.begin()
+    stored()[0].seen_at = long_ago = now() - timedelta(hours=1)
+    db.session.commit()
+    workers.beat("waiting")
+    assert stored()[0].seen_at == long_ago
+    workers.beat("waiting", "Invalid To header: mary.lee@homes.example")
+    (one,) = stored()
+    assert one.seen_at > long_ago
+    assert one.last_error == "Invalid To header: [address]"
+
+
+def test_without_its_store_a_worker_works_on(app: Flask) -> None:
+    workers.begin()
+    db.session.execute(text("ALTER TABLE workers RENAME TO gone"))
+    db.session.commit()
+    workers.beat("sending", "something")
+    workers.gone()
+    assert db.session.scalar(text("SELECT count(*) FROM gone")) == 1
+
+
+@pytest.mark.sqlite_only
+def test_who_is_no_worker_says_nothing(app: Flask) -> None:
+    workers.beat("sending", "something")
+    workers.gone()
+    assert stored() == []

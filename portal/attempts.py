@@ -184,7 +184,7 @@ def _hand_over(claim: Claim, hands: Hands) -> Receipt:
         draft_id = provider.find_draft(claim.token)
     if draft_id is None:
         draft_id = provider.create_draft(claim.mime)
-    elif claim.attempt > 1:
+    else:
         provider.restore_draft(draft_id, claim.mime)
     reached("draft.made", claim.dispatch_id)
     _pass_gate(claim, hands, draft_id)
@@ -212,6 +212,7 @@ def _mark_handed_over(claim: Claim, draft_id: str | None) -> None:
     if not journal.write(last_look):
         _step_back(claim)
         raise LostClaim
+    instance.witness(claim.attempt_id)
     reached("handover.committed", claim.dispatch_id)
 
 

@@ -12,7 +12,17 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from flask import Flask, current_app
 from sqlalchemy import and_, or_, select
 
-from portal import alarms, batches, instance, journal, mailboxes, queueing, spreading, turn
+from portal import (
+    alarms,
+    batches,
+    instance,
+    journal,
+    mailboxes,
+    queueing,
+    restoration,
+    spreading,
+    turn,
+)
 from portal.attempts import recover_stale, send
 from portal.columns import db_now
 from portal.dispatch import WORK, Dispatch, Lane, State, release_ready
@@ -28,6 +38,8 @@ MOST_MAILBOXES = 120
 HANDFUL = 8
 #: Those of the threads that freeze what batches hold; named like mailboxes, which no mailbox is.
 FREEZERS = (0, -1)
+#: That which looks for what left after a backup, before anything else may leave.
+LOOKER = -2
 #: A drain stays awake for what leaves within so many seconds.
 SOON = 30
 #: How often the list is read again while somebody is adding an address, and otherwise (seconds).
@@ -62,7 +74,7 @@ class Drain:
     def run(self) -> None:
         sweep()
         swept = time.monotonic()
-        threads = MOST_MAILBOXES + len(FREEZERS)
+        threads = MOST_MAILBOXES + len(FREEZERS) + 1
         with ThreadPoolExecutor(threads, thread_name_prefix="turn") as pool:
             while not queueing.stopping.is_set() and time.monotonic() < self._ends:
                 self._start_due(pool)
@@ -78,9 +90,9 @@ class Drain:
             self._running[pool.submit(_work_in_thread, self._app, work, self._ends)] = work
 
     def _due_work(self) -> list[int]:
-        if not instance.may_work():
-            return []
         busy = self._failed | set(self._running.values())
+        if not instance.may_work():
+            return [LOOKER] if LOOKER not in busy and restoration.is_due() else []
         freezers = [one for one in FREEZERS if one not in busy]
         room = min(HANDFUL, MOST_MAILBOXES - len(self._running))
         resting = {one for one, until in self._resting.items() if until > time.monotonic()}
@@ -152,9 +164,12 @@ def _something_soon() -> bool:
 
 def _work_in_thread(app: Flask, work: int, ends: float) -> float:
     with app.app_context():
-        if work not in FREEZERS:
+        if work == LOOKER:
+            restoration.settle(ends)
+        elif work in FREEZERS:
+            batches.prepare(ends)
+        else:
             return drain_mailbox(work, ends)
-        batches.prepare(ends)
         return 0.0
 
 

@@ -6,7 +6,6 @@ The judge is always the local Google's own list of the messages it accepted.
 
 import contextlib
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -132,13 +131,11 @@ def test_what_left_after_the_backup_is_settled_and_the_rest_leaves_once(
         delivery.drain()
         assert len(accepted(local_google)) == 3, "a stopped portal has sent something"
         assert restoration.take_as_real(factories.olive())
-        assert restoration.is_due()
-        restoration.settle()
+        delivery.drain()
         assert instance.may_work() and instance.may_send()
         assert state(left_after) == (State.ACCEPTED, False)
         assert dispatch.load(left_after).proof == Proof.MATCHES
         assert strangers() == [("asked and left after", quote_id)]
-        delivery.drain()
         assert state(waiting) == (State.ACCEPTED, False)
         assert sorted(accepted(local_google)) == [
             "asked and left after",
@@ -195,15 +192,16 @@ def test_a_look_goes_on_where_it_was_interrupted(
         delivery.send(one)
     with open_restored():
         restoration.take_as_real(None)
-        local_google.google.faults.add({"method": "messages.get", "kind": "429", "after": 5})
-        rounds = 0
-        while not instance.may_work():
-            restoration.settle(time.monotonic() + 0.05)
-            rounds += 1
-            assert rounds < 50
-        assert rounds > 1
+        local_google.google.faults.add({"method": "messages.get", "kind": "429", "after": 6})
+        restoration.settle()
+        [look] = restoration.looks().values()
+        assert (look.state, 0 < look.read < 7, bool(look.problem)) == ("reading", True, True)
+        assert not instance.may_work()
+        restoration.settle()
+        assert instance.may_work()
         assert {state(one) for one in asked} == {(State.ACCEPTED, False)}
-        assert local_google.google.calls["messages.get"] < 40
+        [look] = restoration.looks().values()
+        assert (look.state, look.read, look.settled) == ("done", 7, 7)
 
 
 @pytest.mark.sqlite_only

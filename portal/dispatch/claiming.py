@@ -50,6 +50,7 @@ class Claim:
     draft_id: str | None = None
     recipients: int = 1
     mime: bytes = b""
+    attempt_id: int = 0
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def _taken(statement: Executable, worker: str, values: dict[str, Any]) -> Claim 
     show_on_document(row.id, State.SUBMITTING)
     started = {"dispatch_id": row.id, "number": row.attempt, "worker": worker}
     started |= {"started_at": now(), "outcome": "", "words": ""}
-    run(insert(ATTEMPTS), started)
+    noted = run(insert(ATTEMPTS), started)
     return Claim(
         row.id,
         row.attempt,
@@ -166,6 +167,7 @@ def _taken(statement: Executable, worker: str, values: dict[str, Any]) -> Claim 
         row.draft_id,
         len(row.to) + len(row.cc),
         row.mime,
+        noted.inserted_primary_key[0] if noted.inserted_primary_key else 0,
     )
 
 

@@ -32,8 +32,8 @@ from portal.places import Property, PropertyContact
 from portal.sandbox.server import SandboxServer
 from tests import factories, servers
 
-HOW_MANY = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
-TO_FREEZE = int(sys.argv[2]) if len(sys.argv) > 2 else 500
+TOLD = [int(one) for one in sys.argv[1:] if one.isdecimal()]
+HOW_MANY, TO_FREEZE = [*TOLD, *(10_000, 500)[len(TOLD) :]]
 PROPERTIES, LINES = 2_000, 5
 NO_LIMITS = {"units_per_minute": 0, "workspace_daily": 0}
 

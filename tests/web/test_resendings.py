@@ -103,7 +103,7 @@ def test_an_unclear_one_shows_what_is_known_and_three_ways_on(
         "It looked 5 times",
     ):
         assert told in known
-    ways = [" ".join(one.text.split()) for one in page.select(".ways > li > .btn")]
+    ways = [" ".join(one.text.split()) for one in page.select(".ways-on > li > .btn")]
     assert ways == ["It left", "It did not leave", "Send it again…"]
     assert "Mary Lee gets the same mail twice" in trader.words(PAGE)
     unsure = trader.post(PAGE, filled_in(trader, why="unclear"))

@@ -11,10 +11,10 @@ FIND_PYTHON = for range in "(3,11) <= v < (3,14)" "v >= (3,11)" "True"; do \
 	&& echo "$$name" && exit; done; done
 PYTHON := $(or $(PYTHON),$(shell $(FIND_PYTHON)))
 
-.PHONY: help run test lint types format faults bench bench-batch bench-lists lock environment dev-environment clean
+.PHONY: help run test lint types format faults bench bench-batch bench-lists bench-small lock environment dev-environment clean
 
 help: ## Say what each command does
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
 
 run: environment ## Start the portal, its worker, Redis and the local Google; Ctrl-C ends all
 	@exec $(BIN)/python -m portal.launch
@@ -38,11 +38,11 @@ format: dev-environment ## Put the code into the house style
 faults: dev-environment ## Kill the worker again and again, and flush Redis, while it sends
 	@$(BIN)/python -m pytest tests/faults
 
-bench: dev-environment ## Measure what can be measured on this machine
-	@$(BIN)/python -m tests.bench.start
-	@$(BIN)/python -m tests.bench.dispatch
-	@$(BIN)/python -m tests.bench.pdf
-	@$(BIN)/python -m tests.bench.lists
+bench: dev-environment ## Measure sending beside its floors and peers, in one table (20 minutes)
+	@$(BIN)/python -m tests.bench.table $(if $(KEEP),--keep)
+
+bench-%: dev-environment ## Measure one part of it: quota, throughput, peers, soak, fair, accept, pages
+	@$(BIN)/python -m tests.bench.table $* $(if $(KEEP),--keep)
 
 bench-batch: dev-environment ## Measure a batch of 10,000 on both stores
 	@$(BIN)/python -m tests.bench.batch
@@ -50,11 +50,16 @@ bench-batch: dev-environment ## Measure a batch of 10,000 on both stores
 bench-lists: dev-environment ## Measure a list of 1,000 and of 1,000,000 documents on both stores
 	@$(BIN)/python -m tests.bench.lists
 
+bench-small: dev-environment ## Measure a start, one click, and how fast PDFs are drawn
+	@$(BIN)/python -m tests.bench.start
+	@$(BIN)/python -m tests.bench.dispatch
+	@$(BIN)/python -m tests.bench.pdf
+
 lock: ## Lock requirements*.in again, newest versions that fit, with hashes
 	@tools/lock
 
 clean: ## Remove .venv and caches; the data in var/ stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis test-results
+	rm -rf $(VENV) .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis test-results
 
 environment:
 	@test -n "$(PYTHON)" || { echo "sendwright: Python was not found. Install Python 3.11 or newer, then start again." >&2; exit 1; }

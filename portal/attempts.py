@@ -7,7 +7,6 @@ stored before the next step begins (portal.journal).
 
 import logging
 import os
-import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 from flask import current_app
 from sqlalchemy import ColumnElement, and_, func, select
 
-from portal import instance, journal, ledger, mailboxes
+from portal import instance, journal, ledger, logs, mailboxes, workers
 from portal.columns import db_now, lapsed, now
 from portal.dispatch import (
     Attempt,
@@ -141,17 +140,28 @@ def claim(dispatch_id: int) -> Claim | None:
 
 def carry(claim: Claim, hands: Hands) -> None:
     """Hand over what was claimed, and keep what came of it."""
+    with logs.about(dispatch=claim.dispatch_id, attempt=claim.attempt, mailbox=claim.mailbox_id):
+        try:
+            _carry(claim, hands)
+        except Exception as problem:
+            log.error("broke off: %s", type(problem).__name__)
+            raise
+
+
+def _carry(claim: Claim, hands: Hands) -> None:
     reached("claim.committed", claim.dispatch_id)
     try:
         receipt = _hand_over(claim, hands)
         reached("send.answered", claim.dispatch_id)
         _accepted(claim, receipt, hands)
     except LostClaim:
-        log.warning("dispatch %s attempt %s lost its claim", claim.dispatch_id, claim.attempt)
+        log.warning("lost its claim")
     except NotReady as problem:
+        log.info("on hold: %s", problem.trouble)
         _hold(claim, problem.trouble, problem.sentence, draft_id=problem.draft_id)
     except ProviderAnswer as problem:
         hands.forget()
+        log.info("%s: %s", type(problem).__name__, problem.words)
         _take_answer(claim, problem)
 
 
@@ -239,8 +249,10 @@ def _accepted(claim: Claim, receipt: Receipt, hands: Hands) -> None:
         reached("result.written", claim.dispatch_id)
         return moved
 
-    if not journal.write(keep):
-        log.error("dispatch %s was accepted after it had moved on", claim.dispatch_id)
+    if journal.write(keep):
+        log.info("accepted")
+    else:
+        log.error("accepted after it had moved on")
     reached("result.committed", claim.dispatch_id)
 
 
@@ -399,4 +411,5 @@ def _lease() -> float:
 
 
 def worker_name() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
+    """Who works: this process, on this host."""
+    return f"{workers.host()}:{os.getpid()}"

@@ -17,11 +17,13 @@ from portal import (
     batches,
     instance,
     journal,
+    logs,
     mailboxes,
     queueing,
     restoration,
     spreading,
     turn,
+    workers,
 )
 from portal.attempts import recover_stale, send
 from portal.columns import db_now
@@ -108,10 +110,16 @@ class Drain:
         for future in done:
             work = self._running.pop(future)
             if future.exception() is not None:  # the next drain tries again, this one does not
-                log.error("draining a mailbox failed", exc_info=future.exception())
+                _tell_of(work, future.exception())
                 self._failed.add(work)
             else:
                 self._resting[work] = future.result()
+
+
+def _tell_of(work: int, problem: BaseException | None) -> None:
+    with logs.about(mailbox=work if work not in FREEZERS else None):
+        log.error("a turn broke off", exc_info=problem)
+    workers.beat(workers.SENDING, f"{type(problem).__name__}: {problem}")
 
 
 def sweep() -> None:
@@ -183,7 +191,8 @@ def watch_addresses() -> None:
         try:
             mailboxes.refresh_addresses(box)
         except ProviderAnswer as problem:
-            log.info("mailbox %s could not be read: %s", mailbox_id, problem.words)
+            with logs.about(mailbox=mailbox_id):
+                log.info("its send-from addresses could not be read: %s", problem.words)
     db.session.commit()
 
 

@@ -53,16 +53,13 @@ class Plan:
     by_place: list[list[Cell | None]] = field(default_factory=list)
     nameless: dict[str, list[Cell]] = field(default_factory=dict)
     asking: list[Cell] = field(default_factory=list)
+    #: How many come by way of a batch: more than are struck, so that all strikes find somebody.
+    frozen: int = 0
 
     @property
     def dispatches(self) -> int:
-        """How many are asked for before anything is sent."""
-        return sum(len(place) for place in self.by_place)
-
-    @property
-    def frozen(self) -> int:
-        """How many come by way of a batch: some more than are struck, so that some are struck."""
-        return 2 * sum(len(self.nameless.get(point, ())) for point in FREEZING)
+        """How many there are in all."""
+        return sum(len(place) for place in self.by_place) + self.frozen + len(self.asking)
 
 
 def make_plan(cells: Iterable[Cell], runs: int, mailboxes: int, seed: str) -> Plan:
@@ -80,6 +77,7 @@ def make_plan(cells: Iterable[Cell], runs: int, mailboxes: int, seed: str) -> Pl
             plan.nameless.setdefault(one.point, []).extend([one] * runs)
         elif one.point in ASKING:
             plan.asking.extend([one] * runs)
+    plan.frozen = 2 * sum(len(plan.nameless.get(point, ())) for point in FREEZING)
     for some in (*plan.nameless.values(), plan.asking):
         chance.shuffle(some)
     return plan
@@ -89,3 +87,16 @@ def _deal(places: list[list[Cell | None]], cells: list[Cell]) -> None:
     """To whoever has fewest so far, so that all come to the same fault at about the same time."""
     for cell in cells:
         min(places, key=len).append(cell)
+
+
+def sample(seed: str, each: int) -> list[Cell]:
+    """Some cells: each failpoint and each fault at least so often."""
+    cells = list(CELLS)
+    random.Random(seed).shuffle(cells)
+    chosen: list[Cell] = []
+    for one in cells:
+        of_point = sum(other.point == one.point for other in chosen)
+        of_fault = sum(other.fault == one.fault for other in chosen)
+        if of_point < each or of_fault < each:
+            chosen.append(one)
+    return chosen

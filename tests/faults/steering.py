@@ -43,6 +43,7 @@ class Book:
     by_asker: dict[str, Cell] = field(default_factory=dict)
     struck: list[tuple[Cell, int | None]] = field(default_factory=list)
     seen: Counter[str] = field(default_factory=Counter)
+    over: bool = False
     met: set[tuple[str, int]] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -50,6 +51,8 @@ class Book:
         """What strikes here and now; each only once."""
         with self.lock:
             self.seen[arrival.point] += 1
+            if self.over:
+                return None
             cell = self._due(arrival)
             if cell is not None:
                 self.struck.append((cell, arrival.dispatch))

@@ -583,9 +583,7 @@ def test_row_33_two_schedulers_have_the_same_thought_once(
     box_id = office.id
 
     def think() -> int:
-        through = SendFrom(
-            OFFICE, "", box_id, OFFICE, None, "accepted", is_primary=True, can_send=True
-        )
+        through = SendFrom(OFFICE, "", box_id, OFFICE, None, "accepted", is_primary=True)
         olive = Mailable("olive@brightspark.example", "Olive Park")
         return dispatch.notice("the same thought", olive, "Mail waits", "Look.", through).id
 

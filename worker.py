@@ -3,6 +3,7 @@
 Start as many as you like, on as many machines as share the database and Redis.
 """
 
+import gc
 import os
 import sys
 
@@ -36,6 +37,10 @@ def main() -> int:
             print(f"The worker cannot start: TOKEN_KEYS does not fit: {problem}.", file=sys.stderr)
             return 2
         workers.begin()
+        # What the start made lives as long as the process: a work-horse need not search it again
+        # for what could be thrown away, nor copy it to do so.
+        gc.collect()
+        gc.freeze()
         try:
             queueing.serve(config, before_fork=_forget_shared, tell=workers.beat)
         finally:

@@ -53,6 +53,8 @@ class Config(BaseModel):
     SETTLE_GRACE: float = Field(120, ge=0, le=3600)
     #: Seconds between two rounds of the sweeper.
     SWEEP_SECONDS: float = Field(15, gt=0, le=300)
+    #: How many workers `make run` starts; 0: as many as this machine has cores, four at most.
+    WORKERS: int = Field(0, ge=0, le=16)
     #: What this machine is called among the workers; empty: the host's own name.
     WORKER_NAME: str = ""
     #: json: each line of the logs is one JSON object; text: lines for people.

@@ -138,7 +138,7 @@ def start(launch: Launch, sockets: Path) -> None:
     parts.await_redis(launch)
     sign_ins = parts.prepare_database(launch)
     parts.start_portal(launch)
-    parts.start_worker(launch)
+    workers = parts.start_workers(launch)
 
     say_ready("Redis", redis)
     if local:
@@ -149,7 +149,7 @@ def start(launch: Launch, sockets: Path) -> None:
     parts.await_page(launch, "The portal", f"{address}/healthz")
     say_ready("Portal", address)
     parts.await_worker(launch)
-    say_ready("Worker", "sends what is asked for")
+    say_ready("Workers", workers)
     say_sign_ins(launch.config.PUBLIC_URL, sign_ins)
 
 

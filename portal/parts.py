@@ -4,6 +4,7 @@ What can go wrong with one is said in the sentence of a StartProblem.
 """
 
 import http.client
+import os
 import shutil
 import sys
 import time
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 READY_SECONDS = 60.0
+WORKER = "Worker"
+#: More would gain little: they all write into one database.
+MOST_WORKERS = 4
+#: Of all workers together.
 WORKER_RESTARTS = 5
 
 
@@ -151,11 +156,23 @@ def granian_options(config: Config) -> list[str]:
     ]
 
 
-def start_worker(launch: Launch) -> None:
+def start_workers(launch: Launch) -> str:
+    """Start as many workers as can work at once, and say how many."""
     from portal.queueing import ALIVE_KEY
 
     redis_says(launch, lambda redis: redis.delete(ALIVE_KEY))  # the last worker's, perhaps
-    launch.portal.append(launch.child("Worker", sys.executable, ROOT / "worker.py"))
+    how_many = launch.config.WORKERS or min(cores(), MOST_WORKERS)
+    for number in range(1, how_many + 1):
+        worker = launch.child(f"{WORKER} {number}", sys.executable, ROOT / "worker.py")
+        launch.portal.append(worker)
+    return f"{how_many}, which send what is asked for"
+
+
+def cores() -> int:
+    """How many processes can run at once here; a container may have fewer than the machine."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def await_redis(launch: Launch) -> None:
@@ -190,7 +207,7 @@ def await_worker(launch: Launch) -> None:
     def reported() -> bool:
         return redis_says(launch, lambda redis: redis.exists(ALIVE_KEY))
 
-    await_ready(launch, reported, "The worker does not report for work.")
+    await_ready(launch, reported, "No worker reports for work.")
 
 
 def await_ready(
@@ -227,10 +244,10 @@ def check_on(launch: Launch) -> None:
 
 
 def restart_or_give_up(launch: Launch, child: Child) -> None:
-    if child.name != "Worker" or launch.restarts == WORKER_RESTARTS:
+    if not child.name.startswith(WORKER) or launch.restarts == WORKER_RESTARTS:
         raise StartProblem(child.epitaph())
     launch.restarts += 1
-    say(f"The worker stopped by itself and is started again. See {child.log}")
+    say(f"{child.name} stopped by itself and is started again. See {child.log}")
     child.end_what_is_left()
     child.start()
 

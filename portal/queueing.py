@@ -28,6 +28,8 @@ DRAIN = "portal.delivery.drain"
 #: A drain hands over to a fresh process after this long, so that a deploy is never waited for.
 DRAIN_SECONDS = 300
 JOB_TIMEOUT = DRAIN_SECONDS + 180
+#: So many rings may wait at most, however many workers there are.
+MOST_RINGS = 16
 ALIVE_KEY = "sendwright:worker-alive"
 ALIVE_SECONDS = 90
 
@@ -54,6 +56,17 @@ def ring() -> bool:
     return True
 
 
+def ring_all() -> bool:
+    """Wake all workers: for what is worth sharing out, such as a batch to freeze."""
+    try:
+        redis = connection()
+        _ring(redis, Worker.count(queue=_queue(redis)))
+    except RedisError as problem:
+        log.warning("The doorbell did not ring: %s", type(problem).__name__)
+        return False
+    return True
+
+
 def health() -> str:
     """ok, no_redis or no_worker: whether what waits is about to be taken up."""
     try:
@@ -66,17 +79,21 @@ def health() -> str:
 def rings() -> int | None:
     """How many rings no worker has heard yet; None when Redis is away."""
     try:
-        redis = connection(timeout=0.5)
-        return len(Queue(QUEUES[0], connection=redis, serializer=JSONSerializer))
+        return len(_queue(connection(timeout=0.5)))
     except RedisError:
         return None
 
 
-def _ring(redis: Redis) -> None:
-    queue = Queue(QUEUES[0], connection=redis, serializer=JSONSerializer)
+def _ring(redis: Redis, workers: int = 1) -> None:
+    """Ring for so many workers; a worker that died lately may still be counted."""
+    queue = _queue(redis)
     # A drain that has not started yet will see our row too: it was committed before the ring.
-    if len(queue) == 0:
+    for _ in range(len(queue), max(1, min(workers, MOST_RINGS))):
         queue.enqueue_call(DRAIN, timeout=JOB_TIMEOUT, result_ttl=0, failure_ttl=3600)
+
+
+def _queue(redis: Redis) -> Queue:
+    return Queue(QUEUES[0], connection=redis, serializer=JSONSerializer)
 
 
 class Door(Queue):

@@ -22,7 +22,7 @@ from portal.config import Config
 from portal.keys import complete_keys
 from tests.servers import ROOT, Postgres
 
-SERVICES = ("Redis", "Local Google", "Database", "Portal", "Worker")
+SERVICES = ("Redis", "Local Google", "Database", "Portal", "Workers")
 SCARCE = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
 
 
@@ -48,10 +48,10 @@ class Run:
 
     def member(self, part: str) -> psutil.Process:
         """The direct child whose command line holds `part`; one just born gets it in a moment."""
-        wait_for(lambda: bool(self._members(part)))
-        return self._members(part)[0]
+        wait_for(lambda: bool(self.members(part)))
+        return self.members(part)[0]
 
-    def _members(self, part: str) -> list[psutil.Process]:
+    def members(self, part: str) -> list[psutil.Process]:
         direct = psutil.Process(self.process.pid).children()
         return [one for one in direct if part in command_of(one)]
 
@@ -181,18 +181,19 @@ def test_even_a_killed_launcher_takes_its_children_along(start: Starter) -> None
 
 
 def test_neither_a_fallen_worker_nor_a_second_launcher_disturbs_it(start: Starter) -> None:
-    run = start()
+    run = start(WORKERS="2")
     wait_for(run.started)
+    assert len(run.members("worker.py")) == 2
 
     second = start()
     assert second.exit_code() == 1
     assert f"already running here (process {run.process.pid})" in second.said()
 
-    before = run.member("worker.py")
-    before.kill()
-    wait_for(lambda: "started again" in run.said())
-    after = run.member("worker.py")
-    assert after.pid != before.pid
+    killed, other = run.members("worker.py")
+    killed.kill()
+    wait_for(lambda: "Worker 1 stopped by itself and is started again." in run.said())
+    wait_for(lambda: len(run.members("worker.py")) == 2)
+    assert killed not in run.members("worker.py") and other.is_running()
     assert run.process.poll() is None
 
 

@@ -11,7 +11,7 @@ import pytest
 import requests
 from flask import Flask
 from redis import Redis
-from rq import Queue
+from rq import Queue, Worker
 from sqlalchemy import func, select
 
 from portal import queueing
@@ -59,6 +59,18 @@ def point_at(app: Flask, monkeypatch: pytest.MonkeyPatch, redis_url: str) -> Non
 def test_rings_do_not_pile_up(app: Flask, redis_url: str) -> None:
     assert all(queueing.ring() for _ in range(20))
     assert jobs(redis_url) == 1
+
+
+def test_a_batch_rings_for_every_worker_there_is(app: Flask, redis_url: str) -> None:
+    assert queueing.ring_all() and jobs(redis_url) == 1  # somebody may come yet
+    for name in ("one", "two", "three"):
+        Worker(
+            list(queueing.QUEUES), name=name, connection=Redis.from_url(redis_url)
+        ).register_birth()
+    assert queueing.ring_all() and queueing.ring_all()
+    assert jobs(redis_url) == 3
+    assert queueing.ring()
+    assert jobs(redis_url) == 3
 
 
 def test_what_lies_in_redis_tells_nothing(app: Flask, redis_url: str) -> None:

@@ -41,7 +41,7 @@ def complete(batch: Batch, user: User, version: int) -> None:
     )
     history.note("batch", batch.id, f"Completed: {count:,} to be sent.", user.name)
     db.session.commit()
-    queueing.ring()
+    queueing.ring_all()
 
 
 def _take(batch: Batch, user: User, version: int, mixed: str) -> None:

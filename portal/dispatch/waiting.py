@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, func, or_, select, true, tuple_
 from sqlalchemy.orm import joinedload, selectinload
 
 from portal.columns import db_now
 from portal.dispatch.tables import SPARE_SECONDS, WORK, Dispatch, Lane, State
 from portal.documents import Document
 from portal.extensions import db
+from portal.mailboxes import Mailbox
 from portal.senders import Trouble
 
 #: So many rows a page shows of one group, and so many at most are counted.
@@ -108,8 +109,14 @@ def rhythm(age: timedelta | None, *, counting: bool = False, moving: bool = Fals
 
 
 def stretch(group: Group, mailbox_id: int | None = None, after: str = "") -> Stretch:
-    """The next rows of a group; of a mailbox's queue where one is named."""
-    query = _listed(group, mailbox_id).order_by(Dispatch.lane, Dispatch.id).limit(ROWS + 1)
+    """The next rows of a group; of a mailbox's queue where one is named.
+
+    What is sent by hand or wanted at once is listed, and of batches what a person holds.
+    """
+    query = select(Dispatch).where(_of(group), _one_by_one(group))
+    query = query.order_by(Dispatch.lane, Dispatch.id).limit(ROWS + 1)
+    if mailbox_id is not None:
+        query = query.where(Dispatch.mailbox_id == mailbox_id)
     if (place := _read_place(after)) is not None:
         query = query.where(tuple_(Dispatch.lane, Dispatch.id) > tuple_(*place))
     found = list(db.session.scalars(query.options(*_LOADED)).unique())
@@ -133,25 +140,34 @@ def ahead_of(one: Dispatch) -> int:
     return db.session.scalar(select(func.count()).select_from(some)) or 0
 
 
+def handed_over_now(mailbox_id: int) -> list[Dispatch]:
+    """What of a mailbox is being handed over at this moment."""
+    query = select(Dispatch).where(
+        Dispatch.mailbox_id == mailbox_id, Dispatch.state == State.SUBMITTING
+    )
+    return list(db.session.scalars(query.order_by(Dispatch.id).limit(ROWS).options(*_LOADED)))
+
+
 def mailboxes_at_work() -> list[int]:
-    """The mailboxes with something in their queue."""
-    query = select(Dispatch.mailbox_id).where(_of(Group.QUEUE)).distinct()
-    return [one for one in db.session.scalars(query) if one is not None]
+    """The mailboxes with something to hand over, or just being handed over."""
+    going = Dispatch.state.in_((State.QUEUED, State.SUBMITTING))
+    some = select(Dispatch.id).where(Dispatch.mailbox_id == Mailbox.id, going).exists()
+    return list(db.session.scalars(select(Mailbox.id).where(some)))
 
 
-def _listed(group: Group, mailbox_id: int | None) -> Select[Dispatch]:
-    """What is shown one by one: sent by hand, or held by hand."""
-    query = select(Dispatch).where(_of(group))
-    if group is not Group.PERSON:
-        query = query.where(or_(Dispatch.batch_id.is_(None), Dispatch.lane == Lane.FIRST))
-    return query.where(Dispatch.mailbox_id == mailbox_id) if mailbox_id is not None else query
+def _one_by_one(group: Group) -> ColumnElement[bool]:
+    """In words that an index serves, however many of a batch stand beside them."""
+    if group in (Group.UNDO, Group.QUEUE):
+        everywhere = Dispatch.mailbox_id.in_(select(Mailbox.id))
+        return and_(WORK, Dispatch.lane <= Lane.PERSON, everywhere)
+    return true() if group is Group.PERSON else Dispatch.batch_id.is_(None)
 
 
 def _of(group: Group) -> ColumnElement[bool]:
     queued, held = Dispatch.state == State.QUEUED, Dispatch.state == State.HELD
     return {
         Group.UNDO: and_(queued, Dispatch.not_before > db_now()),
-        Group.QUEUE: or_(Dispatch.state == State.SUBMITTING, and_(queued, _may_leave())),
+        Group.QUEUE: and_(queued, _may_leave()),
         Group.HELD: and_(held, Dispatch.hold_code != Trouble.PERSON),
         Group.PERSON: and_(held, Dispatch.hold_code == Trouble.PERSON),
         Group.UNCLEAR: Dispatch.state == State.UNKNOWN,

@@ -219,9 +219,9 @@ def _queue(
     box: Mailbox, lines: list[Waiting], wanted: Wanted, moment: datetime, everything: bool
 ) -> Section:
     found = waiting.stretch(Group.QUEUE, box.id, wanted.after if wanted.mailbox_id else "")
-    queued = [one for one in found.rows if one.state == State.QUEUED]
-    ahead = waiting.ahead_of(queued[0]) if queued else 0
-    leaving = _departures(box, ahead, len(queued), bool(lines), moment)
+    sending = [] if wanted.after else waiting.handed_over_now(box.id)
+    ahead = waiting.ahead_of(found.rows[0]) if found.rows else 0
+    leaving = _departures(box, ahead, len(found.rows), bool(lines), moment)
     later = leaving[0] if leaving and leaving[0] > moment + SOON else None
     why = _resting(box, moment, everything=everything, day_until=later)
     known = leaving if _will_leave(box, why) else []
@@ -229,8 +229,8 @@ def _queue(
         Group.QUEUE,
         box.email,
         _about(box, why),
-        list(_in_line(found, ahead, known, why, moment)),
-        list(_batched(box, lines, ahead + len(queued), bool(known))),
+        [*_sending(sending), *_in_line(found, ahead, known, moment, idle=not sending)],
+        list(_batched(box, lines, ahead + len(found.rows), bool(known))),
         _further(Wanted(Group.QUEUE, box.id), found),
         box,
         why,
@@ -281,18 +281,20 @@ def _about(box: Mailbox, why: Resting) -> str:
     return "" if box.can_send else box.why_not
 
 
+def _sending(rows: list[Dispatch]) -> list[Row]:
+    """What is being handed over. Of a batch it is not worth a row: it is gone in a moment."""
+    by_hand = [one for one in rows if one.batch_id is None]
+    return [Row(one, "submitting", "Sending", "It is being handed to Gmail.") for one in by_hand]
+
+
 def _in_line(
-    found: Stretch, ahead: int, leaving: list[datetime], why: Resting, moment: datetime
+    found: Stretch, ahead: int, leaving: list[datetime], moment: datetime, *, idle: bool
 ) -> Iterator[Row]:
-    """What is being handed over, then what waits, each with its place and its time."""
-    for one in found.rows:
-        if one.state == State.SUBMITTING:
-            yield Row(one, "submitting", "Sending", "It is being handed to Gmail.")
-    queued = [one for one in found.rows if one.state == State.QUEUED]
-    first = len(queued) == len(found.rows) and why.why is Rest.GOES_ON and bool(leaving)
-    for place, one in enumerate(queued, ahead + 1):
-        label = "About to leave" if first and place == 1 else f"{_ordinal(place)} in line"
+    """What waits, each with its place and its time; idle: nothing else is being handed over."""
+    for place, one in enumerate(found.rows, ahead + 1):
         at = leaving[place - 1] if place <= len(leaving) else None
+        soon = idle and place == 1 and at is not None and at <= moment + SOON
+        label = "About to leave" if soon else f"{_ordinal(place)} in line"
         more = f"Expected at {clock(at)}." if at and at > moment + SOON else ""
         yield Row(one, "queued", label, more, mine=dispatch.may_decide(one, current_user))
 

@@ -4,15 +4,16 @@ import hashlib
 from collections.abc import Callable
 from email import message_from_bytes
 from email.policy import default
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
 from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
-from portal import dispatch
+from portal import delivery, dispatch
 from portal.dispatch import Blocked, Dispatch, Purpose, State, seal_of
 from portal.dispatch.resending import renamed
 from portal.envelope import DISPATCH_HEADER, Attachment, Mailable, seal
@@ -21,7 +22,11 @@ from portal.mailboxes import Mailbox
 from portal.people import company
 from portal.policy import set_rule
 from portal.senders import Mode
-from tests.factories import asked, document, nia, office_mailbox, olive, tom, wish
+from tests import servers
+from tests.factories import asked, connected, document, nia, office_mailbox, olive, tom, wish
+
+if TYPE_CHECKING:
+    from portal.sandbox.server import SandboxServer
 
 WHY = "They say it did not arrive"
 
@@ -80,6 +85,26 @@ def test_nothing_but_its_own_two_lines_changes(subject: str, name: str, body: st
 def test_what_nobody_sealed_is_not_renamed() -> None:
     with pytest.raises(ValueError, match="no frozen message"):
         renamed(b"Subject: Hello\r\n\r\nMessage-ID: <a@b>\r\n", "t", "<t@portal.example>")
+
+
+@pytest.mark.sqlite_only
+def test_gmail_tells_the_two_apart_by_their_tokens_alone(
+    database: str, redis_url: str, local_google: "SandboxServer"
+) -> None:
+    pointed = servers.pointed_at(local_google.url)
+    config = servers.config_of(DATABASE_URL=database, REDIS_URL=redis_url, **pointed)
+    with servers.inside(config):
+        connected(local_google.url)
+        first = asked(document(author=tom()), tom())
+        delivery.drain()
+        again = dispatch.resend(dispatch.load(first.id), tom(), 2, WHY)
+        delivery.drain()
+        tokens = [first.token, again.token]
+    took = requests.get(f"{local_google.url}/_sandbox/accepted", timeout=5).json()
+    assert [one["headers"][DISPATCH_HEADER] for one in took] == tokens
+    kept = ("From", "To", "Subject", "Content-Type")  # the last one names its boundary
+    first_took, then_took = ([one["headers"][name] for name in kept] for one in took)
+    assert first_took == then_took
 
 
 # The sending

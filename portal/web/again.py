@@ -47,7 +47,7 @@ def offer(form: Any, earlier: Dispatch, *, same: bool, form_id: str) -> None:
     usual = _usual(earlier, same=same)
     form.why.choices = [(key, REASONS[key]) for key in usual]
     form.why.render_kw = form.words.render_kw = {"form": form_id}
-    if form.why.data is None and State(earlier.state) in PLAIN:
+    if form.why.data is None and _state(earlier) in PLAIN:
         form.why.data = usual[0]
 
 
@@ -68,5 +68,10 @@ def reason(form: Any) -> str:
 
 
 def _usual(earlier: Dispatch, *, same: bool) -> list[str]:
-    offered = USUAL.get(State(earlier.state), WAITING)
+    offered = USUAL.get(_state(earlier), WAITING)
     return [one for one in offered if not (same and one == "changed")]
+
+
+def _state(earlier: Dispatch) -> State:
+    """What was never cleared up is as unclear as ever."""
+    return State.UNKNOWN if earlier.never_known else State(earlier.state)

@@ -115,7 +115,7 @@ def laid_out(document: Document, typed: Typed, more: list[Problem]) -> Desk:
 def earlier(document: Document) -> Dispatch | None:
     """The last sending that left, or still may."""
     real = [one for one in of_document(document) if not one.is_test]
-    return next((one for one in real if one.state not in GONE_BY), None)
+    return next((one for one in real if one.state not in GONE_BY or one.never_known), None)
 
 
 def _is_about_sender(one: Problem, choice: Choice) -> bool:

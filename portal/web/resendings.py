@@ -93,7 +93,7 @@ def _page(
 def _needs_tick(one: Dispatch) -> bool:
     """Whether somebody may get it twice by this."""
     may_have_left = (State.ACCEPTED, State.UNKNOWN)
-    return one.state in may_have_left or last_under_way(one.document) is not None
+    return one.state in may_have_left or one.never_known or last_under_way(one.document) is not None
 
 
 def _ended(dispatch_id: int) -> Dispatch | None:

@@ -22,7 +22,7 @@ from portal.senders import Choice, Rule
 from portal.web import again
 from portal.web.context import clock
 from portal.web.desk import Typed, earlier, laid_out
-from portal.web.documents import document_or_404
+from portal.web.documents import document_or_404, lower_first
 from portal.web.fields import AddressesField, Line, Most, printable, stripped
 from portal.web.guard import mail_frame
 from portal.web.page import page, see_other, wants_fragment
@@ -36,7 +36,8 @@ DOUBLE_TAP = 15
 class SendForm(FlaskForm, again.AgainFields):  # type: ignore[misc]
     """What somebody may change before pressing Send, and what the page showed them.
 
-    after: the sending that this one is to follow, where somebody came from there.
+    after: the sending that this one is to follow, where somebody came from there. seen: the state
+    of the one it follows.
     """
 
     to = AddressesField("To", required="Write who it goes to.", empty=())
@@ -54,6 +55,7 @@ class SendForm(FlaskForm, again.AgainFields):  # type: ignore[misc]
     sender = HiddenField()
     once = HiddenField()
     after = HiddenField()
+    seen = HiddenField()
 
     def validate_cc(self, field: AddressesField) -> None:
         if len((self.to.data or ()) + (field.data or ())) > 20:
@@ -244,6 +246,10 @@ def _agreed(form: SendForm, document: Document) -> bool:
     past = follows(form, document)
     if past is None:
         return True
+    if form.seen.data == State.UNKNOWN != past.state:
+        now_so = lower_first(past.facts.label)
+        form.form_errors.append(f"Sending {past.sending_number} was settled meanwhile: {now_so}.")
+        return False
     said = again.is_said(form, past, same=False)
     if earlier(document) is None or form.again.data:
         return said
@@ -274,6 +280,7 @@ def _send_page(
     form.version.data, form.sender.data = str(document.version), _email(desk.choice)
     past = follows(form, document)
     if past is not None:
+        form.seen.data = past.state
         again.offer(form, past, same=False, form_id="send")
     return page(
         "dispatches/new.html",

@@ -112,6 +112,10 @@ def test_an_unclear_one_shows_what_is_known_and_three_ways_on(
     assert sent.location == "/dispatches/2"
     first = trader.words("/dispatches/1")
     assert "Never cleared up, and sent again" in first and "Three ways on" not in first
+    with app.app_context():  # taken back: the first one may have left as much as ever
+        dispatch.cancel(db.session.get_one(Dispatch, 2), tom())
+    send_page = trader.words("/documents/1/dispatches/new")
+    assert "Nobody knows whether this left at" in send_page and "Send it again" in send_page
 
 
 def test_who_was_settled_meanwhile_is_looked_at_once_more(
@@ -124,6 +128,21 @@ def test_who_was_settled_meanwhile_is_looked_at_once_more(
     answer = trader.post(PAGE, form)
     assert answer.status_code == 422 and "Something became of it meanwhile" in said(answer)
     assert "It was sent once already" in said(answer)
+
+
+@pytest.mark.sqlite_only
+def test_a_fresh_one_hears_of_it_too(
+    app: Flask, trader: Visitor, ended: Callable[..., None]
+) -> None:
+    ended(State.UNKNOWN, needs_person=True)
+    page = BeautifulSoup(trader.get("/documents/1/dispatches/new?after=1").text, "html.parser")
+    form = {str(one["name"]): str(one.get("value", "")) for one in page.select("#send input")}
+    form |= {"body": "Hello", "why": "unclear", "again": "y"}
+    with app.app_context():
+        dispatch.settle(db.session.get_one(Dispatch, 1), olive(), left=True)
+    answer = trader.post("/documents/1/dispatches", form)
+    assert answer.status_code == 422
+    assert "Sending 1 was settled meanwhile: accepted by Gmail." in said(answer)
 
 
 @pytest.mark.sqlite_only

@@ -16,14 +16,13 @@ from portal.extensions import db
 
 #: What a difference means, gravest first.
 MEANINGS = {
-    "server": "The database is on another server than the one that was confirmed.",
-    "line": "The database server went back to an earlier moment, or another took its place.",
-    "database": "This is another database than the one that was confirmed: a copy of it, or a "
-    "backup that was restored.",
-    "table": "The database was restored from a backup.",
-    "inode": "Another file is in the place of the database: a copy, or a backup that was restored.",
-    "file": "The database file is in another folder than the one that was confirmed.",
-    "address": "The portal is opened under another address than the one that was confirmed.",
+    "server": "The portal's records are on another server than the one that was confirmed.",
+    "line": "The server of the portal's records went back in time, or another took its place.",
+    "database": "The portal's records are a copy, or a backup that was restored.",
+    "table": "The portal's records were restored from a backup.",
+    "inode": "The portal's records are a copy, or a backup that was put in their place.",
+    "file": "The portal's records are in another folder than the one that was confirmed.",
+    "address": "The portal has another web address than the one that was confirmed.",
 }
 #: Read only where the role may, and where the server knows them at all.
 SERVER = (

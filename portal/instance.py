@@ -40,7 +40,7 @@ from portal.extensions import Base, db
 from portal.stores import reading, rows_changed
 from portal.witness import Witness
 
-WENT_BACK = "The database went back in time: mail has left that it knows nothing of."
+WENT_BACK = "The portal's records went back in time: mail has left that they know nothing of."
 ATTEMPTS = table("attempts", column("id"))
 
 log = logging.getLogger(__name__)

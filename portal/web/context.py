@@ -38,6 +38,7 @@ class Banner:
     href: str
     action: str
     post: bool = False
+    of_mailbox: bool = False
 
 
 def register(app: Flask) -> None:
@@ -190,4 +191,5 @@ def _banner(box: mailboxes.Mailbox, waiting: int) -> Banner | None:
         box.why_not + (safe if waiting else ""),
         url_for(where) if allowed else "",
         "Put it right" if allowed else "",
+        of_mailbox=True,
     )

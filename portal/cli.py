@@ -1,11 +1,11 @@
-"""Commands for the operator: people, company, sweep, rotate-keys, seed, sandbox."""
+"""Commands for the operator: people, company, sweep, instance, rotate-keys, seed, sandbox."""
 
 from collections.abc import Iterator
 
 import click
 from flask import Flask
 
-from portal import accounts, delivery, dispatch, links, mailboxes
+from portal import accounts, delivery, dispatch, instance, links, mailboxes, restoration
 from portal.extensions import db
 from portal.vault import CannotOpen
 
@@ -13,7 +13,7 @@ from portal.vault import CannotOpen
 def register(app: Flask) -> None:
     """Add the commands to `flask --app portal.wsgi`."""
     people = (user_add, user_password, user_end)
-    for command in (*people, company_name, sweep, rotate_keys, seed, sandbox):
+    for command in (*people, company_name, sweep, store, rotate_keys, seed, sandbox):
         app.cli.add_command(command)
 
 
@@ -132,6 +132,46 @@ def sweep() -> None:
 
     delivery.sweep()
     click.echo("Swept." if queueing.ring() else "Swept, but Redis did not answer.")
+
+
+@click.group("instance", invoke_without_command=True)
+@click.pass_context
+def store(context: click.Context) -> None:
+    """Say whether this database is the one that was confirmed, and how a look through Sent goes."""
+    if context.invoked_subcommand is None:
+        instance.may_work()
+        for sentence in _standing():
+            click.echo(sentence)
+
+
+@store.command("confirm")
+@click.option(
+    "--copy", is_flag=True, help="It is a copy, for trying out: it never sends this mail."
+)
+@click.confirmation_option(prompt="Is that so? It decides whether customers get mail twice.")
+def confirm(copy: bool) -> None:
+    """Say that a restored or moved database is the real one, or with --copy that it is a copy."""
+    instance.may_work()
+    said = restoration.take_as_copy if copy else restoration.take_as_real
+    if not said(None):
+        raise click.ClickException("Nothing waits to be confirmed.")
+    for sentence in _standing():
+        click.echo(sentence)
+
+
+def _standing() -> Iterator[str]:
+    one = instance.this()
+    if one.stopped_at is None:
+        yield f"Confirmed, epoch {one.epoch}. Mail may leave."
+    elif not one.choice:
+        yield f"Nothing is sent: {one.stopped_why} {restoration.waiting()} messages wait."
+        yield "Say `instance confirm` if this is the real portal, with --copy if it is a copy."
+    else:
+        yield "Nothing is sent yet: a worker looks through Sent for what has left already."
+    for look in restoration.looks().values():
+        count = f"{look.read} of {look.total} read, {look.settled} settled"
+        lost = f", {len(look.strangers)} not known here" if look.strangers else ""
+        yield f"{look.mailbox}: {look.state}, {count}{lost}. {look.problem}".rstrip()
 
 
 @click.command("rotate-keys")

@@ -5,7 +5,7 @@ from click.testing import Result
 from flask import Flask
 from sqlalchemy import select
 
-from portal import accounts, links, mailboxes
+from portal import accounts, instance, links, mailboxes, restoration
 from portal.config import Config
 from portal.dispatch import Dispatch, State
 from portal.extensions import db
@@ -155,6 +155,19 @@ def test_a_sweep_says_whether_redis_heard_it(app: Flask, monkeypatch: pytest.Mon
 
 
 @pytest.mark.sqlite_only
+def test_a_restored_database_is_confirmed_by_command(app: Flask) -> None:
+    assert "Mail may leave" in run(app, "instance").output
+    with app.app_context():
+        instance._stop("The portal's records were restored from a backup.", {}, {})
+    assert "Say `instance confirm`" in run(app, "instance").output
+    assert "a worker looks through Sent" in run(app, "instance", "confirm", "--yes").output
+    with app.app_context():
+        restoration.settle()
+    assert "epoch 2. Mail may leave" in run(app, "instance").output
+    again = run(app, "instance", "confirm", "--yes")
+    assert again.exit_code == 1 and "Nothing waits to be confirmed" in again.output
+
+
 def test_the_demo_company_is_seeded_into_an_empty_database_only(app: Flask) -> None:
     first = run(app, "seed")
     assert first.exit_code == 0 and "Olive Park" in first.output

@@ -80,6 +80,7 @@ def settings(data: Path, given: Mapping[str, str]) -> dict[str, str]:
     """What every part is started with: what was given, and what one machine alone can fill in."""
     environ = {name: value for name, value in given.items() if value != ""}
     environ.update(complete_keys(data / "keys.env", environ))
+    environ.setdefault("LOG_FORMAT", "text")  # somebody tries it out, and reads var/log
     environ.setdefault("DATABASE_URL", f"sqlite:///{data}/sendwright.sqlite3")
     environ.setdefault("PUBLIC_URL", f"http://{HOST}:{environ.get('PORT', '8000')}")
     if "GOOGLE_CLIENT_ID" not in environ:

@@ -177,6 +177,12 @@ def read_proof(dispatch_id: int, provider: Gmail | None = None) -> Proof:
             return Proof(one.proof)
         if one.mailbox_id is not None and provider is None:
             provider = mailboxes.provider_for(db.session.get_one(Mailbox, one.mailbox_id))
+    return prove(one, provider)
+
+
+def prove(one: ToProve, provider: Gmail | None) -> Proof:
+    """read_proof() of what is known already to be accepted and unread."""
+    dispatch_id = one.dispatch_id
     if provider is None or one.message_id is None or not provider.can_read_sent:
         return _unproved(dispatch_id, Proof.NOT_GRANTED)
     try:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 from flask import Flask
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from portal.extensions import db
@@ -132,9 +133,21 @@ def kept(app: Flask) -> Iterator[None]:
 _running: dict[str, Journal] = {}
 
 
+def connection() -> Connection:
+    """The connection of the transaction that this thread is in."""
+    return getattr(_mine, "connection", None) or db.session.connection()
+
+
+_mine = threading.local()
+
+
 def _together(entries: list[_Entry]) -> None:
-    for entry in entries:
-        entry.run()
+    _mine.connection = db.session.connection()
+    try:
+        for entry in entries:
+            entry.run()
+    finally:
+        _mine.connection = None
     db.session.commit()
 
 

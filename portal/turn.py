@@ -28,6 +28,7 @@ from portal import evidence, journal, ledger, mailboxes, pace, queueing
 from portal.attempts import Hands, carry, worker_name
 from portal.columns import db_now, lapsed, now
 from portal.dispatch import WORK, Claim, Lane, Proof, State, claiming
+from portal.dispatch.claiming import ToProve
 from portal.evidence import DISCARDING, LATEST_LOOK
 from portal.extensions import db
 from portal.failpoints import reached
@@ -64,7 +65,7 @@ class Turn:
         self._looked_at = threading.Event()
         self._looked_at.set()
         self._awaited = 0
-        self._idle = False
+        self._idle, self._more = False, True
         self._reader: threading.Thread | None = None
         self._problem: Exception | None = None
         self._kept_at = 0.0
@@ -92,13 +93,14 @@ class Turn:
     def _send_next(self) -> bool:
         """Hand over the next message; False when none may leave now."""
         lowest = self._open_lane()
-        if lowest is None or not self._is_queued(lowest):
+        if lowest is None or not (self._more or self._is_queued(lowest)):
             return False
         units = self._sending_units()
         if not self._wait_until(self._meter.reserve(units, time.monotonic())):
             self._meter.give_back(units)
             return False
         claim = journal.write(lambda: self._claim(lowest))
+        self._more = claim is not None
         if claim is None:
             self._meter.give_back(units)
             return False
@@ -193,14 +195,13 @@ class Turn:
         if due is None:
             self._looked_at.set()
             return False
-        dispatch_id, state = due
-        units = self._reading_units(state)
+        units = self._reading_units(due.state)
         if not self._wait_until(self._meter.reserve(units, time.monotonic())):
             self._meter.give_back(units)
             return False
         self._keep()
-        self._look_after(dispatch_id, state)
-        if dispatch_id == self._awaited:
+        self._look_after(due)
+        if due.dispatch_id == self._awaited:
             self._looked_at.set()
         return True
 
@@ -211,18 +212,18 @@ class Turn:
             return pace.UNITS["drafts.delete"]
         return pace.UNITS["messages.get"] if self.hands.provider().can_read_sent else 0
 
-    def _look_after(self, dispatch_id: int, state: str) -> None:
-        if state == State.UNKNOWN:
-            evidence.reconcile(dispatch_id)
-        elif state != State.ACCEPTED:
-            evidence.discard_draft(dispatch_id)
-        elif evidence.read_proof(dispatch_id, self.hands.provider()) == Proof.DIFFERS:
+    def _look_after(self, due: ToProve) -> None:
+        if due.state == State.UNKNOWN:
+            evidence.reconcile(due.dispatch_id)
+        elif due.state != State.ACCEPTED:
+            evidence.discard_draft(due.dispatch_id)
+        elif evidence.prove(due, self.hands.provider()) == Proof.DIFFERS:
             self.hands.forget()
 
-    def _evidence(self) -> tuple[int, str] | None:
+    def _evidence(self) -> ToProve | None:
         with reading():
             found = claiming.run(_unread(), {"mailbox": self.mailbox_id}).first()
-        return (found.id, found.state) if found else None
+        return claiming.as_to_prove(found) if found else None
 
     # -- the lease and the pace ------------------------------------------------------------------
 
@@ -309,7 +310,7 @@ def _queued() -> Executable:
 @cache
 def _unread() -> Executable:
     mine = ROWS.c.mailbox_id == bindparam("mailbox")
-    query = select(ROWS.c.id, ROWS.c.state).where(mine, WORK, to_look_after())
+    query = select(*claiming.TO_PROVE).where(mine, WORK, to_look_after())
     return query.order_by(ROWS.c.lane, ROWS.c.id).limit(1)
 
 

@@ -157,8 +157,8 @@ def test_a_drain_whose_time_is_over_takes_no_more(
     office: Mailbox, local_google: "SandboxServer", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fault(local_google, "drafts.send", "slow-answer", delay=0.5, times=None)
-    copies(factories.asked(), 7)
-    monkeypatch.setattr(queueing, "DRAIN_SECONDS", 1.0)
+    copies(factories.asked(), 30)
+    monkeypatch.setattr(queueing, "DRAIN_SECONDS", 3.0)
     rung: list[bool] = []
     monkeypatch.setattr(queueing, "ring", lambda: rung.append(True))
     delivery.drain()

@@ -12,6 +12,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import update as sql_update
 
+from portal import journal
 from portal.columns import now
 from portal.dispatch.tables import Dispatch, Event, Purpose, State
 from portal.documents import Document
@@ -44,12 +45,12 @@ def move(
 
 def show_on_document(dispatch_id: int, state: State) -> None:
     """Let the document's e-mail status say what its newest sending says."""
-    db.session.connection().execute(_shown(many=False), {"ids": dispatch_id, "state": state})
+    journal.connection().execute(_shown(many=False), {"ids": dispatch_id, "state": state})
 
 
 def show_on_documents(dispatch_ids: list[int], state: State) -> None:
     """The same for several that came into one state."""
-    db.session.connection().execute(_shown(many=True), {"ids": dispatch_ids, "state": state})
+    journal.connection().execute(_shown(many=True), {"ids": dispatch_ids, "state": state})
 
 
 @cache  # it is asked for at every move, and costs more to write down than to carry out

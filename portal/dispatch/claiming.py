@@ -12,6 +12,7 @@ from sqlalchemy import (
     ColumnElement,
     CursorResult,
     Executable,
+    Row,
     Table,
     and_,
     bindparam,
@@ -22,10 +23,10 @@ from sqlalchemy import (
     update,
 )
 
+from portal import journal
 from portal.columns import db_now, now
 from portal.dispatch.moving import show_on_document
 from portal.dispatch.tables import WORK, Attempt, Dispatch, Event, Lane, Proof, State
-from portal.extensions import db
 from portal.instance import Instance
 from portal.mailboxes import Mailbox
 from portal.stores import rows_changed
@@ -64,6 +65,18 @@ class ToProve:
     message_id: str | None
     from_email: str
     tries: int
+
+
+#: The columns of a ToProve.
+TO_PROVE = (
+    DISPATCHES.c.id,
+    DISPATCHES.c.state,
+    DISPATCHES.c.proof,
+    DISPATCHES.c.mailbox_id,
+    DISPATCHES.c.provider_message_id,
+    DISPATCHES.c.from_email,
+    DISPATCHES.c.proof_tries,
+)
 
 
 def claim_next(
@@ -106,7 +119,12 @@ def accepted(claim: Claim, message_id: str) -> bool:
 
 def to_prove(dispatch_id: int) -> ToProve:
     """What is known of a message whose sent copy is about to be read."""
-    return ToProve(*cast("tuple[Any, ...]", run(_to_prove(), {"wanted": dispatch_id}).one()))
+    return as_to_prove(run(_to_prove(), {"wanted": dispatch_id}).one())
+
+
+def as_to_prove(row: Row[Any]) -> ToProve:
+    """A row of the columns TO_PROVE."""
+    return ToProve(*cast("tuple[Any, ...]", row))
 
 
 def proved(dispatch_id: int, proof: Proof, sender: str, message_id: str) -> None:
@@ -147,7 +165,7 @@ def is_held(mailbox_id: ColumnElement[int]) -> ColumnElement[bool]:
 
 def run(statement: Executable, values: dict[str, Any]) -> CursorResult[Any]:
     """Execute in the session's transaction, past its bookkeeping of objects."""
-    return db.session.connection().execute(statement, values)
+    return journal.connection().execute(statement, values)
 
 
 def _taken(statement: Executable, worker: str, values: dict[str, Any]) -> Claim | None:
@@ -264,16 +282,7 @@ def _accepted() -> Executable:
 
 @cache
 def _to_prove() -> Executable:
-    column = DISPATCHES.c
-    return select(
-        column.id,
-        column.state,
-        column.proof,
-        column.mailbox_id,
-        column.provider_message_id,
-        column.from_email,
-        column.proof_tries,
-    ).where(column.id == bindparam("wanted"))
+    return select(*TO_PROVE).where(DISPATCHES.c.id == bindparam("wanted"))
 
 
 @cache

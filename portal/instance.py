@@ -98,6 +98,12 @@ def may_send() -> bool:
     return row is None or (row.stopped_at is None and row.held_at is None)
 
 
+def is_stopped() -> bool:
+    """Whether the store was restored or copied, and nobody has confirmed it yet."""
+    stopped = select(Instance.id).where(Instance.stopped_at.is_not(None))
+    return db.session.scalar(stopped) is not None
+
+
 def hold_all(user: User, why: str = "") -> None:
     """Let nothing more leave until somebody lets it go. Commits."""
     one = this()

@@ -14,7 +14,7 @@ from flask import current_app
 from sqlalchemy import ColumnElement, ForeignKey, LargeBinary, UniqueConstraint, select, update
 from sqlalchemy.orm import Mapped, joinedload, mapped_column, relationship
 
-from portal import vault
+from portal import instance, vault
 from portal.accounts import User
 from portal.columns import UtcDateTime, db_now, lapsed, now
 from portal.config import Config
@@ -285,9 +285,10 @@ def disconnect(box: Mailbox) -> bool:
         token = _opened(box, "refresh_token") if had else ""
     box.access_token = box.refresh_token = box.access_expires_at = None
     box.health, box.health_note = Health.DISCONNECTED, ""
-    elsewhere = box.is_elsewhere
+    # On a copy of the portal, handing it back would take it from the real one.
+    not_ours = box.is_elsewhere or instance.is_stopped()
     db.session.commit()
-    if elsewhere:
+    if not_ours:
         return not had
     return google.revoke(token) if token else not had
 

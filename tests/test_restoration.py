@@ -293,6 +293,16 @@ def test_a_copy_for_trying_out_forgets_its_sign_ins_and_leaves_the_real_one_alon
 
 
 @pytest.mark.sqlite_only
+def test_disconnecting_in_a_restored_portal_takes_nothing_from_the_real_one(
+    office: Mailbox, back_up: BackUp, local_google: SandboxServer
+) -> None:
+    open_restored = back_up()
+    with open_restored():
+        mailboxes.disconnect(db.session.scalars(select(Mailbox)).one())
+    assert local_google.google.store.value("SELECT count(*) FROM grants WHERE dead IS NULL") == 1
+
+
+@pytest.mark.sqlite_only
 def test_nothing_is_said_of_a_portal_that_is_not_stopped(office: Mailbox) -> None:
     asked = ask("waiting")
     assert not restoration.take_as_copy(None) and not restoration.take_as_real(None)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from portal.children import end_all
 from tests import servers
-from tests.bench import drain, perjob
+from tests.bench import drain, perjob, postfix
 from tests.bench.drain import Rate, watch
 from tests.bench.ground import CORES, Ground, ground
 from tests.bench.mails import reference_mail
@@ -145,8 +145,20 @@ def post_office_database(place: Ground) -> Iterator[str]:
             server.execute("DROP DATABASE peer WITH (FORCE)")
 
 
+# -- Postfix ---------------------------------------------------------------------------------------
+
+
+def accept_to_deliver(place: Ground, latency: float, seconds: float) -> Rate:
+    try:
+        with postfix.running(place.sink.smtp_port) as child:
+            return watch(place.sink, [child], seconds)
+    except postfix.Missing as problem:
+        raise Absent(str(problem)) from None
+
+
 PEERS: dict[str, Callable[[Ground, float, float], Rate]] = {
     "one RQ job per mail, 16 forks": one_job_each,
     "django-post_office": post_office(AS_IT_COMES),
     "django-post_office, tuned": post_office(TUNED),
+    "Postfix, accept to deliver": accept_to_deliver,
 }

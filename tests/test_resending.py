@@ -295,6 +295,8 @@ def test_bytes_that_changed_in_the_store_are_seen(
         assert seal_of(one).whole
         one.mime = one.mime.replace(b"Hello", b"Hallo")
         assert not seal_of(one).whole and seal_of(one).pdf
+        with pytest.raises(Blocked, match="changed in the database"):
+            dispatch.resend(one, tom(), 2, WHY)
         one.mime_sha256 = hashlib.sha256(one.mime).hexdigest()
         one.pdf_sha256 = "0" * 64
         assert not seal_of(one).whole and seal_of(one).message

@@ -31,7 +31,7 @@ from portal.dispatch.reading import (
     waiting_for,
     waits_behind,
 )
-from portal.dispatch.resending import can_resend, repeats, resend, sender_now
+from portal.dispatch.resending import can_resend, obstacle_to, repeats, resend, sender_now
 from portal.dispatch.storing import store_all
 from portal.dispatch.tables import (
     OPEN_STATES,
@@ -84,6 +84,7 @@ __all__ = [
     "notice",
     "noticed",
     "numbered",
+    "obstacle_to",
     "of_document",
     "paper_of",
     "queued",

@@ -15,6 +15,7 @@ from portal.checks import Problem
 from portal.dispatch.asking import give_time, numbered, store
 from portal.dispatch.deciding import give_up
 from portal.dispatch.freezing import Blocked, message_id_of, token_of
+from portal.dispatch.proving import seal_of
 from portal.dispatch.tables import Dispatch, Purpose, State
 from portal.envelope import DISPATCH_HEADER
 from portal.extensions import db
@@ -41,15 +42,16 @@ def resend(earlier: Dispatch, user: User, number: int, why: str) -> Dispatch:
     """Send the same message once more, as sending `number` of its document. Commits and rings.
 
     Asked twice for one number, it is one sending. An unclear one is settled by it: nobody looks
-    for it any longer. Raises Blocked, storing nothing, where its From may not be used any more,
-    or where it has moved on.
+    for it any longer. Raises Blocked, storing nothing, where there is an obstacle_to() it, or where
+    it has moved on.
     """
     taken = numbered(earlier.document, number)
     if taken is not None:
         return taken
-    choice = sender_now(earlier, user)
-    if choice is None:
-        raise Blocked([_other_sender(earlier, user)])
+    obstacle, choice = obstacle_to(earlier, user), sender_now(earlier, user)
+    if obstacle is not None:
+        raise Blocked([obstacle])
+    assert choice is not None  # else that were the obstacle
     if not _is_free(earlier, user):
         db.session.rollback()
         raise Blocked([MOVED_ON])
@@ -60,6 +62,13 @@ def resend(earlier: Dispatch, user: User, number: int, why: str) -> Dispatch:
     assert stored is not None  # its number was taken, and nothing takes a number back
     ring()
     return stored
+
+
+def obstacle_to(earlier: Dispatch, user: User) -> Problem | None:
+    """Why this very message may not leave again when this person sends it; None where it may."""
+    if not seal_of(earlier).whole:
+        return BROKEN
+    return _other_sender(earlier, user) if sender_now(earlier, user) is None else None
 
 
 def sender_now(earlier: Dispatch, user: User) -> Choice | None:
@@ -98,6 +107,11 @@ def renamed(mime: bytes, token: str, message_id: str) -> bytes:
     return made + b"\r\n" + body
 
 
+BROKEN = Problem(
+    "broken_seal",
+    "The stored message is not the one that was frozen: it was changed in the database.",
+    "Send a fresh one.",
+)
 MOVED_ON = Problem(
     "moved_on",
     "Something became of it while this page was open.",

@@ -74,7 +74,7 @@ def _page(
     document = one.document
     again.offer(form, one, same=True, form_id="again")
     form.number.data, form.seen.data = str(dispatch.next_number(document)), one.state
-    choice = dispatch.sender_now(one, current_user)
+    obstacle = dispatch.obstacle_to(one, current_user)
     return page(
         "dispatches/again.html",
         None,
@@ -82,8 +82,9 @@ def _page(
         one=one,
         document=document,
         form=form,
-        problems=problems or [],
-        choice=choice,
+        problems=[problem for problem in problems or [] if problem != obstacle],
+        obstacle=obstacle,
+        choice=None if obstacle else dispatch.sender_now(one, current_user),
         ticked=_needs_tick(one),
         under_way=last_under_way(document),
         changed=one.document_version != document.version,

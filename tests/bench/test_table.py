@@ -7,7 +7,17 @@ import pytest
 from tests.bench import table
 from tests.bench.row import Row
 
-PAGE = "# Benchmarks\n\n<!-- quota -->\n\nold\n\n<!-- end quota -->\n\n<!-- fair -->\n<!-- end fair -->\n"
+PAGE = """# Benchmarks
+
+<!-- quota -->
+
+old
+
+<!-- end quota -->
+
+<!-- fair -->
+<!-- end fair -->
+"""
 
 
 def test_a_mark_is_reached_or_missed_by_the_figure_beside_it() -> None:

@@ -48,9 +48,15 @@ class Witness:
         return max(self.highest, self._read_file(), self._ask_redis())
 
     def _write_file(self, attempt_id: int) -> None:
-        if self._path:
-            with contextlib.suppress(OSError), open(self._path, "w") as file:
-                file.write(f"{self.key} {attempt_id}\n")
+        if not self._path:
+            return
+        # In place and always as long: some file systems wait for the disk where a file is emptied.
+        with contextlib.suppress(OSError):
+            file = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600)
+            try:
+                os.pwrite(file, f"{self.key} {attempt_id:020d}\n".encode(), 0)
+            finally:
+                os.close(file)
 
     def _read_file(self) -> int:
         if not self._path or not os.path.exists(self._path):

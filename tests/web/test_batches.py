@@ -15,9 +15,12 @@ from portal.batches import Batch, BatchItem
 from portal.dispatch import Dispatch, State
 from portal.documents import Document
 from portal.extensions import db
+from portal.mailboxes import Address, Mailbox
 from portal.people import Contact
+from portal.providers.gmail import FULL_SCOPES
 from portal.senders import Mode, Place, Scope
 from tests import factories
+from tests.factories import ACCOUNTS, OFFICE
 from tests.visitor import Visitor, said, visitor
 
 HARBOUR = "Harbour Strata Management"
@@ -504,3 +507,27 @@ def test_the_way_back_to_a_draft_stands_where_something_is_put_right(olive: Visi
     assert "Back to the batch" not in olive.words("/batches")
     send(olive, where)
     assert "Back to the batch" not in olive.words("/properties/1")
+
+
+def test_a_batch_of_days_says_which_mailboxes_share_it_and_what_another_would_change(
+    month_end: Flask, olive: Visitor, tom: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four messages a day, half of them kept for people."""
+    tight = month_end.config["PORTAL"].model_copy(
+        update={"GMAIL_DAILY_CONSUMER": 4, "GMAIL_RECIPIENTS_CONSUMER": 4}
+    )
+    monkeypatch.setitem(month_end.config, "PORTAL", tight)
+    where = fill(olive)
+    alone = said(olive.get(f"{where}/completion"))
+    assert "and 2 from batches in 24 hours" in alone
+    assert f"One more mailbox that may send as {OFFICE} would make it today" in alone
+    assert "Connect another mailbox" in alone
+    assert "Connect another mailbox" not in said(tom.get(where))
+    with month_end.app_context():
+        box = Mailbox(account_sub="a", email=ACCOUNTS, scopes=" ".join(FULL_SCOPES))
+        box.addresses = [Address(email=OFFICE, verification="accepted")]
+        db.session.add(box)
+        db.session.commit()
+    shared = said(olive.get(f"{where}/completion"))
+    assert f"It leaves through 2 mailboxes at once: 2 by {OFFICE} and 1 by {ACCOUNTS}." in shared
+    assert "more mailbox" not in shared

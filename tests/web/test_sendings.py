@@ -1,5 +1,6 @@
 """The send page: the From line first, nothing typed is lost, and one press is one mail."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal import policy
+from portal.columns import now
 from portal.dispatch import Dispatch, Purpose, State
 from portal.documents import Document
 from portal.documents.mail import MailWording
@@ -16,6 +18,7 @@ from portal.places import PropertyContact
 from portal.senders import Mode
 from tests.factories import (
     MARY,
+    asked,
     contact,
     document,
     hill_st,
@@ -595,3 +598,19 @@ def test_every_kind_can_be_sent_and_tested(app: Flask, trader: Visitor) -> None:
         assert trader.post(f"/documents/{number}/dispatches", typed).status_code == 303
     assert len(dispatches(app)) == 10
     assert len({one.subject for one in dispatches(app)}) == 10
+
+
+def test_where_the_day_is_full_the_page_says_when_it_leaves(
+    app: Flask, trader: Visitor, invoice: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "in 24 hours" not in send_page(trader, invoice).text
+    tight = {"GMAIL_DAILY_CONSUMER": 1, "GMAIL_RECIPIENTS_CONSUMER": 1}
+    monkeypatch.setitem(app.config, "PORTAL", app.config["PORTAL"].model_copy(update=tight))
+    with app.app_context():
+        earlier = asked(document())
+        earlier.state, earlier.accepted_at = State.ACCEPTED, now() - timedelta(hours=23)
+        db.session.commit()
+    page = send_page(trader, invoice).text
+    assert "It leaves by itself: " in page
+    assert "that Gmail allows in 24 hours" in page
+    assert "Connect another mailbox" not in page

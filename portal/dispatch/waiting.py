@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, true, tuple_
-from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm import joinedload, lazyload, selectinload
 
 from portal.columns import db_now
 from portal.dispatch.tables import SPARE_SECONDS, WORK, Dispatch, Lane, State
@@ -157,9 +157,8 @@ def mailboxes_at_work() -> list[int]:
 
 def _one_by_one(group: Group) -> ColumnElement[bool]:
     """In words that an index serves, however many of a batch stand beside them."""
-    if group in (Group.UNDO, Group.QUEUE):
-        everywhere = Dispatch.mailbox_id.in_(select(Mailbox.id))
-        return and_(WORK, Dispatch.lane <= Lane.PERSON, everywhere)
+    if group is Group.QUEUE:
+        return and_(WORK, Dispatch.lane.in_((Lane.FIRST, Lane.PERSON)))
     return true() if group is Group.PERSON else Dispatch.batch_id.is_(None)
 
 
@@ -178,8 +177,9 @@ def _may_leave() -> ColumnElement[bool]:
     return or_(Dispatch.not_before.is_(None), Dispatch.not_before <= db_now())
 
 
+#: What a row shows: of the document its number and customer, not its lines and its property.
 _LOADED = (
-    joinedload(Dispatch.document).joinedload(Document.contact),
+    joinedload(Dispatch.document).options(lazyload("*"), joinedload(Document.contact)),
     selectinload(Dispatch.requested_by),
     selectinload(Dispatch.mailbox),
 )

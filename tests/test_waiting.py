@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from portal import batches, dispatch, mailboxes
+from portal import alarms, batches, dispatch, instance, mailboxes
 from portal.columns import now
 from portal.dispatch import Deed, Dispatch, Lane, State, decide, waiting
 from portal.dispatch.waiting import Group, Rest
@@ -137,6 +137,21 @@ def test_what_is_let_go_and_not_ready_waits_for_that_as_ever(office: Flask) -> N
         box.health = mailboxes.Health.CONNECTED
         db.session.commit()
         assert dispatch.release_ready() == 1
+
+
+def test_what_somebody_holds_raises_no_alarm(office: Flask) -> None:
+    with office.app_context():
+        one, box = asked(), db.session.get_one(mailboxes.Mailbox, 1)
+        one.queued_at = now() - timedelta(hours=2)
+        db.session.commit()
+        assert len(alarms.stuck()) == 1
+        mailboxes.hold(box, olive())
+        assert alarms.stuck() == []
+        mailboxes.let_go(box)
+        instance.hold_all(olive())
+        assert alarms.stuck() == []
+        instance.let_go()
+        assert len(alarms.stuck()) == 1
 
 
 @pytest.mark.parametrize("state", [State.SUBMITTING, State.ACCEPTED, State.UNKNOWN])

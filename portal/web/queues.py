@@ -148,6 +148,8 @@ def why_not_yet(one: Dispatch, moment: datetime) -> str:
     rests = _resting(box, moment, everything=not instance.may_send())
     if rests.why is not Rest.GOES_ON:
         return _about(box, rests)
+    if stuck_in_queue():
+        return "The sending service cannot be reached just now. It leaves once that is back."
     lane = Lane.BATCH if one.lane == Lane.BATCH else Lane.PERSON
     at = ledger.expected(box, waiting.ahead_of(one), lane)
     return f"It waits its turn: expected at {clock(at)}." if at > moment + SOON else ""

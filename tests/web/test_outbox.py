@@ -126,6 +126,17 @@ def test_when_it_left_a_moment_before_the_page_says_so(
 
 
 @pytest.mark.sqlite_only
+def test_what_is_hurried_while_nobody_sends_is_not_said_to_leave_at_once(
+    trader: Visitor, queue: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue()
+    monkeypatch.setattr(queueing, "health", lambda: "no_worker")
+    words = trader.words(trader.post("/outbox/1", {"do": "send_now"}).location)
+    assert "INV-1 goes first. The sending service cannot be reached just now." in words
+    assert "About to leave" not in words
+
+
+@pytest.mark.sqlite_only
 def test_olive_holds_everything_and_lets_it_go(
     app: Flask, manager: Visitor, trader: Visitor, queue: Callable[..., int], rings: list[bool]
 ) -> None:

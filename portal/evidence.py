@@ -62,10 +62,11 @@ def reconcile(dispatch_id: int) -> None:
         mailboxes.mark_broken(case.mailbox_id, problem)
         return
     except ProviderAnswer as problem:
-        log.info("dispatch %s could not be looked up: %s", dispatch_id, problem.words)
+        log.info("could not be looked up: %s", problem.words)
         return
     reached("settle.looked", dispatch_id)
     journal.write(lambda: _settle(case, verdict))
+    log.info("looked up: %s", "sent" if isinstance(verdict, SentCopy) else verdict)
 
 
 def _case(dispatch_id: int, state: State) -> Case | None:
@@ -156,11 +157,11 @@ def discard_draft(dispatch_id: int) -> None:
     try:
         case.provider.delete_draft(case.draft_id)
     except ProviderAnswer as problem:
-        log.info("the draft of dispatch %s could not be deleted: %s", dispatch_id, problem.words)
+        log.info("its draft could not be deleted: %s", problem.words)
         _settled(dispatch_id, DISCARDING, settle_after=db_now(DISCARD_AGAIN))
         return
     _settled(dispatch_id, DISCARDING, draft_id=None, settle_after=None)
-    log.info("the draft of dispatch %s was deleted", dispatch_id)
+    log.info("its draft was deleted")
 
 
 # -- the proof of From -----
@@ -191,7 +192,7 @@ def prove(one: ToProve, provider: Gmail | None) -> Proof:
         after = min(max(15.0, problem.after), LATEST_LOOK)
         return _unproved(dispatch_id, Proof.UNREAD, settle_after=db_now(after))
     except ProviderAnswer as problem:
-        log.info("the sent copy of dispatch %s could not be read: %s", dispatch_id, problem.words)
+        log.info("its sent copy could not be read: %s", problem.words)
         last = one.tries + 1 >= PROOF_TRIES
         values = {"proof_tries": one.tries + 1, "settle_after": db_now(15)}
         return _unproved(dispatch_id, Proof.NOT_GRANTED if last else Proof.UNREAD, **values)

@@ -24,7 +24,7 @@ from sqlalchemy import (
     update,
 )
 
-from portal import evidence, journal, ledger, mailboxes, pace, queueing
+from portal import evidence, journal, ledger, logs, mailboxes, pace, queueing
 from portal.attempts import Hands, carry, worker_name
 from portal.columns import db_now, lapsed, now
 from portal.dispatch import WORK, Claim, Lane, Proof, State, claiming
@@ -213,6 +213,10 @@ class Turn:
         return pace.UNITS["messages.get"] if self.hands.provider().can_read_sent else 0
 
     def _look_after(self, due: ToProve) -> None:
+        with logs.about(dispatch=due.dispatch_id, mailbox=self.mailbox_id):
+            self._look_at(due)
+
+    def _look_at(self, due: ToProve) -> None:
         if due.state == State.UNKNOWN:
             evidence.reconcile(due.dispatch_id)
         elif due.state != State.ACCEPTED:

@@ -1,5 +1,6 @@
 """Asking: what a person or the portal wants sent becomes one row, however often it is asked."""
 
+import logging
 import uuid
 from typing import Any
 
@@ -9,7 +10,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from portal import policy, queueing
+from portal import logs, policy, queueing
 from portal.accounts import User
 from portal.checks import Sending, preflight
 from portal.columns import db_now
@@ -96,6 +97,8 @@ def store(made: Dispatch, user: User, asked: str) -> Dispatch | None:
         if found is None:
             raise
         return found
+    with logs.about(dispatch=made.id, mailbox=made.mailbox_id, batch=made.batch_id):
+        log.info("asked for: %s", made.state)
     return made
 
 

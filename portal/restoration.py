@@ -154,15 +154,14 @@ def _say(user: User | None, **values: Any) -> bool:
 
 
 def _last_known() -> datetime | None:
-    """Nothing can have left after this that the database knows nothing of; None: never anything.
+    """What left before this is known here; None: nothing can have left at all.
 
-    An attempt is noted by a worker alone, and none works on a stopped store: so this is the moment
-    of the backup or before, whatever people have done here since.
+    An attempt is noted by a worker alone, and none works on a stopped store: so the last one was at
+    the moment of the backup or before, whatever people have done here since. Where there was none
+    yet, nothing left before the first document was written.
     """
     last = db.session.scalar(select(func.max(Attempt.started_at)))
-    still_open = Dispatch.state.in_(OPEN_STATES)
-    first = db.session.scalar(select(func.min(Dispatch.requested_at)).where(still_open))
-    return last or first
+    return last or db.session.scalar(select(func.min(Document.created_at)))
 
 
 # -- looking ---------------------------------------------------------------------------------------

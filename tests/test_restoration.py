@@ -14,7 +14,7 @@ import pytest
 import requests
 from sqlalchemy import select
 
-from portal import delivery, dispatch, instance, mailboxes, restoration
+from portal import batches, delivery, dispatch, instance, mailboxes, restoration
 from portal.dispatch import Proof, State
 from portal.documents import Document
 from portal.extensions import db
@@ -263,6 +263,34 @@ def test_a_mailbox_that_cannot_be_opened_holds_the_rest_up_until_somebody_goes_o
         restoration.settle()
         assert instance.may_work()
         assert state(asked) == (State.UNKNOWN, True)
+
+
+@pytest.mark.sqlite_only
+def test_a_batch_that_was_frozen_and_sent_after_the_backup_is_not_frozen_again(
+    office: Mailbox, back_up: BackUp, local_google: SandboxServer
+) -> None:
+    olive = factories.olive()
+    site = factories.hill_st()
+    invoices = [factories.document(author=olive, site=site).id for _ in range(3)]
+    batch = batches.make("November", olive)
+    batches.fill(batch, select(Document.id), olive)
+    batches.check(batch, olive)
+    batches.complete(batch, olive, batch.version)
+    open_restored = back_up()
+    delivery.drain()
+    sent = accepted(local_google)
+    assert len(sent) == 3
+    with open_restored():
+        restoration.take_as_real(None)
+        delivery.drain()
+        assert instance.may_work()
+        delivery.drain()
+        assert accepted(local_google) == sent
+        assert sorted(number for _, number in strangers() if number) == invoices
+        items = db.session.scalars(select(batches.BatchItem)).all()
+        assert {(one.state, one.problem) for one in items} == {
+            (batches.ItemState.LEFT, restoration.LEFT_ALREADY)
+        }
 
 
 # This is a copy

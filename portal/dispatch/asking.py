@@ -34,6 +34,8 @@ from portal.senders import Choice, SendFrom
 #: Names the portal's own words in the space of dispatch tokens.
 NOTICES = uuid.UUID("5e2d0b7a-51f4-4c43-9d54-52a4d3a1f0c6")
 
+log = logging.getLogger(__name__)
+
 
 def next_number(document: Document, purpose: Purpose = Purpose.DOCUMENT) -> int:
     """The sending number a page shows: 1 first, more for a deliberate further sending."""

@@ -62,13 +62,13 @@ class Config(BaseModel):
     #: Who reads /metrics gives it as a bearer token. Empty: only who asks from this very machine.
     METRICS_TOKEN: str = Field("", repr=False)
 
-    #: What Gmail lets one mailbox do. Google counts units a minute, and messages in any 24 hours: of
-    #: a company's account (Workspace), or of a person's.
+    #: What Gmail lets one mailbox do. Google counts units a minute, and messages in any 24 hours:
+    #: of a company's account (Workspace), or of a person's.
     GMAIL_UNITS_PER_MINUTE: int = Field(6000, ge=100, le=1_000_000)
     GMAIL_DAILY_WORKSPACE: int = Field(2000, ge=1, le=100_000)
     GMAIL_DAILY_CONSUMER: int = Field(500, ge=1, le=100_000)
-    #: Recipients in any 24 hours, and how much of a day no batch may take, in percent: what a person
-    #: sends leaves on the day of a large batch too.
+    #: Recipients in any 24 hours, and how much of a day no batch may take, in percent: what a
+    #: person sends leaves on the day of a large batch too.
     GMAIL_RECIPIENTS_WORKSPACE: int = Field(3000, ge=1, le=100_000)
     GMAIL_RECIPIENTS_CONSUMER: int = Field(500, ge=1, le=100_000)
     GMAIL_DAILY_KEPT: float = Field(5, ge=0, le=50)

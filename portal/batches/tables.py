@@ -3,11 +3,12 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import JSON, ColumnElement, ForeignKey, Index, Text, UniqueConstraint, or_, text
+from flask import current_app
+from sqlalchemy import JSON, ColumnElement, ForeignKey, Index, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.accounts import User
-from portal.columns import UtcDateTime, db_now, now
+from portal.columns import UtcDateTime, lapsed, now
 from portal.dispatch import Dispatch
 from portal.documents import Document
 from portal.extensions import Base
@@ -126,4 +127,4 @@ class BatchItem(Base):
 
 def is_free() -> ColumnElement[bool]:
     """Whether no worker has an item in hand."""
-    return or_(BatchItem.lease_until.is_(None), BatchItem.lease_until < db_now())
+    return lapsed(BatchItem.lease_until, current_app.config["PORTAL"].LEASE_SECONDS)

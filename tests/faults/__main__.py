@@ -1,53 +1,119 @@
-"""The failure matrix, proved: python -m tests.faults prints one table. Exit status 1 on any miss.
+"""The failure matrix, proved: python -m tests.faults prints its tables. Exit status 1 on any miss.
 
-FAULTS=short takes a few minutes, FAULTS=long (the default) about twenty-five on two idle cores.
-FAULTS_SEED repeats a run, FAULTS_STORE=sqlite or postgresql takes one store only.
+FAULTS=short takes minutes, FAULTS=long (the default) half an hour on two idle cores, with
+both stores side by side. FAULTS_SEED repeats a run; FAULTS_STORE=sqlite or postgresql takes one.
 """
 
 import os
+import pickle
 import random
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 from portal.failpoints import NAMES
 from tests import servers
-from tests.faults.cells import CELLS, FAULTS, Cell, Plan, make_plan, makes_sense
+from tests.faults.cells import CELLS, FAULTS, Cell, make_plan, makes_sense
+from tests.faults.machines import Happened, deployed, killed_and_cut_off
 from tests.faults.run import Run, Verdict
 from tests.faults.stage import Stage, faketime, install_faketime, stage
 
 STORES = ("SQLite", "PostgreSQL")
-#: How often each cell is run on each store, with how many mailboxes, for at most how long (s).
-FORMS = {"short": (1, 12, 300.0), "long": (10, 24, 900.0)}
+
+
+@dataclass(frozen=True)
+class Form:
+    """runs: of each cell on each store; longest: seconds for which things go wrong in the matrix;
+    dispatches: of each of the other parts."""
+
+    runs: int
+    mailboxes: int
+    longest: float
+    dispatches: int
+
+
+FORMS = {"short": Form(1, 12, 180, 60), "long": Form(10, 32, 1260, 360)}
+
+
+@dataclass
+class Played:
+    """What one store went through."""
+
+    matrix: Verdict
+    deploys: Happened
+    hosts: Happened | None = None
+
+    @property
+    def parts(self) -> dict[str, Verdict]:
+        found = {"failpoints × faults": self.matrix, "deploys in the middle": self.deploys.verdict}
+        if self.hosts is not None:
+            found["hosts killed and cut off"] = self.hosts.verdict
+        return found
 
 
 def main() -> int:
     form = os.environ.get("FAULTS", "long")
-    runs, mailboxes, longest = FORMS[form]
     seed = os.environ.get("FAULTS_SEED") or str(random.SystemRandom().randrange(10**6))
+    if len(sys.argv) == 3:
+        store, where = sys.argv[1:]
+        Path(where).write_bytes(pickle.dumps(play(store, FORMS[form], f"{seed}/{store}")))
+        return 0
     print(f"FAULTS={form} FAULTS_SEED={seed}", flush=True)
     install_faketime()
     if faketime() is None:
         print("clock back: not run, faketime is not here", flush=True)
-    verdicts: dict[str, Verdict] = {}
-    for store in STORES:
-        if os.environ.get("FAULTS_STORE", store).lower() == store.lower():
-            plan = make_plan(cells_here(), runs, mailboxes, f"{seed}/{store}")
-            verdicts[store] = play(store, plan, longest)
-            print(f"{store}: {verdicts[store]}", flush=True)
-    print(table(verdicts))
-    return 0 if all(one.fine for one in verdicts.values()) else 1
+    played = side_by_side(seed)
+    print(table({store: one.matrix for store, one in played.items()}))
+    print(totals(played))
+    fine = all(part.fine for one in played.values() for part in one.parts.values())
+    return 0 if fine and played else 1
+
+
+def side_by_side(seed: str) -> dict[str, Played]:
+    """Each store in a process of its own; a store that brought back nothing is a miss."""
+    wanted = os.environ.get("FAULTS_STORE", "")
+    stores = [one for one in STORES if wanted.lower() in ("", one.lower())]
+    with servers.short_directory("swplayed-") as home:
+        going = {}
+        for store in stores:
+            command = [sys.executable, "-m", "tests.faults", store, str(home / store)]
+            environ = os.environ | {"FAULTS_SEED": seed}
+            going[store] = subprocess.Popen(command, env=environ, cwd=servers.ROOT)
+        for store, process in going.items():
+            if process.wait():
+                print(f"{store}: the run itself failed", flush=True)
+                return {}
+        return {store: pickle.loads((home / store).read_bytes()) for store in stores}
+
+
+def play(store: str, form: Form, seed: str) -> Played:
+    """The matrix, then a deploy in the middle, then (where machines can share the store) hosts."""
+    with open_stage(store) as made:
+        made.give_hosts_a_clock()
+        plan = make_plan(cells_here(), form.runs, form.mailboxes, seed)
+        matrix = Run(made, plan, hosts=3, longest=form.longest).play()
+    say(store, "failpoints × faults", matrix)
+    with open_stage(store) as made:
+        deploys = deployed(made, form.dispatches, seed)
+    say(store, "deploys in the middle", deploys.verdict)
+    if store == "SQLite":  # a file is one machine's
+        return Played(matrix, deploys)
+    with open_stage(store) as made:
+        hosts = killed_and_cut_off(made, form.dispatches, seed)
+    say(store, "hosts killed and cut off", hosts.verdict)
+    return Played(matrix, deploys, hosts)
+
+
+def say(store: str, part: str, verdict: Verdict) -> None:
+    print(f"{store}, {part}: {verdict}", flush=True)
 
 
 def cells_here() -> list[Cell]:
     return [one for one in CELLS if one.fault != "clock back" or faketime()]
-
-
-def play(store: str, plan: Plan, longest: float) -> Verdict:
-    with open_stage(store) as made:
-        made.give_hosts_a_clock()
-        return Run(made, plan, hosts=3, longest=longest).play()
 
 
 @contextmanager
@@ -67,8 +133,11 @@ def open_stage(store: str) -> Iterator[Stage]:
                 yield made
 
 
+# -- the tables --------------------------------------------------------------------------------
+
+
 def table(verdicts: dict[str, Verdict]) -> str:
-    """Rows are failpoints, columns faults; how often each was met, and what was worst."""
+    """Rows are failpoints, columns faults: how often each was met, and what went wrong."""
     lines = ["", "| failpoint | " + " | ".join(FAULTS) + " |", "|---" * (len(FAULTS) + 1) + "|"]
     for point in NAMES:
         shown = [_shown(Cell(point, fault), verdicts) for fault in FAULTS]
@@ -84,8 +153,34 @@ def _shown(cell: Cell, verdicts: dict[str, Verdict]) -> str:
     return f"{times} ({bad} BAD)" if bad else str(times)
 
 
+HEAD = ("store", "part", "dispatches", "strikes", "twice", "lost", "stranded", "unknown left")
+
+
+def totals(played: dict[str, Played]) -> str:
+    """One line for each part on each store, then what was done to hosts."""
+    lines = ["", "| " + " | ".join(HEAD) + " |", "|---" * len(HEAD) + "|"]
+    for store, one in played.items():
+        lines += [f"| {store} | {part} | {_counts(one, part)} |" for part in one.parts]
+    for store, one in played.items():
+        for happened in filter(None, (one.deploys, one.hosts)):
+            events = ", ".join(f"{what} {times}" for what, times in sorted(happened.events.items()))
+            lines += ["", f"{store}: {events}."]
+    return "\n".join(lines)
+
+
+def _counts(one: Played, part: str) -> str:
+    verdict = one.parts[part]
+    events = {"deploys in the middle": one.deploys, "hosts killed and cut off": one.hosts}
+    happened = events.get(part)
+    strikes = happened.events if happened else verdict.struck
+    wrong = (verdict.doubled, verdict.lost, verdict.stranded, verdict.unknown)
+    counts = (verdict.dispatches, sum(strikes.values()), *map(len, wrong))
+    return " | ".join(f"{count:,}" for count in counts)
+
+
 if __name__ == "__main__":
     began = time.monotonic()
     status = main()
-    print(f"{time.monotonic() - began:.0f} s in all")
+    if len(sys.argv) < 3:
+        print(f"\n{time.monotonic() - began:.0f} s in all")
     sys.exit(status)

@@ -13,8 +13,8 @@ WHOLE, CUT, FROZEN = "whole", "cut", "frozen"
 class Cable:
     """A port of this machine that leads to another socket, in one of three states.
 
-    leads_to: the path of a Unix socket, or a host and a port. Cut, it refuses whoever comes and ends
-    who is there; frozen, it takes everything in and lets nothing through.
+    leads_to: the path of a Unix socket, or a host and a port. Cut, it refuses whoever comes, ends
+    whoever is there; frozen, it takes everything in and lets nothing through.
     """
 
     leads_to: str | tuple[str, int]

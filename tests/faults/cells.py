@@ -68,10 +68,11 @@ def make_plan(cells: Iterable[Cell], runs: int, mailboxes: int, seed: str) -> Pl
     chance = random.Random(seed)
     plan = Plan(seed, [[] for _ in range(mailboxes)])
     wanted = list(cells)
-    for fault in sorted(FAULTS, key=lambda _: chance.random()):
-        sending = [one for one in wanted if one.fault == fault and one.point in SENDING] * runs
-        chance.shuffle(sending)
-        _deal(plan.by_place, sending)
+    for _ in range(runs):
+        for fault in sorted(FAULTS, key=lambda _: chance.random()):
+            sending = [one for one in wanted if one.fault == fault and one.point in SENDING]
+            chance.shuffle(sending)
+            _deal(plan.by_place, sending)
     for one in wanted:
         if one.point in NAMELESS:
             plan.nameless.setdefault(one.point, []).extend([one] * runs)

@@ -269,11 +269,20 @@ class Run:
         for id_, token, state, note in found:
             verdict.count(id_, accepted.pop(token, 0), state, note)
         verdict.strangers = sum(accepted.values())
-        verdict.stranded += ["a document was never asked for"] * (asked - len(found))
+        left = self.calmly(self._left)
+        verdict.stranded += [f"an item of the batch was left: {why}" for why in left]
+        missing = asked - len(found) - len(left)
+        verdict.stranded += ["a document was never asked for"] * missing
         for cell, id_ in self.book.struck:
             if id_ in verdict.wrong:
                 verdict.bad.setdefault(cell, []).append(f"dispatch {id_}: {verdict.wrong[id_]}")
         return verdict
+
+    def _left(self) -> list[str]:
+        """Why items of the batch were left, where any were."""
+        columns = BatchItem.problem, BatchItem.tries
+        query = select(*columns).where(BatchItem.state == ItemState.LEFT)
+        return [f"{problem} ({tries} tries)" for problem, tries in db.session.execute(query)]
 
     def _accepted(self) -> Counter[str]:
         """How often Google took each dispatch, by its token."""

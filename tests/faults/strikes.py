@@ -117,7 +117,7 @@ class Strikes:
         deeds: dict[str, tuple[object, Callable[[], None]]] = {
             "restart db": ("db", lambda: self._stage.restart_store(how)),
             "restart redis": ("redis", self._stage.redis.restart),
-            "clock back": ("clock", lambda: self._stage.set_clock_back(600)),
+            "clock back": ("clock", self._stage.set_clock_back),
             "disk full": (("disk", pids[0]), lambda: self._stage.fill_disk(pids, FULL)),
         }
         key, act = deeds[fault]

@@ -118,7 +118,7 @@ class Meter:
         self._most = max(1, math.floor(units * (1 - SPARE)))
         self._rate = self._most / MINUTE
         self._booked: deque[tuple[float, int]] = deque()
-        self._sum, self._last = 0, -math.inf
+        self._sum, self._last, self._seen = 0, -math.inf, -math.inf
         self._free_at = -math.inf if free_at is None else free_at
         self._before = self._most if spent is None else spent
         self._unsettled = free_at is not None
@@ -132,8 +132,9 @@ class Meter:
     def reserve(self, units: int, now: float) -> float:
         """Book so many units; the moment at which they may be spent, now or later."""
         with self._lock:
-            if self._unsettled or self._free_at > now + FURTHEST:
+            if self._unsettled or self._seen > now + FURTHEST:
                 self._go_on(now)
+            self._seen = now
             units = min(units, self._most)
             at = self._room_for(units, max(now, self._free_at - CREDIT, self._last))
             self._booked.append((at, units))

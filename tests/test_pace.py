@@ -1,6 +1,7 @@
 """Pace: what a mailbox can send by when, held to the provider's two limits message by message."""
 
 import itertools
+import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -184,6 +185,60 @@ def test_who_has_the_next_turn_goes_on_at_the_same_pace(
         assert most_in_a_minute(arrivals + arriving(second, after, now + 0.5)) <= units
 
 
+def busy(meter: Meter, now: float, seconds: float, seed: int) -> Spendings:
+    """Everything the meter allows for so long, each call arriving a little early or late."""
+    luck, ends, arrivals = random.Random(seed), now + seconds, []
+    while now < ends:
+        units = luck.choice([10, 20, 100, 110, 110, 110])
+        at = meter.reserve(units, now)
+        assert at >= now
+        if luck.random() < 0.2:
+            meter.give_back(units)
+        else:
+            now = at
+            arrivals.append((at + luck.choice([-0.25, 0.25]), units))
+    return arrivals
+
+
+SEEDS = range(6)
+
+
+@pytest.mark.parametrize("units", [600, 6000, 15_000])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_busy_day_breaks_no_minute_and_wastes_none(units: int, seed: int) -> None:
+    arrivals = busy(Meter(units), 0.0, 900, seed)
+    assert most_in_a_minute(arrivals) <= units
+    wasted = 0.03 if units >= 6000 else 0.2
+    assert sum(one for _, one in arrivals) >= units * 15 * (1 - wasted)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("rest", [0.0, 5.0, 30.0])
+def test_a_busy_mailbox_changes_hands_and_breaks_no_minute(seed: int, rest: float) -> None:
+    first = Meter(6000)
+    arrivals = busy(first, 0.0, 130, seed)
+    now = max(at for at, _ in arrivals) + rest
+    second = Meter(6000, first.free_at)
+    assert most_in_a_minute(arrivals + busy(second, now, 90, seed)) <= 6000
+
+
+def test_a_rush_just_before_it_changes_hands_counts_as_one() -> None:
+    first = Meter(6000)
+    arrivals = [(first.reserve(10, 0.0), 10) for _ in range(20)]
+    now = arrivals[-1][0]
+    second = Meter(6000, first.free_at)
+    while now < 62:
+        now = second.reserve(10, now)
+        arrivals.append((now, 10))
+    assert most_in_a_minute(arrivals) <= 6000
+
+
+def test_what_waits_for_a_minute_to_end_is_overtaken_by_nothing() -> None:
+    meter = Meter(600)
+    moments = [meter.reserve(units, 0.0) for units in (500, 110, 10, 1, 500, 1)]
+    assert moments == sorted(moments)
+
+
 @pytest.mark.parametrize("units", [6000, 15_000])
 @pytest.mark.parametrize("calls", [(110, 20), (100,), (10, 100, 20)])
 def test_in_the_long_run_almost_all_of_it_is_used(units: int, calls: tuple[int, ...]) -> None:
@@ -218,6 +273,9 @@ def test_what_was_not_spent_is_given_back() -> None:
 def test_a_clock_that_was_wrong_stops_no_mailbox_for_long(ahead: float) -> None:
     meter = Meter(6000, 1000.0 + ahead)
     assert meter.reserve(110, 1000.0) < 1005.0
+    running = Meter(6000)
+    running.reserve(110, 1000.0 + ahead)
+    assert running.reserve(110, 1000.0) < 1005.0
 
 
 def test_a_refused_pace_is_lowered_by_a_tenth_and_not_for_ever() -> None:

@@ -111,14 +111,6 @@ def evidence(dispatch_id: int) -> ResponseReturnValue:
     return answer
 
 
-@pages.post("/dispatches/<int:dispatch_id>/cancellation")
-def cancel(dispatch_id: int) -> ResponseReturnValue:
-    """Take back what has not started."""
-    if not dispatch.cancel(_decidable(dispatch_id), current_user):
-        flash("Too late to cancel: it is on its way, or done.", "warn")
-    return see_other(url_for("dispatches.show", dispatch_id=dispatch_id))
-
-
 @pages.post("/dispatches/<int:dispatch_id>/settlement")
 def settle(dispatch_id: int) -> ResponseReturnValue:
     """A person says what Gmail's evidence could not."""
@@ -171,7 +163,7 @@ def _open(dispatch_id: int) -> Dispatch:
 
 
 def _decidable(dispatch_id: int) -> Dispatch:
-    """One that this person may cancel or settle: the portal's own mail is the managers' to stop."""
+    """One that this person may settle: the portal's own mail is the managers' to look after."""
     one = _dispatch(dispatch_id)
     return one if _may_decide(one) else abort(403)
 

@@ -184,7 +184,8 @@ def test_what_waits_can_be_cancelled(
 ) -> None:
     for state in (State.QUEUED, State.HELD):
         address = sending(state)
-        assert trader.post(f"{address}/cancellation").location == address
+        form = {"do": "cancel", "next": address}
+        assert trader.post(address.replace("dispatches", "outbox"), form).location == address
         words = trader.words(address)
         assert "Cancelled It was not sent." in words
         assert "Cancelled before it was sent. " in words and "Tom Baker" in words
@@ -194,9 +195,9 @@ def test_what_waits_can_be_cancelled(
 def test_what_is_on_its_way_cannot(trader: Visitor, sending: Callable[..., str]) -> None:
     address = sending(State.SUBMITTING)
     assert "Cancel this sending" not in trader.get(address).text
-    trader.post(f"{address}/cancellation")
+    trader.post(address.replace("dispatches", "outbox"), {"do": "cancel"})
     words = trader.words(address)
-    assert "Too late to cancel" in words and "Sending It is being handed" in words
+    assert "Too late: INV-" in words and "Sending It is being handed" in words
 
 
 def test_a_person_settles_what_gmail_could_not_tell(
@@ -332,7 +333,8 @@ def test_the_portals_own_mail_shows_everything_but_its_words(
     for path in ("/message.eml", "/paper.pdf"):
         assert trader.get(f"/dispatches/{number}{path}").status_code == 404
     assert trader.get(f"/dispatches/{number}/return").status_code == 303
-    assert trader.post(f"/dispatches/{number}/cancellation").status_code == 403
+    refused = trader.post(f"/outbox/{number}", {"do": "cancel"})
+    assert "Nothing was changed" in trader.words(refused.location)
     assert trader.post(f"/dispatches/{number}/settlement", {"left": "no"}).status_code == 403
     assert "Cancel" not in shown
 
@@ -357,5 +359,5 @@ def test_a_sending_of_a_batch_leads_to_it(app: Flask, trader: Visitor) -> None:
 def test_a_sending_that_is_none_is_not_found(trader: Visitor) -> None:
     for path in ("", "/message.eml", "/paper.pdf", "/return"):
         assert trader.get(f"/dispatches/9{path}").status_code == 404
-    assert trader.post("/dispatches/9/cancellation").status_code == 404
+    assert trader.post("/outbox/9", {"do": "cancel"}).status_code == 404
     assert trader.post("/dispatches/9/settlement", {"left": "yes"}).status_code == 404

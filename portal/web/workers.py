@@ -114,8 +114,8 @@ def _health(now: Figures) -> str:
         return "no_redis"
     if not now.sends:
         return "held"
-    busy = now.open(State.SUBMITTING) or any(box.minute for box in now.boxes)
-    return "sending" if busy else "waiting"
+    goes_on = now.open(State.QUEUED) and any(box.minute for box in now.boxes)
+    return "sending" if now.open(State.SUBMITTING) or goes_on else "waiting"
 
 
 def _tiles(now: Figures) -> list[Tile]:

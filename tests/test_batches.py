@@ -8,12 +8,12 @@ import pytest
 from flask import Flask
 from sqlalchemy import event, func, select, update
 
-from portal import accounts, batches, delivery, dispatch, policy
+from portal import accounts, batches, dispatch, policy
 from portal.accounts import User
 from portal.batches import Batch, BatchItem, BatchStatus, Checked, ItemState, NotNow, freezing
 from portal.batches.results import HEADINGS, safe
 from portal.columns import db_now
-from portal.dispatch import Dispatch, Lane, State
+from portal.dispatch import Dispatch, Lane, State, claiming
 from portal.documents import Document, DocumentFile
 from portal.documents.mail import Words, keep_templates
 from portal.extensions import db
@@ -537,6 +537,7 @@ def test_a_worker_that_dies_anywhere_loses_and_doubles_nothing(
         db.session.rollback()
         raise Killed
 
+    monkeypatch.setattr(freezing, "FIRST", 3)
     with monkeypatch.context() as broken:
         broken.setattr(freezing, where, die)
         with pytest.raises(Killed):
@@ -620,7 +621,11 @@ def test_one_sent_by_hand_while_it_is_drawn_is_left_and_the_rest_go(
     assert dispatches() == 3
 
 
-def test_a_handful_asks_the_store_to_commit_as_often_as_one_invoice(olive: User) -> None:
+def test_a_handful_asks_the_store_to_commit_as_often_as_one_invoice(
+    olive: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(freezing, "FIRST", freezing.HANDFUL)
+
     def commits(how_many: int) -> int:
         completed(olive, *(factories.document() for _ in range(how_many)))
         counted: list[object] = []
@@ -683,7 +688,7 @@ def test_what_is_sent_by_hand_while_its_batch_goes_is_sent_once(app: Flask, oliv
         one.join(60)
     assert not failed
     db.session.expire_all()
-    sent = db.session.scalars(select(Dispatch.document_id)).all()
+    sent = [one.document_id or 0 for one in db.session.scalars(select(Dispatch))]
     assert sorted(sent) == documents
     assert set(db.session.scalars(select(Document.email_status))) == {State.QUEUED}
     assert sum(states(done).values()) == 12 and set(states(done)) <= {"sent", "left"}
@@ -693,6 +698,7 @@ def test_a_worker_without_time_gives_back_what_it_took(olive: User) -> None:
     done = completed(olive, *(factories.document() for _ in range(3)))
     ends = iter([False, False, True])
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(freezing, "FIRST", 3)
         patch.setattr(freezing, "_over", lambda _: next(ends, True))
         assert batches.prepare() == 1
     assert states(done) == {ItemState.SENT: 1, ItemState.PENDING: 2}
@@ -830,4 +836,5 @@ def test_what_a_person_waits_for_goes_before_a_batch(olive: User) -> None:
     batches.prepare()
     asked = factories.asked(factories.document())
     box = db.session.scalars(select(Mailbox)).one()
-    assert delivery._next_due(box.id) == (asked.id, State.QUEUED)
+    claim = claiming.claim_next(box.id, "a worker", lease=60)
+    assert claim is not None and claim.dispatch_id == asked.id

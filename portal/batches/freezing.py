@@ -36,8 +36,8 @@ from portal.stores import reading, rows_changed
 
 T = TypeVar("T")
 
-#: How many items a worker takes at a time.
-HANDFUL = 16
+#: How many items a worker takes at a time; at first just a few, so that the first mail soon leaves.
+FIRST, HANDFUL = 2, 16
 #: An item that this many workers did not survive is left: something in it may be what ends them.
 MOST_TRIES = 6
 CHANGED = "changed"
@@ -58,9 +58,10 @@ def prepare(ends: float = math.inf) -> int:
     ends: when (monotonic) to take no more. Any number of workers may do this side by side, and any
     may die at any point.
     """
-    dealt_with = 0
-    while not _over(ends) and (taken := _take()):
+    dealt_with, at_once = 0, FIRST
+    while not _over(ends) and (taken := _take(at_once)):
         dealt_with += _freeze_all(taken, ends)
+        at_once = HANDFUL
     return dealt_with
 
 
@@ -78,13 +79,13 @@ def _over(ends: float) -> bool:
 # -- taking ----------------------------------------------------------------------------------------
 
 
-def _take() -> list[int]:
+def _take(how_many: int) -> list[int]:
     """The next few items, as this worker's own for a while, each with the number of its sending.
 
     One that a worker did not survive is taken alone, so that it cannot spoil its neighbours.
     """
     due = select(BatchItem.id).where(PENDING_ROWS, is_free()).with_for_update(skip_locked=True)
-    fresh = due.where(BatchItem.tries == 0).order_by(BatchItem.id).limit(HANDFUL)
+    fresh = due.where(BatchItem.tries == 0).order_by(BatchItem.id).limit(how_many)
     tried = due.order_by(BatchItem.tries, BatchItem.id).limit(1)
     taken = journal.write(lambda: _taken(fresh) or _taken(tried))
     reached("freeze.taken")

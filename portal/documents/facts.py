@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal
+from functools import lru_cache
 
 from babel.dates import format_date
 from babel.numbers import format_currency, format_decimal, get_currency_precision
@@ -179,6 +180,7 @@ def unit_price(price: Decimal, currency: str, locale: str = LOCALE) -> str:
     return format_currency(price, currency, locale=locale, decimal_quantization=False)
 
 
+@lru_cache(maxsize=4096)  # a batch has the same few quantities and rates ten thousand times
 def plain_number(number: Decimal, locale: str = LOCALE) -> str:
     """A quantity or a rate without the zeros nobody typed: 2, 1.5, 1,000."""
     return format_decimal(number, format="#,##0.######", locale=locale)

@@ -167,20 +167,18 @@ class Meter:
         return at
 
     def _go_on(self, now: float) -> None:
-        """Count what was spent before this meter, as late and as close together as can be."""
+        """Count what was spent before this meter, as late as free_at says that it can have been."""
         self._unsettled = False
         if self._free_at > now + FURTHEST:
             self._free_at, self._before = now, self._most
         self._booked.clear()
-        self._last, left = -math.inf, min(self._before, self._most)
-        end = self._free_at
-        burst = min(left, math.ceil(CREDIT * self._rate) + STRETCH)
-        stretches = [(end, burst)] if burst else []
-        for number in range(math.ceil((left - burst) / STRETCH)):
-            units = min(STRETCH, left - burst - number * STRETCH)
-            stretches.append((end - number * STRETCH / self._rate, units))
-        self._booked.extend(reversed(stretches))
-        self._sum = left
+        self._last, self._sum = -math.inf, 0
+        at = self._free_at
+        while self._sum < min(self._before, self._most):
+            units = min(STRETCH, min(self._before, self._most) - self._sum)
+            self._booked.appendleft((at, units))
+            self._sum += units
+            at -= STRETCH / self._rate
 
 
 class Day:

@@ -224,12 +224,12 @@ def test_a_busy_mailbox_changes_hands_and_breaks_no_minute(seed: int, rest: floa
 
 def test_a_rush_just_before_it_changes_hands_counts_as_one() -> None:
     first = Meter(6000)
-    arrivals = [(first.reserve(10, 0.0), 10) for _ in range(20)]
+    arrivals = [(first.reserve(10, 0.0) + 0.25, 10) for _ in range(20)]
     now = arrivals[-1][0]
     second = Meter(6000, first.free_at)
     while now < 62:
         now = second.reserve(10, now)
-        arrivals.append((now, 10))
+        arrivals.append((now - 0.25, 10))
     assert most_in_a_minute(arrivals) <= 6000
 
 

@@ -53,6 +53,8 @@ SAY_WORKING = 10.0
 MOST_ENDINGS = 12
 GAVE_UP = "The portal failed again and again while preparing it. It did not leave; send it again."
 
+ALTERED = "The stored message is not the one that was frozen when Send was pressed. Send it afresh."
+
 log = logging.getLogger(__name__)
 
 
@@ -180,6 +182,8 @@ def _take_answer(claim: Claim, answer: ProviderAnswer) -> None:
 def _hand_over(claim: Claim, hands: Hands) -> Receipt:
     if claim.mailbox_id is None:
         raise NotReady(Trouble.NOT_LINKED, f"No mailbox may send as {claim.from_email} yet.")
+    if not claim.is_as_frozen:
+        raise Refused(ALTERED, "the stored bytes do not have the hash that was kept of them")
     hands.confirm(claim.from_email)
     reached("address.confirmed", claim.dispatch_id)
     provider = hands.provider()

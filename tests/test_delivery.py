@@ -383,6 +383,16 @@ def test_the_bytes_are_those_of_the_click(office: Mailbox, google: Google) -> No
     assert b"Something else" not in asked.mime
 
 
+def test_bytes_that_were_changed_in_the_store_never_leave(office: Mailbox, google: Google) -> None:
+    asked = factories.asked()
+    asked.mime = asked.mime.replace(b"Mary", b"Mark")
+    db.session.commit()
+    work()
+    assert asked.state == State.REFUSED
+    assert "not the one that was frozen" in asked.state_note
+    assert google.accepted() == []
+
+
 def test_with_send_only_permission_an_unclear_sending_goes_to_a_person(
     app: Flask, google: Google
 ) -> None:

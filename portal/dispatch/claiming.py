@@ -4,6 +4,7 @@ A claim is an attempt number. Every later write names it, so a process that lost
 nothing. The caller commits (portal.journal).
 """
 
+import hashlib
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
@@ -51,7 +52,13 @@ class Claim:
     draft_id: str | None = None
     recipients: int = 1
     mime: bytes = b""
+    mime_sha256: str = ""
     attempt_id: int = 0
+
+    @property
+    def is_as_frozen(self) -> bool:
+        """Whether the bytes are those whose hash was kept when somebody pressed Send."""
+        return hashlib.sha256(self.mime).hexdigest() == self.mime_sha256
 
 
 @dataclass(frozen=True)
@@ -185,6 +192,7 @@ def _taken(statement: Executable, worker: str, values: dict[str, Any]) -> Claim 
         row.draft_id,
         len(row.to) + len(row.cc),
         row.mime,
+        row.mime_sha256,
         noted.inserted_primary_key[0] if noted.inserted_primary_key else 0,
     )
 
@@ -239,6 +247,7 @@ def _claimed(lease: float, which: ColumnElement[bool]) -> Executable:
             column.to,
             column.cc,
             column.mime,
+            column.mime_sha256,
         )
     )
 

@@ -90,6 +90,7 @@ class Drain:
     def _start_due(self, pool: ThreadPoolExecutor) -> None:
         for work in self._due_work():
             self._running[pool.submit(_work_in_thread, self._app, work, self._ends)] = work
+            workers.beat(workers.SENDING)
 
     def _due_work(self) -> list[int]:
         busy = self._failed | set(self._running.values())

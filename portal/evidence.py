@@ -11,7 +11,7 @@ from typing import Any
 
 from flask import current_app
 
-from portal import journal, mailboxes
+from portal import journal, ledger, mailboxes
 from portal.columns import db_now
 from portal.dispatch import Dispatch, Proof, State, accept, claiming, load, move, tell
 from portal.dispatch.claiming import ToProve
@@ -63,6 +63,7 @@ def reconcile(dispatch_id: int) -> None:
         return
     except ProviderAnswer as problem:
         log.info("could not be looked up: %s", problem.words)
+        _heed(case.mailbox_id, problem)
         return
     reached("settle.looked", dispatch_id)
     journal.write(lambda: _settle(case, verdict))
@@ -94,6 +95,13 @@ def _look(case: Case, draft_id: str) -> SentCopy | str:
     if not case.provider.can_read_sent:
         return "blind"
     return case.provider.find_sent(case.token, case.since) or "nowhere"
+
+
+def _heed(mailbox_id: int | None, answer: ProviderAnswer) -> None:
+    """A limit of the mailbox's own holds up all of it, not this look alone."""
+    limit = isinstance(answer, TryLater) and (answer.too_fast or answer.exact)
+    if mailbox_id is not None and limit:
+        ledger.obey(mailbox_id, answer)
 
 
 def _put_off(dispatch_id: int, tries: int) -> bool:
@@ -158,6 +166,7 @@ def discard_draft(dispatch_id: int) -> None:
         case.provider.delete_draft(case.draft_id)
     except ProviderAnswer as problem:
         log.info("its draft could not be deleted: %s", problem.words)
+        _heed(case.mailbox_id, problem)
         _settled(dispatch_id, DISCARDING, settle_after=db_now(DISCARD_AGAIN))
         return
     _settled(dispatch_id, DISCARDING, draft_id=None, settle_after=None)
@@ -189,6 +198,7 @@ def prove(one: ToProve, provider: Gmail | None) -> Proof:
     try:
         copy = provider.sent_copy(one.message_id)
     except TryLater as problem:  # it says nothing of the copy, and may ask for patience
+        _heed(one.mailbox_id, problem)
         after = min(max(15.0, problem.after), LATEST_LOOK)
         return _unproved(dispatch_id, Proof.UNREAD, settle_after=db_now(after))
     except ProviderAnswer as problem:

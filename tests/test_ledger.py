@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
+import requests
 from flask import Flask
 from sqlalchemy import update
 
-from portal import ledger, pace
+from portal import delivery, ledger, pace
 from portal.columns import now
 from portal.dispatch import Dispatch, Lane, State
 from portal.envelope import ProviderAnswer, TryLater
@@ -16,6 +18,9 @@ from portal.extensions import db
 from portal.mailboxes import Mailbox
 from portal.providers.google import OperatorProblem
 from tests import asking, factories, servers
+
+if TYPE_CHECKING:
+    from portal.sandbox.server import SandboxServer
 
 HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
 
@@ -193,3 +198,22 @@ def test_a_full_day_is_read_with_as_few_questions_as_an_empty_one(office: Mailbo
         sent(now() - HOUR)
     assert asked() == one <= 5
     assert asking.queries(lambda: ledger.meter_of(fresh(office), 0.0)) <= 6
+
+
+# -- with the local Google -------------------------------------------------------------------------
+
+
+def test_a_look_that_was_too_fast_slows_the_whole_mailbox(
+    database: str, redis_url: str, local_google: "SandboxServer"
+) -> None:
+    told = {"method": "messages.get", "kind": "429", "times": 1}
+    requests.post(f"{local_google.url}/_sandbox/faults", json=told, timeout=5).raise_for_status()
+    pointed = servers.pointed_at(local_google.url)
+    with servers.inside(servers.config_of(DATABASE_URL=database, REDIS_URL=redis_url, **pointed)):
+        office = factories.connected(local_google.url)
+        asked = factories.asked()
+        delivery.drain()
+        db.session.refresh(asked)
+        assert asked.state == State.ACCEPTED
+        box = fresh(office)
+        assert box.learned_units == 900_000 and box.is_paused

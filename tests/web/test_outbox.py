@@ -9,14 +9,13 @@ from bs4 import BeautifulSoup
 from flask import Flask
 from sqlalchemy import select
 
-from portal import batches, instance, queueing
+from portal import batches, instance, pace, queueing
 from portal.columns import now
 from portal.dispatch import Dispatch, State
 from portal.documents import Document
 from portal.extensions import db
 from portal.mailboxes import Mailbox
 from portal.people import company
-from portal.web import queues
 from tests.factories import asked, document, nia, office_mailbox, olive, tom
 from tests.visitor import Visitor, said, visitor
 
@@ -80,7 +79,8 @@ def test_tom_undoes_a_quote_and_finds_it_as_he_had_written_it(app: Flask, trader
     with app.app_context():
         quote = document("quote", number="QU-1", author=tom()).id
     page = soup(trader.get(f"/documents/{quote}/dispatches/new"))
-    form = {one["name"]: one.get("value", "") for one in page.select("form#send input[name]")}
+    fields = page.select("form#send input[name]")
+    form = {str(one["name"]): str(one.get("value", "")) for one in fields}
     wrong = {**form, "to": "Mary.Lee@wrong.example", "subject": "Your quote", "body": "Dear Mary"}
     sent = trader.post(f"/documents/{quote}/dispatches", wrong)
     shown = soup(trader.get(sent.location))
@@ -254,7 +254,7 @@ def test_it_says_when_the_day_of_a_mailbox_is_spent(
 ) -> None:
     queue()
     tomorrow = now() + timedelta(hours=20)
-    monkeypatch.setattr(queues.pace, "departures", lambda load, moment: [tomorrow] * load.waiting)
+    monkeypatch.setattr(pace, "departures", lambda load, moment: [tomorrow] * load.waiting)
     words = trader.words("/outbox")
     assert "Day’s limit reached until" in words and "Expected at" in words
     assert "About to leave" not in words

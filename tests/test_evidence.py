@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from portal import attempts, delivery, dispatch, evidence, mailboxes
 from portal.dispatch import Proof, State
 from portal.envelope import DISPATCH_HEADER, SentCopy
+from portal.extensions import db
 from portal.mailboxes import Mailbox
 from portal.providers.sent import SentList
 from portal.sandbox import mailbox as gmail_mailbox
@@ -150,6 +151,19 @@ def test_a_draft_that_its_owner_sent_by_hand_is_told_from_one_that_is_lost(
     assert (found.state, found.attempt) == (State.ACCEPTED, 1)
     [message] = accepted(local_google.google)
     assert message == found.token
+
+
+def test_a_clock_set_back_puts_no_look_off_for_longer_than_any_look_is(
+    office: Mailbox, local_google: SandboxServer
+) -> None:
+    local_google.google.faults.add({"method": "drafts.send", "kind": "swallow"})
+    asked = factories.asked()
+    attempts.send(asked.id)
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    dispatch.move(asked.id, (State.UNKNOWN,), State.UNKNOWN, settle_after=tomorrow)
+    db.session.commit()
+    delivery.drain()
+    assert dispatch.load(asked.id).state == State.ACCEPTED
 
 
 def accepted(google: LocalGoogle) -> list[str]:

@@ -28,7 +28,12 @@ def all_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def rings(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     heard: list[bool] = []
-    monkeypatch.setattr(queueing, "ring", lambda: heard.append(True) is None)
+
+    def ring() -> bool:
+        heard.append(True)
+        return True
+
+    monkeypatch.setattr(queueing, "ring", ring)
     return heard
 
 

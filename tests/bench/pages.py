@@ -66,14 +66,14 @@ def visited(place: Ground, store: str, port: int) -> Iterator[Row]:
     """What fifty people see of it, page by page."""
     ids = some_ids()
     cookie = cookie_of(place)
-    before = place.sink.state()["accepted"]
+    before, began = place.sink.state()["accepted"], time.monotonic()
     seen: dict[str, list[float]] = defaultdict(list)
-    ends = time.monotonic() + SECONDS
+    ends = began + SECONDS
     with ThreadPoolExecutor(PEOPLE) as people:
         visits = [people.submit(visit, port, cookie, ids, n, ends, seen) for n in range(PEOPLE)]
         for one in visits:
             one.result()
-    sent = (place.sink.state()["accepted"] - before) / SECONDS
+    sent = (place.sink.state()["accepted"] - before) / (time.monotonic() - began)
     slow = {name: percentile(times, 0.95) for name, times in seen.items()}
     worst = max(slow, key=lambda name: slow[name])
     what = f"slowest page ({worst}), {PEOPLE} people, {store}: p95"

@@ -35,8 +35,8 @@ format: dev-environment ## Put the code into the house style
 	@$(BIN)/python -m ruff check --quiet --fix .
 	@$(BIN)/python -m ruff format --quiet .
 
-faults: dev-environment ## Kill the worker again and again, and flush Redis, while it sends
-	@$(BIN)/python -m pytest tests/faults
+faults: dev-environment ## Prove the failure matrix: FAULTS=short takes minutes, long half an hour
+	@$(BIN)/python -m tests.faults
 
 bench: dev-environment ## Measure sending beside its floors and peers, in one table (20 minutes)
 	@$(BIN)/python -m tests.bench.table $(if $(KEEP),--keep)

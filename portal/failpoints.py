@@ -19,7 +19,7 @@ NAMES = {
     "request.stored": "the row is written, not committed",
     "request.committed": "the row is committed, nobody was woken",
     "freeze.taken": "a batch item is taken, nothing is frozen",
-    "freeze.asked": "its dispatch is stored, the item does not know it",
+    "freeze.asked": "its dispatch is written, its item does not say so, nothing is committed",
     "drain.leased": "the mailbox is leased, nothing is claimed",
     "claim.written": "the claim is written, not committed",
     "claim.committed": "the claim is committed, nothing was asked",

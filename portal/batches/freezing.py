@@ -88,7 +88,8 @@ def _take(how_many: int) -> list[int]:
     fresh = due.where(BatchItem.tries == 0).order_by(BatchItem.id).limit(how_many)
     tried = due.order_by(BatchItem.tries, BatchItem.id).limit(1)
     taken = journal.write(lambda: _taken(fresh) or _taken(tried))
-    reached("freeze.taken")
+    if taken:
+        reached("freeze.taken")
     return taken
 
 

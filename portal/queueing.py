@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from types import FrameType
 from typing import Any
 
@@ -43,7 +44,12 @@ def connection(timeout: float = 2) -> Redis:
     config: Config = current_app.config["PORTAL"]
     if not config.REDIS_URL:
         raise RedisError("REDIS_URL is not set")
-    return Redis.from_url(config.REDIS_URL, socket_connect_timeout=timeout, socket_timeout=timeout)
+    return _client(config.REDIS_URL, timeout)
+
+
+@cache  # kept open: pages that follow something ask every second
+def _client(url: str, timeout: float) -> Redis:
+    return Redis.from_url(url, socket_connect_timeout=timeout, socket_timeout=timeout)
 
 
 def ring() -> bool:

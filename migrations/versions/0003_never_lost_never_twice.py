@@ -55,7 +55,6 @@ def upgrade() -> None:
         sa.Column("last_error_at", MOMENT),
         sa.PrimaryKeyConstraint("name", name="pk_workers"),
     )
-    # Added in place on both databases: a table with every message ever sent is not written anew.
     moment = (
         "TIMESTAMP WITH TIME ZONE" if op.get_bind().dialect.name == "postgresql" else "DATETIME"
     )
@@ -78,3 +77,18 @@ def upgrade() -> None:
         ("company", "undo_seconds INTEGER DEFAULT 0 NOT NULL"),
     ):
         op.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+    if op.get_bind().dialect.name == "sqlite":
+        _put_messages_last()
+
+
+def _put_messages_last() -> None:
+    """SQLite reads through a message to get at the columns behind it, in every row it looks at.
+
+    So the messages go to the end of their rows; PostgreSQL keeps them aside by itself.
+    """
+    columns = sa.inspect(op.get_bind()).get_columns("dispatches")
+    order = [one["name"] for one in columns if one["name"] != "mime"]
+    with op.batch_alter_table(
+        "dispatches", recreate="always", partial_reordering=[(*order, "mime")]
+    ):
+        pass

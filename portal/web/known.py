@@ -7,9 +7,6 @@ from portal import dispatch
 from portal.dispatch import Dispatch, Seal, State
 from portal.extensions import db
 
-#: A page that asks for itself again does not hash larger messages each time.
-SMALL = 4 * 1024 * 1024
-
 
 @dataclass(frozen=True)
 class Known:
@@ -25,13 +22,12 @@ class Known:
 
 
 def known(one: Dispatch, *, hurried: bool = False) -> Known:
-    """What is known of one sending; hurried: leave large messages unread."""
+    """What is known of one sending; hurried: leave the message itself unread."""
     changed = one.document_id is not None and one.document.version != one.document_version
-    readable = not hurried or one.mime_size <= SMALL
     return Known(
-        seal=dispatch.seal_of(one) if readable else None,
+        seal=None if hurried else dispatch.seal_of(one),
         follows=db.session.get(Dispatch, one.resend_of_id) if one.resend_of_id else None,
-        same=readable and dispatch.repeats(one),
+        same=not hurried and dispatch.repeats(one),
         followed_by=dispatch.followed_by(one),
         changed=one.document.changed_at if changed else None,
         looked=_looked(one) if one.state == State.UNKNOWN else "",

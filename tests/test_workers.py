@@ -5,12 +5,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from flask import Flask
 from sqlalchemy import select, text
 
-from portal import workers
+from portal import queueing, workers
 from portal.columns import now
 from portal.config import Config
 from portal.extensions import db
@@ -101,3 +102,27 @@ def test_who_is_no_worker_says_nothing(app: Flask) -> None:
     workers.beat("sending", "something")
     workers.gone()
     assert stored() == []
+
+
+@pytest.mark.sqlite_only
+def test_a_real_worker_says_so_itself_and_takes_its_leave(
+    app: Flask, config: Config, redis_url: str, tmp_path: Path
+) -> None:
+    environ = servers.settings(
+        DATABASE_URL=config.DATABASE_URL,
+        REDIS_URL=redis_url,
+        WORKER_NAME="server-2",
+        SWEEP_SECONDS="1",
+    )
+    with servers.worker(environ, tmp_path / "worker.log") as child:
+        servers.wait_for(lambda: queueing.health() == "ok", child)
+        assert there() == [f"server-2:{child.process.pid}"]
+        child.process.terminate()
+        assert child.process.wait(20) == 0
+    assert there() == []
+
+
+def there() -> list[str]:
+    found = [one.worker.name for one in workers.everyone()]
+    db.session.rollback()  # else the worker would wait for the store
+    return found

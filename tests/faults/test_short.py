@@ -13,9 +13,9 @@ from tests.faults.cells import make_plan, sample
 from tests.faults.run import Run
 from tests.faults.stage import stage
 
-MAILBOXES = 10
+MAILBOXES = 8
 #: Seconds for which things go wrong; what is left of the plan then is left out.
-STRIKING = 18.0
+STRIKING = 12.0
 
 
 def test_faults_at_every_failpoint_lose_and_double_nothing(

@@ -76,8 +76,8 @@ class Turn:
         """Take the lease, carry out what is due until nothing is, give the lease back."""
         if not journal.write(self._take):
             return
-        reached("drain.leased")
         try:
+            reached("drain.leased")
             self._look_at_the_ledger()
             while self._going():
                 self._idle = not self._send_next()

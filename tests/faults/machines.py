@@ -58,8 +58,10 @@ def deployed(stage: Stage, dispatches: int, seed: str) -> Happened:
                 for pid in whom:  # systemd asks the worker alone, or every process of the service
                     send_signal(pid, signal.SIGTERM)
                 events["SIGTERM"] += 1
-                _until_gone(asked, host)
-                time.sleep(chance.uniform(0.2, 1.5))
+                _until_gone(asked)
+                _until_some_left(stage)
+                if run.calmly(run.is_over):
+                    return
 
     return Happened(_slow_run(stage, dispatches, seed, {}).play(meanwhile), events)
 
@@ -72,7 +74,14 @@ def _slow_run(stage: Stage, dispatches: int, seed: str, where: dict[str, dict[st
     return Run(stage, plan, hosts=HOSTS, longest=600, cables=where)
 
 
-def _until_gone(pid: int, host: object, patience: float = 10) -> None:
+def _until_some_left(stage: Stage, patience: float = 15) -> None:
+    """A deploy is rolled on when what was started works."""
+    before, deadline = stage.google.count(), time.monotonic() + patience
+    while stage.google.count() < before + 4 and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def _until_gone(pid: int, patience: float = 10) -> None:
     deadline = time.monotonic() + patience
     while session_members(pid) and time.monotonic() < deadline:
         time.sleep(0.05)

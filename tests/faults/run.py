@@ -114,12 +114,13 @@ class Run:
             self._connect()
             self._ask()
             self._complete_batch()
+            to_press = self._to_press(steering)
             began = time.monotonic()
             for name in self._hosts:
                 own = self._cables.get(name, {})
                 self.stage.open_host(name, SENDWRIGHT_FAILPOINTS=steering.address(name), **own)
             self.stage.watch()
-            self._press(steering)
+            self._press(to_press)
             if meanwhile is not None:
                 meanwhile(self)
             self._await(began)
@@ -129,7 +130,7 @@ class Run:
 
     @contextlib.contextmanager
     def _steering(self) -> Iterator[Steering]:
-        strikes = Strikes(self.stage, self.book, self.mailbox_of, self._reconnect)
+        strikes = Strikes(self.stage, self.book, self.mailbox_of)
         with Steering(self.stage.home, strikes.meet) as steering:
             yield steering
 
@@ -173,19 +174,22 @@ class Run:
         batches.complete(batch, olive, batch.version)
         self.batch = batch.id
 
-    def _press(self, steering: Steering) -> None:
-        """People press Send meanwhile, in processes that are killed as they do."""
-        environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(servers.ROOT)}
-        tom, chosen = factories.tom().id, [factories.document().id for _ in self.plan.asking]
-        db.session.commit()
-        lanes: list[list[str]] = [[], []]
-        for number, (cell, document) in enumerate(zip(self.plan.asking, chosen, strict=True)):
+    def _to_press(self, steering: Steering) -> list[list[str]]:
+        """What people will ask for meanwhile, for each of two lanes."""
+        tom, lanes = factories.tom().id, list[list[str]](([], []))
+        for number, cell in enumerate(self.plan.asking):
             name = f"asker-{number}"
             self.book.by_asker[name] = cell
             mailbox, email = self.boxes[number % len(self.boxes)]
-            asked = {"document": document, "user": tom, "mailbox": mailbox, "from": email}
-            asked["steered_by"] = steering.address(name)
+            asked = {"document": factories.document().id, "user": tom}
+            asked |= {"mailbox": mailbox, "from": email, "steered_by": steering.address(name)}
             lanes[number % 2].append(json.dumps(asked) + "\n")
+        db.session.commit()
+        return lanes
+
+    def _press(self, lanes: list[list[str]]) -> None:
+        """People press Send meanwhile, in processes that are killed as they do."""
+        environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(servers.ROOT)}
         for lines in filter(None, lanes):
             with (self.stage.home / "askers.log").open("a") as log:
                 asker = subprocess.Popen(
@@ -200,18 +204,11 @@ class Run:
             self.askers.append(asker)
             threading.Thread(target=_hand, args=(asker, lines), daemon=True).start()
 
-    def _reconnect(self, email: str) -> None:
-        """Its owner signs in again, once the portal has noticed; sooner or later anyhow."""
-        with self.app.app_context():
-            for _ in range(40):
-                time.sleep(0.25)
-                health = self.calmly(
-                    lambda: db.session.scalar(select(Mailbox.health).where(Mailbox.email == email))
-                )
-                if health not in (None, Health.CONNECTED):
-                    break
-            self.calmly(lambda: factories.connected(self.stage.google.url, email))
-            db.session.remove()
+    def _sign_in_where_asked(self) -> None:
+        """Whoever owns a mailbox signs in again when the portal asks for it."""
+        broken = select(Mailbox.email).where(Mailbox.health != Health.CONNECTED)
+        for email in self.calmly(lambda: list(db.session.scalars(broken))):
+            self.calmly(lambda email=email: factories.connected(self.stage.google.url, email))  # type: ignore[misc]
 
     def calmly(self, ask: Callable[[], T]) -> T:
         """Ask the store, again where it is away just now."""
@@ -233,6 +230,7 @@ class Run:
         """For `longest` seconds things go wrong; then everything has the time to come right."""
         told = began
         while not self.calmly(self.is_over):
+            self._sign_in_where_asked()
             if not self.book.seen:
                 began = time.monotonic()
             self.book.over = time.monotonic() - began > self.longest

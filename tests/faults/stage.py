@@ -119,6 +119,11 @@ class Google:
         """One call of this account goes wrong: the next one of this method."""
         self.tell("faults", kind=kind, method=method, account=account, times=1)
 
+    def count(self) -> int:
+        """How many messages it has accepted."""
+        state: dict[str, int] = requests.get(f"{self.url}/_sandbox/state", timeout=30).json()
+        return state["accepted"]
+
     def accepted(self) -> list[dict[str, object]]:
         found = requests.get(f"{self.url}/_sandbox/accepted", timeout=120)
         listed: list[dict[str, object]] = found.json()

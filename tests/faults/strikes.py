@@ -2,7 +2,6 @@
 
 import random
 import signal
-import threading
 import time
 from collections.abc import Callable
 
@@ -41,17 +40,10 @@ NEXT_CALL = {
 
 
 class Strikes:
-    """mailbox_of: the address that carries a dispatch; reconnect: sign a mailbox in again."""
+    """mailbox_of: the address that carries a dispatch."""
 
-    def __init__(
-        self,
-        stage: Stage,
-        book: Book,
-        mailbox_of: dict[int, str],
-        reconnect: Callable[[str], None],
-    ) -> None:
-        self._stage, self._book = stage, book
-        self._mailbox_of, self._reconnect = mailbox_of, reconnect
+    def __init__(self, stage: Stage, book: Book, mailbox_of: dict[int, str]) -> None:
+        self._stage, self._book, self._mailbox_of = stage, book, mailbox_of
         self._chance = random.Random(book.plan.seed)
         self._gathering = Gathering(GATHER)
 
@@ -97,7 +89,6 @@ class Strikes:
         if cell.fault == "revoked":
             account = account or self._chance.choice(sorted(set(self._mailbox_of.values())))
             self._stage.google.tell("revoke", email=account)
-            threading.Thread(target=self._reconnect, args=(account,), daemon=True).start()
             return
         method = self._chance.choice(NEXT_CALL.get(cell.point, ("*",)))
         self._stage.google.fails(self._chance.choice(KINDS[cell.fault]), method, account)

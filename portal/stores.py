@@ -64,6 +64,17 @@ def reading() -> Iterator[None]:
         _reading.reset(token)
 
 
+@contextlib.contextmanager
+def looking() -> Iterator[Connection]:
+    """reading() for what runs with every mail: a bare connection, past the session."""
+    token = _reading.set(True)
+    try:
+        with db.engine.connect() as connection:
+            yield connection
+    finally:
+        _reading.reset(token)
+
+
 _reading: ContextVar[bool] = ContextVar("reading", default=False)
 
 

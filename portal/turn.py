@@ -33,7 +33,7 @@ from portal.evidence import DISCARDING, LATEST_LOOK
 from portal.extensions import db
 from portal.failpoints import reached
 from portal.mailboxes import Mailbox
-from portal.stores import reading, rows_changed
+from portal.stores import looking, reading, rows_changed
 
 #: The reader waits so long for another accepted message before it ends; seconds.
 LINGER = 2.0
@@ -65,7 +65,7 @@ class Turn:
         self._looked_at = threading.Event()
         self._looked_at.set()
         self._awaited = 0
-        self._idle, self._more = False, True
+        self._idle, self._more, self._unread = False, True, 0
         self._reader: threading.Thread | None = None
         self._problem: Exception | None = None
         self._kept_at = 0.0
@@ -149,9 +149,9 @@ class Turn:
         return pace.UNITS["messages.send"]
 
     def _is_queued(self, lowest: Lane) -> bool:
-        with reading():
+        with looking() as store:
             values = {"mailbox": self.mailbox_id, "lowest": lowest}
-            return claiming.run(_queued(), values).first() is not None
+            return store.execute(_queued(), values).first() is not None
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -190,7 +190,7 @@ class Turn:
         return came
 
     def _read_next(self) -> bool:
-        """Look after one message that has left, or was meant to; False when there is none."""
+        """Look after one message that has left, or was meant to; whether there is another."""
         due = self._evidence()
         if due is None:
             self._looked_at.set()
@@ -203,7 +203,7 @@ class Turn:
         self._look_after(due)
         if due.dispatch_id == self._awaited:
             self._looked_at.set()
-        return True
+        return self._unread > 1
 
     def _reading_units(self, state: str) -> int:
         if state == State.UNKNOWN:
@@ -225,9 +225,10 @@ class Turn:
             self.hands.forget()
 
     def _evidence(self) -> ToProve | None:
-        with reading():
-            found = claiming.run(_unread(), {"mailbox": self.mailbox_id}).first()
-        return claiming.as_to_prove(found) if found else None
+        with looking() as store:
+            found = store.execute(_unread(), {"mailbox": self.mailbox_id}).all()
+        self._unread = len(found)
+        return claiming.as_to_prove(found[0]) if found else None
 
     # -- the lease and the pace ------------------------------------------------------------------
 
@@ -315,7 +316,7 @@ def _queued() -> Executable:
 def _unread() -> Executable:
     mine = ROWS.c.mailbox_id == bindparam("mailbox")
     query = select(*claiming.TO_PROVE).where(mine, WORK, to_look_after())
-    return query.order_by(ROWS.c.lane, ROWS.c.id).limit(1)
+    return query.order_by(ROWS.c.lane, ROWS.c.id).limit(2)  # whether there is another one
 
 
 def _held_by_me() -> ColumnElement[bool]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parseaddr
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import certifi
 import urllib3
@@ -75,6 +75,8 @@ PERMISSIONS = {
     ),
 }
 
+#: Two for each mailbox that has its turn (turn.py): more would be opened and closed for each call.
+MOST_CONNECTIONS = 256
 #: Never a byte of the request left: certainly not accepted.
 NOT_REACHED = (NewConnectionError, ConnectTimeoutError, NameResolutionError)
 LIMIT_REASONS = {
@@ -116,7 +118,7 @@ class Gmail:
     def __init__(
         self, api_url: str, scopes: set[str], token: Callable[[str], str], timeout: float
     ) -> None:
-        self._api_url = api_url
+        self._api_url, self._below = api_url, urlsplit(api_url).path
         self._scopes = scopes
         self._token = token
         self._bearer = ""
@@ -275,7 +277,7 @@ class Gmail:
         sends: bool = False,
         prefix: str = "/gmail/v1/users/me",
     ) -> dict[str, Any]:
-        url = self._api_url + prefix + path + (f"?{urlencode(query)}" if query else "")
+        url = self._below + prefix + path + (f"?{urlencode(query)}" if query else "")
         status, answer = self._once(method, url, body, kind, sends, renew=False)
         if status == 401:  # a refusal, so a second try with a fresh token can send nothing twice
             status, answer = self._once(method, url, body, kind, sends, renew=True)
@@ -292,8 +294,8 @@ class Gmail:
         if kind:
             headers["Content-Type"] = kind
         try:
-            answer = pool().request(
-                method, url, body=body, headers=headers, timeout=self._timeout, retries=False
+            answer = connections(self._api_url).urlopen(
+                method, url, body, headers, retries=False, redirect=False, timeout=self._timeout
             )
         except HTTPError as failure:
             raise _broken(failure, sends) from failure
@@ -316,21 +318,25 @@ class _ConnectionPool(urllib3.HTTPSConnectionPool):
 
 _pool: urllib3.PoolManager | None = None
 _pool_lock = threading.Lock()
+_hosts: dict[str, urllib3.HTTPConnectionPool] = {}
 
 
-def pool() -> urllib3.PoolManager:
-    """The kept-open connections of this process, shared by all mailboxes."""
+def connections(address: str) -> urllib3.HTTPConnectionPool:
+    """The kept-open connections of this process to one address, shared by all mailboxes."""
     global _pool
     with _pool_lock:
         if _pool is None:
             _pool = urllib3.PoolManager(
-                num_pools=8, maxsize=64, retries=False, ca_certs=certifi.where()
+                num_pools=8, maxsize=MOST_CONNECTIONS, retries=False, ca_certs=certifi.where()
             )
             _pool.pool_classes_by_scheme = {
                 **_pool.pool_classes_by_scheme,
                 "https": _ConnectionPool,
             }
-    return _pool
+            _hosts.clear()
+        if address not in _hosts:
+            _hosts[address] = _pool.connection_from_url(address)
+        return _hosts[address]
 
 
 def forget_connections() -> None:

@@ -9,6 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from flask import current_app
@@ -53,6 +54,7 @@ SAY_WORKING = 10.0
 MOST_ENDINGS = 12
 GAVE_UP = "The portal failed again and again while preparing it. It did not leave; send it again."
 
+SIGNED_IN_AGAIN = "Somebody has just signed in to this mailbox again."
 ALTERED = "The stored message is not the one that was frozen when Send was pressed. Send it afresh."
 
 log = logging.getLogger(__name__)
@@ -75,11 +77,12 @@ class Hands:
     """What one drain knows of one mailbox for a little while, so as not to ask for each mail.
 
     gate: waits until the message before has been looked at, so that no second one leaves under a
-    From that Gmail has just replaced.
+    From that Gmail has just replaced. signed_in: since when the sign-in holds that calls go by.
     """
 
     def __init__(self, mailbox_id: int, gate: Callable[[], None] = lambda: None) -> None:
         self.mailbox_id, self.gate = mailbox_id, gate
+        self.signed_in: datetime | None = None
         self._provider: Gmail | None = None
         self._made = self._said = float("-inf")
         self._confirmed: dict[str, float] = {}
@@ -88,7 +91,8 @@ class Hands:
         """The provider, ready to call; as the mailbox is, or was a few seconds ago."""
         if self._provider is None or time.monotonic() - self._made > ADDRESS_FRESH:
             with reading():
-                self._provider = mailboxes.provider_for(self._box())
+                box = self._box()
+                self._provider, self.signed_in = mailboxes.provider_for(box), box.connected_at
             self._made = time.monotonic()
         return self._provider
 
@@ -164,13 +168,13 @@ def _carry(claim: Claim, hands: Hands) -> None:
     except ProviderAnswer as problem:
         hands.forget()
         log.info("%s: %s", type(problem).__name__, problem.words)
-        _take_answer(claim, problem)
+        _take_answer(claim, problem, hands)
 
 
-def _take_answer(claim: Claim, answer: ProviderAnswer) -> None:
+def _take_answer(claim: Claim, answer: ProviderAnswer, hands: Hands) -> None:
     """What happens next after an answer that is no receipt."""
     if isinstance(answer, NeedsSignIn | NeedsPermission):
-        _mailbox_broken(claim, answer)
+        _mailbox_broken(claim, answer, hands.signed_in)
     elif isinstance(answer, TryLater | OperatorProblem):
         _try_later(claim, answer)
     elif isinstance(answer, Refused):
@@ -306,16 +310,25 @@ def _hold(
     journal.write(keep)
 
 
-def _mailbox_broken(claim: Claim, problem: NeedsSignIn | NeedsPermission) -> None:
-    """Every such answer is a refusal, so nothing has left: the mailbox's mail waits together."""
+def _mailbox_broken(
+    claim: Claim, problem: NeedsSignIn | NeedsPermission, signed_in: datetime | None
+) -> None:
+    """Every such answer is a refusal, so nothing has left: the mailbox's mail waits together.
+
+    signed_in: since when the refused sign-in held. Somebody may have signed in again meanwhile.
+    """
     assert claim.mailbox_id is not None
     box_id = claim.mailbox_id
-    mailboxes.mark_broken(box_id, problem)
+    if signed_in is not None:
+        mailboxes.mark_broken(box_id, problem, Mailbox.connected_at == signed_in)
     with reading():
         box = db.session.get_one(Mailbox, box_id, populate_existing=True)
-        why = box.why_not or problem.message
+        works, why = box.can_send, box.why_not or problem.message
+    if works:
+        return _try_later(claim, TryLater(SIGNED_IN_AGAIN, problem.words, 2))
     _hold(claim, Trouble.MAILBOX, why, outcome="needs sign-in", words=problem.words)
     journal.write(lambda: hold_mailbox(box_id, why))
+    return None
 
 
 def _unknown(claim: Claim, problem: ProviderAnswer) -> None:

@@ -42,6 +42,7 @@ class Case:
     dispatch_id: int
     mailbox_id: int
     provider: Gmail
+    signed_in: datetime
     draft_id: str | None
     message_id: str | None
     token: str
@@ -59,7 +60,8 @@ def reconcile(dispatch_id: int) -> None:
     try:
         verdict = _look(case, case.draft_id)
     except (NeedsSignIn, NeedsPermission) as problem:
-        mailboxes.mark_broken(case.mailbox_id, problem)
+        same = Mailbox.connected_at == case.signed_in
+        mailboxes.mark_broken(case.mailbox_id, problem, same)
         return
     except ProviderAnswer as problem:
         log.info("could not be looked up: %s", problem.words)
@@ -81,6 +83,7 @@ def _case(dispatch_id: int, state: State) -> Case | None:
             one.id,
             box.id,
             mailboxes.provider_for(box),
+            box.connected_at,
             one.draft_id,
             one.provider_message_id,
             one.token,

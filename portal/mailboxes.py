@@ -367,12 +367,12 @@ def refresh_addresses(box: Mailbox) -> list[Address]:
     box_id = box.id
     if not box.can_list_addresses:
         return []
-    provider = provider_for(box)
+    provider, signed_in = provider_for(box), box.connected_at
     db.session.commit()
     try:
         listed = provider.addresses()
     except (NeedsSignIn, NeedsPermission) as problem:
-        mark_broken(box_id, problem)
+        mark_broken(box_id, problem, Mailbox.connected_at == signed_in)
         raise
     return _store_listed(_locked(box_id), listed)
 
@@ -403,7 +403,10 @@ def trust(address: Address) -> None:
 def mark_broken(
     box_id: int, problem: NeedsSignIn | NeedsPermission, *conditions: ColumnElement[bool]
 ) -> None:
-    """Remember that a mailbox cannot send until somebody signs in again. Commits."""
+    """Remember that a mailbox cannot send until somebody signs in again. Commits.
+
+    conditions: what must still hold, such as connected_at; somebody may have signed in since.
+    """
     if isinstance(problem, Elsewhere):  # back at its own Google it sends again, as it is
         return
     signing_in = isinstance(problem, NeedsSignIn)

@@ -12,9 +12,10 @@ import requests
 from flask import Flask
 from sqlalchemy import event, select
 
-from portal import delivery, dispatch, mailboxes, policy
+from portal import attempts, delivery, dispatch, mailboxes, policy
+from portal.columns import now
 from portal.dispatch import Attempt, Dispatch, Lane, Proof, State
-from portal.envelope import DISPATCH_HEADER
+from portal.envelope import DISPATCH_HEADER, NeedsSignIn
 from portal.extensions import db
 from portal.mailboxes import Address, Health, Mailbox
 from portal.providers.gmail import SEND_ONLY_SCOPES
@@ -601,3 +602,21 @@ def _abandon(asked: Dispatch, *, handed_over: bool) -> None:
     db.session.add(Attempt(dispatch_id=asked.id, number=1, worker="gone"))
     db.session.commit()
     _expire_lease(asked)
+
+
+def test_a_refusal_of_the_old_sign_in_does_not_undo_the_new_one(
+    office: Mailbox, google: Google
+) -> None:
+    """Somebody signs in again just when a slow process is refused with what it had before."""
+    asked = factories.asked()
+    hands = attempts.Hands(office.id)
+    hands.provider()
+    box = db.session.get_one(Mailbox, office.id, populate_existing=True)
+    box.connected_at = now()
+    db.session.commit()
+    claim = attempts.claim(asked.id)
+    assert claim is not None
+    refused = NeedsSignIn("Gmail no longer accepts this mailbox's sign-in.", "401")
+    attempts._mailbox_broken(claim, refused, hands.signed_in)
+    db.session.expire_all()
+    assert (asked.state, office.health) == (State.QUEUED, Health.CONNECTED)

@@ -28,6 +28,7 @@ ENDPOINTS = {
     "home.index": "/",
     "documents.index": "/documents/<kind>",
     "batches.index": "/batches",
+    "outbox.index": "/outbox",
     "contacts.index": "/contacts",
     "properties.index": "/properties",
     "settings.show": "/settings",

@@ -1,9 +1,12 @@
 """Readiness: whether this portal can serve, and what of it is amiss. Cheap, and without secrets."""
 
-from dataclasses import dataclass
+import threading
+import time
+from dataclasses import dataclass, field
 from functools import cache
 
 from alembic.script import ScriptDirectory
+from flask import current_app
 from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -12,6 +15,9 @@ from portal.config import ROOT
 from portal.extensions import db
 from portal.instance import Instance
 from portal.vault import CannotOpen
+
+#: An answer serves whoever asks within so many seconds.
+KEPT = 2.0
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,28 @@ class Readiness:
         if self.database == "outdated":
             return "The database's tables are not those of this code: run db upgrade."
         return "" if self.keys == "ok" else "TOKEN_KEYS do not open what is stored."
+
+
+@dataclass
+class _Kept:
+    """The last answer of this process, and when it was found (monotonic)."""
+
+    answer: Readiness | None = None
+    at: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+def lately() -> Readiness:
+    """How it stood at most KEPT seconds ago.
+
+    Anybody may ask, and a Redis that hangs keeps whoever looks at it waiting.
+    """
+    kept: _Kept = current_app.extensions.setdefault("sendwright-readiness", _Kept())
+    with kept.lock:  # those who come meanwhile share what the first one finds
+        if kept.answer is None or time.monotonic() - kept.at > KEPT:
+            kept.answer = now()
+            kept.at = time.monotonic()
+        return kept.answer
 
 
 def now() -> Readiness:

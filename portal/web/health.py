@@ -3,6 +3,7 @@
 import hmac
 import ipaddress
 from dataclasses import asdict
+from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, current_app, request
 from flask.typing import ResponseReturnValue
@@ -15,6 +16,8 @@ pages = Blueprint("health", __name__)
 
 #: What a proxy adds to a request: whoever asks then is not on this machine, or cannot be known.
 FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via")
+#: What this machine calls itself.
+LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 @pages.get("/healthz")
@@ -26,7 +29,7 @@ def alive() -> ResponseReturnValue:
 @pages.get("/readyz")
 def ready() -> ResponseReturnValue:
     """Whether the portal can serve; 503 with the reason when it cannot."""
-    found = readiness.now()
+    found = readiness.lately()
     told = {"ready": not found.reason, **asdict(found)}
     return {**told, "reason": found.reason} if found.reason else told, 503 if found.reason else 200
 
@@ -48,16 +51,21 @@ def _refusal() -> Response | None:
             return None
         headers = {"WWW-Authenticate": "Bearer"}
         return Response("METRICS_TOKEN is set: give it as a bearer token.\n", 401, headers)
-    if not config.is_https and _is_this_machine():
+    if not config.is_https and _serves_this_machine(config) and _is_this_machine():
         return None
     told = "Set METRICS_TOKEN, and give it as a bearer token. Without it only this machine may ask"
     return Response(f"{told}, and not through a proxy.\n", 403, content_type="text/plain")
 
 
+def _serves_this_machine(config: Config) -> bool:
+    """Whether PUBLIC_URL is an address of this very machine: else a proxy may stand in between."""
+    return (urlsplit(config.PUBLIC_URL).hostname or "") in LOCAL
+
+
 def _is_this_machine() -> bool:
     """Whether who asks is on this machine: nothing was forwarded, and it says localhost."""
     host = request.host.rpartition(":")[0] if ":" in request.host else request.host
-    named = host.strip("[]") in ("localhost", "127.0.0.1", "::1")
+    named = host.strip("[]") in LOCAL
     return named and _is_loopback(request.remote_addr or "") and not _was_forwarded()
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from bs4 import BeautifulSoup
 from flask import Flask
 from sqlalchemy import text
 
-from portal import instance, queueing
+from portal import instance, queueing, readiness
 from portal.columns import now
 from portal.dispatch import Attempt, Dispatch, State
 from portal.extensions import db
@@ -173,6 +174,19 @@ def test_the_portal_is_ready_without_a_worker_and_while_everything_is_held(app: 
 
 
 @pytest.mark.sqlite_only
+def test_however_often_strangers_ask_redis_is_looked_at_once_in_two_seconds(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, clock, stranger = [], [1000.0], app.test_client()
+    monkeypatch.setattr("portal.queueing.health", lambda: asked.append(clock[0]) or "ok")
+    monkeypatch.setattr(readiness, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    for moment in (1000.0, 1000.0, 1001.9, 1002.1, 1003.0):
+        clock[0] = moment
+        assert stranger.get("/readyz").json["queue"] == "ok"  # type: ignore[index]
+    assert asked == [1000.0, 1002.1]
+
+
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize(
     ("settings", "asks", "status"),
     [
@@ -181,6 +195,7 @@ def test_the_portal_is_ready_without_a_worker_and_while_everything_is_held(app: 
         ({}, {"environ_base": {"REMOTE_ADDR": "192.168.1.7"}}, 403),
         ({}, {"base_url": "http://portal.example"}, 403),
         ({"PUBLIC_URL": "https://portal.example"}, {}, 403),
+        ({"PUBLIC_URL": "http://portal.example"}, {}, 403),
         ({"METRICS_TOKEN": "t" * 20}, {}, 401),
         ({"METRICS_TOKEN": "t" * 20}, {"headers": {"Authorization": "Bearer " + "u" * 20}}, 401),
         ({"METRICS_TOKEN": "t" * 20}, {"headers": {"Authorization": "Bearer " + "t" * 20}}, 200),

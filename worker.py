@@ -11,6 +11,8 @@ import sys
 # otherwise before the process starts to use it.
 os.environ.setdefault("OBJC_DISABLE_INITIALIZE_FORK_SAFETY", "YES")
 
+from sqlalchemy.exc import OperationalError
+
 from portal import create_app, delivery, logs, mailboxes, queueing, workers
 from portal.config import Config, ConfigProblem
 from portal.extensions import db
@@ -31,11 +33,8 @@ def main() -> int:
         print("The worker cannot start: REDIS_URL is not set.", file=sys.stderr)
         return 2
     with app.app_context():
-        try:
-            mailboxes.refuse_unreadable()
-        except CannotOpen as problem:
-            print(f"The worker cannot start: TOKEN_KEYS does not fit: {problem}.", file=sys.stderr)
-            return 2
+        if status := _refusal():
+            return status
         workers.begin()
         # What the start made lives as long as the process: a work-horse need not search it again
         # for what could be thrown away, nor copy it to do so.
@@ -50,6 +49,20 @@ def main() -> int:
 
 #: Imported here once, so that a work-horse finds its job without importing anything.
 JOB = delivery.drain
+
+
+def _refusal() -> int:
+    """0, or the exit status where the store stays away or does not fit; says so on stderr."""
+    try:
+        workers.wait_for_store(mailboxes.refuse_unreadable)
+    except CannotOpen as problem:
+        print(f"The worker cannot start: TOKEN_KEYS does not fit: {problem}.", file=sys.stderr)
+        return 2
+    except OperationalError as problem:
+        told = f"The worker cannot start: the database does not answer: {workers.why(problem)}."
+        print(told, file=sys.stderr)
+        return 1
+    return 0
 
 
 def _forget_shared() -> None:

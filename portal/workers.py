@@ -15,7 +15,7 @@ from datetime import datetime
 
 from flask import current_app
 from sqlalchemy import Text, delete, select, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.columns import UtcDateTime, db_now, now
@@ -28,6 +28,8 @@ from portal.stores import rows_changed
 SELDOM = 5.0
 #: What is remembered of a worker that ended without a word, in seconds.
 REMEMBERED = 24 * 3600
+#: So long a start waits for a store that is locked or away, and so often it looks, in seconds.
+PATIENCE, LOOK_AGAIN = 120.0, 1.0
 
 log = logging.getLogger(__name__)
 #: This process as a worker: its name, and what it said last. A work-horse inherits it.
@@ -68,6 +70,30 @@ def host() -> str:
     """What this machine is called among the workers: WORKER_NAME, else the host's own name."""
     config: Config = current_app.config["PORTAL"]
     return config.WORKER_NAME or socket.gethostname()
+
+
+def wait_for_store(first: Callable[[], None]) -> None:
+    """Do the first thing with the store, again and again while that is locked or away.
+
+    Raises OperationalError once PATIENCE is over, and at once whatever else goes wrong.
+    """
+    ends, told = time.monotonic() + PATIENCE, False
+    while True:
+        try:
+            return first()
+        except OperationalError as problem:
+            db.session.rollback()
+            if time.monotonic() > ends:
+                raise
+            if not told:
+                log.warning("The database is locked or away, and waited for: %s", why(problem))
+        told = True
+        time.sleep(LOOK_AGAIN)
+
+
+def why(problem: OperationalError) -> str:
+    """What the database itself said, on one line."""
+    return redacted(" ".join(str(problem.orig).split()))
 
 
 def begin() -> None:

@@ -1,17 +1,22 @@
 """A worker says that it lives and what it does, and nothing ever depends on that."""
 
+import logging
 import os
+import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, text
+from sqlalchemy import event, select, text
+from sqlalchemy.exc import OperationalError
 
-from portal import queueing, workers
+import worker
+from portal import mailboxes, queueing, workers
 from portal.columns import now
 from portal.config import Config
 from portal.extensions import db
@@ -102,6 +107,51 @@ def test_who_is_no_worker_says_nothing(app: Flask) -> None:
     workers.beat("sending", "something")
     workers.gone()
     assert stored() == []
+
+
+@pytest.fixture
+def hasty(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that is looked for often, and says at once that it is locked."""
+    monkeypatch.setattr(workers, "LOOK_AGAIN", 0.05)
+    db.session.remove()
+    db.engine.dispose()
+    event.listen(db.engine, "connect", lambda one, _record: one.execute("PRAGMA busy_timeout=0"))
+
+
+@pytest.fixture
+def locked(config: Config) -> Iterator[sqlite3.Connection]:
+    """Another process's hold on the SQLite file."""
+    path = config.DATABASE_URL.removeprefix("sqlite:///")
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    yield other
+    other.close()
+
+
+@pytest.mark.sqlite_only
+@pytest.mark.usefixtures("hasty")
+def test_a_store_that_is_locked_at_the_start_is_waited_for_and_spoken_of_once(
+    locked: sqlite3.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    free = threading.Timer(1, locked.rollback)
+    free.start()
+    with caplog.at_level(logging.WARNING):
+        workers.wait_for_store(mailboxes.refuse_unreadable)
+    assert free.finished.is_set(), "it did not wait for the store"
+    assert caplog.messages == ["The database is locked or away, and waited for: database is locked"]
+
+
+@pytest.mark.sqlite_only
+@pytest.mark.usefixtures("hasty", "locked")
+def test_a_store_that_stays_away_ends_the_start_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(workers, "PATIENCE", 0.0)
+    with pytest.raises(OperationalError):
+        workers.wait_for_store(mailboxes.refuse_unreadable)
+    assert worker._refusal() == 1
+    told = "The worker cannot start: the database does not answer: database is locked."
+    assert capsys.readouterr().err.strip() == told
 
 
 @pytest.mark.sqlite_only

@@ -14,7 +14,7 @@ from portal.envelope import Attachment
 class Seal:
     """Whether the stored bytes, hashed anew, have the hash that was noted.
 
-    pdf: the same of the PDF inside; None where none went along.
+    pdf: the same of the PDF inside; None where none went along, or it was not looked at.
     """
 
     message: bool
@@ -25,13 +25,13 @@ class Seal:
         return self.message and self.pdf is not False
 
 
-def seal_of(one: Dispatch) -> Seal:
-    """Hash the stored bytes anew. Reads the whole message."""
+def seal_of(one: Dispatch, *, paper: bool = True) -> Seal:
+    """Hash the stored bytes anew. Reads the whole message; paper: takes the PDF out of it too."""
     message = hashlib.sha256(one.mime).hexdigest() == one.mime_sha256
-    if not one.pdf_sha256:
+    if not (paper and one.pdf_sha256):
         return Seal(message, None)
-    paper = paper_of(one)
-    drawn = paper.content if paper else b""
+    found = paper_of(one)
+    drawn = found.content if found else b""
     return Seal(message, hashlib.sha256(drawn).hexdigest() == one.pdf_sha256)
 
 

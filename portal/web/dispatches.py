@@ -28,6 +28,7 @@ pages = Blueprint("dispatches", __name__)
 LONGEST_WHY = 2000
 
 _UNQUOTED = re.compile(r"[^\w\s.-]")
+_UNFIT_IN_A_NAME = re.compile(r"[^\w.-]+")
 
 
 @pages.app_template_filter()
@@ -80,8 +81,7 @@ def message(dispatch_id: int) -> ResponseReturnValue:
     """The very bytes that were frozen when somebody pressed Send."""
     one = _open(dispatch_id)
     answer = Response(one.mime, mimetype="message/rfc822")
-    name = f"{one.about}-{one.sending_number}.eml"
-    answer.headers.set("Content-Disposition", "attachment", filename=name)
+    answer.headers.set("Content-Disposition", "attachment", filename=f"{_file_name(one)}.eml")
     return answer
 
 
@@ -99,14 +99,14 @@ def evidence(dispatch_id: int) -> ResponseReturnValue:
     told = render_template(
         "dispatches/evidence.txt",
         one=one,
-        known=known(one),
+        known=known(one, thorough=True),
         batch=_batch_name(one),
         company=company(),
         drawn_at=now(),
-        numbered=f"{one.about}-{one.sending_number}",
+        numbered=_file_name(one),
     )
     answer = Response(told, mimetype="text/plain")
-    name = f"{one.about}-{one.sending_number}-evidence.txt"
+    name = f"{_file_name(one)}-evidence.txt"
     answer.headers.set("Content-Disposition", "attachment", filename=name)
     return answer
 
@@ -175,6 +175,11 @@ def _may_decide(one: Dispatch) -> bool:
 def _is_for_everybody(one: Dispatch) -> bool:
     """The portal's own mail to somebody may hold a link that is theirs alone."""
     return one.purpose != Purpose.NOTICE
+
+
+def _file_name(one: Dispatch) -> str:
+    """What its files are called: one word, which a command line takes as it is."""
+    return f"{_UNFIT_IN_A_NAME.sub('-', one.about).strip('-.')}-{one.sending_number}"
 
 
 def _batch_name(one: Dispatch) -> str:

@@ -11,23 +11,26 @@ from portal.extensions import db
 @dataclass(frozen=True)
 class Known:
     """seal: None where it was not looked at. follows: the sending this one was asked for after, and
-    same: whether it is that very message. changed: since when its document is another."""
+    same: whether it is that very message, None where it was not looked at. changed: since when its
+    document is another."""
 
     seal: Seal | None
     follows: Dispatch | None
-    same: bool
+    same: bool | None
     followed_by: list[Dispatch]
     changed: datetime | None
     looked: str
 
 
-def known(one: Dispatch, *, hurried: bool = False) -> Known:
-    """What is known of one sending; hurried: leave the message itself unread."""
+def known(one: Dispatch, *, hurried: bool = False, thorough: bool = False) -> Known:
+    """What is known of one sending; hurried: leave the message itself unread; thorough: take it
+    apart, and look at its PDF as well.
+    """
     changed = one.document_id is not None and one.document.version != one.document_version
     return Known(
-        seal=None if hurried else dispatch.seal_of(one),
+        seal=None if hurried else dispatch.seal_of(one, paper=thorough),
         follows=db.session.get(Dispatch, one.resend_of_id) if one.resend_of_id else None,
-        same=not hurried and dispatch.repeats(one),
+        same=None if hurried else dispatch.repeats(one),
         followed_by=dispatch.followed_by(one),
         changed=one.document.changed_at if changed else None,
         looked=_looked(one) if one.state == State.UNKNOWN else "",

@@ -1,15 +1,16 @@
 """Sending again from a sending's page: asked twice, with the reason, and once."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from bs4 import BeautifulSoup
 from flask import Flask
 
-from portal import dispatch
+from portal import dispatch, trials
 from portal.columns import now
-from portal.dispatch import Attempt, Dispatch, Proof, State
+from portal.dispatch import Attempt, Dispatch, Event, Proof, State
 from portal.extensions import db
 from portal.policy import set_rule
 from portal.senders import Mode
@@ -62,15 +63,19 @@ def test_the_same_message_is_sent_again_with_its_reason(
     assert "Tick this if it should really be sent again." in said(refused)
     form = filled_in(trader, why="missing", words="She moved", sure="y")
     assert [trader.post(PAGE, form).location for _ in range(2)] == ["/dispatches/2"] * 2
-    words = trader.words("/dispatches/2")
-    assert "The same message as sending 1" in words
+    words = trader.words("/dispatches/2")  # it asks for itself again: nothing is compared each time
+    assert "Asked for once more, after sending 1" in words
     assert "Why: They say it did not arrive. She moved." in words
-    assert "byte for byte, the message of sending 1" in words
     assert "Sent again as sending 2" in trader.words("/dispatches/1")
     theirs = visitor(app, olive).post(PAGE, form)
     assert theirs.location == "/dispatches/2"
     paper = trader.words("/documents/1")
     assert "Again, because: They say it did not arrive. She moved." in paper
+    with app.app_context():
+        dispatch.cancel(db.session.get_one(Dispatch, 2), tom())
+    words = trader.words("/dispatches/2")
+    assert "The same message as sending 1" in words
+    assert "byte for byte, the message of sending 1" in words
 
 
 @pytest.mark.sqlite_only
@@ -209,7 +214,7 @@ def test_the_evidence_sheet_tells_all_of_it(
 def test_bytes_that_somebody_changed_are_shown_in_red(
     app: Flask, trader: Visitor, ended: Callable[..., None]
 ) -> None:
-    ended(State.ACCEPTED)
+    ended(State.ACCEPTED, proof=Proof.MATCHES)
     assert "is, byte for byte, the one that was frozen" in trader.words("/dispatches/1")
     with app.app_context():
         one = db.session.get_one(Dispatch, 1)
@@ -217,3 +222,54 @@ def test_bytes_that_somebody_changed_are_shown_in_red(
         db.session.commit()
     assert "The stored message was changed" in trader.words("/dispatches/1")
     assert "THEY ARE NOT THE SAME" in trader.get("/dispatches/1/evidence.txt").text
+
+
+@pytest.mark.sqlite_only
+def test_the_page_hashes_the_message_and_leaves_its_pdf_to_the_sheet(
+    trader: Visitor, ended: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended(State.ACCEPTED, proof=Proof.MATCHES, pdf_sha256="0" * 64)
+    assert "the PDF differs" in trader.get("/dispatches/1/evidence.txt").text
+    monkeypatch.setattr(dispatch.proving, "paper_of", lambda one: pytest.fail("taken apart"))
+    assert "is, byte for byte, the one that was frozen" in trader.words("/dispatches/1")
+
+
+FORGED = "It left.\n\nResult\n------\nDelivered to everybody\x85Attempts\r--------"
+
+
+@pytest.mark.sqlite_only
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"state": State.RETURNED},
+        {"state": State.REFUSED},
+        {"state": State.UNKNOWN, "needs_person": True},
+    ],
+)
+def test_nobody_writes_a_section_into_the_sheet(
+    app: Flask, trader: Visitor, ended: Callable[..., None], state: dict[str, Any]
+) -> None:
+    ended(**state, state_note=FORGED, reason=FORGED, resend_of_id=1, resend_reason=FORGED)
+    with app.app_context():
+        db.session.add(Attempt(dispatch_id=1, number=1, worker="van-3:77", words=FORGED))
+        db.session.add(Event(dispatch_id=1, actor="Tom Baker", text=FORGED))
+        db.session.commit()
+    told = trader.get("/dispatches/1/evidence.txt").text.splitlines()
+    titles = [line for line, under in pairwise(told) if line and under == "-" * len(line)]
+    assert titles == ["Result", "The message", "The bytes", "Attempts", "What happened"]
+    assert told.count("    Delivered to everybody") == 6  # one of them follows itself, both ways
+    assert "Delivered to everybody" not in told
+
+
+@pytest.mark.sqlite_only
+def test_a_mail_of_the_test_round_has_its_sheet_too(app: Flask, trader: Visitor) -> None:
+    with app.app_context():
+        office_mailbox()
+        round_ = trials.start(olive())
+        number = trials.send(round_.trials[0], "olive@brightspark.example", olive()).id
+    answer = trader.get(f"/dispatches/{number}/evidence.txt")
+    assert answer.status_code == 200
+    assert "Test of the address office@brightspark.example of Bright Spark" in answer.text
+    name = "Test-Mail-from-office-brightspark.example-1"
+    assert f"sha256sum {name}.eml" in answer.text
+    assert f"{name}-evidence.txt" in answer.headers["Content-Disposition"]

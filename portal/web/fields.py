@@ -16,7 +16,11 @@ from portal.people import BadAddress, addresses_in, clean_address
 _MARKS = re.compile(r"[\s\u00a0\u202f]|[$€£]|^(AUD|NZD|USD|EUR|GBP)")
 _NUMBER = re.compile(r"-?(\d{1,3}(,\d{3})+|\d+)?(\.\d*)?", re.ASCII)
 _DAY = re.compile(r"(\d{1,2})[/.](\d{1,2})[/.](\d{4})", re.ASCII)
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+#: Control characters, line ends that no field means, what turns the direction of writing around (it
+#: would show "cod.exe" as "exe.doc"), and halves of characters.
+_UNPRINTABLE = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
 NO_AMOUNT = "not an amount. Write it like 1240.00."
 NO_NUMBER = "not a number. Write it like 1.5."
 FIRST_YEAR, LAST_YEAR = 2000, 2100

@@ -155,7 +155,10 @@ BAD = {
         "INV\r\n42": "Number must be a single line.",
     },
     "title": {"x" * 201: "Title is 1 characters too long; the most is 200."},
-    "notes": {"bell\x07": "Notes holds a character that cannot be printed."},
+    "notes": dict.fromkeys(
+        ("bell\x07", "next\x85line", "turned \u202e round", "isolated \u2066"),
+        "Notes holds a character that cannot be printed.",
+    ),
 }
 
 
@@ -178,6 +181,14 @@ def test_what_is_wrong_is_said_beside_its_field_and_nothing_is_lost(
         assert field(answer.text, "lines-1-description") == "Fit new unit"
         assert field(answer.text, "title") == (typed if name == "title" else "Hot-water service")
     assert stored(app) == []
+
+
+@pytest.mark.sqlite_only
+def test_the_letters_of_every_script_are_taken(app: Flask, trader: Visitor, customer: int) -> None:
+    notes = "Łukasz Müller‑Øster, שלום\u200f, العربية, 李 Li, e\u0301, ½ “so” – 👩🏽\u200d🔧"
+    assert trader.post("/documents/invoice", written(customer, notes=notes)).status_code == 303
+    (kept,) = stored(app)
+    assert kept.notes == notes
 
 
 AMOUNTS = {

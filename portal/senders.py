@@ -140,6 +140,12 @@ class Trouble(StrEnum):
     NO_RELAY = "no_relay"
     #: Somebody holds it by hand: it waits until a person lets it go.
     PERSON = "person"
+    #: The same, and only a manager may let it go.
+    MANAGER = "manager"
+
+
+#: What somebody holds by hand: nothing lets it go by itself.
+BY_HAND = (Trouble.PERSON, Trouble.MANAGER)
 
 
 @dataclass(frozen=True)

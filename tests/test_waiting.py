@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from portal import alarms, batches, dispatch, instance, mailboxes
 from portal.columns import now
-from portal.dispatch import Deed, Dispatch, Lane, State, decide, waiting
+from portal.dispatch import Deed, Dispatch, Lane, State, decide, holding, waiting
 from portal.dispatch.waiting import Group, Rest
 from portal.documents import Document
 from portal.extensions import db
@@ -115,14 +115,31 @@ def test_what_a_person_holds_is_let_go_by_a_person_alone(office: Flask) -> None:
         decide([one], Deed.HOLD, olive())
         assert dispatch.release_ready() == 0
         db.session.refresh(one)
-        assert (one.state, one.hold_code) == (State.HELD, Trouble.PERSON)
+        assert (one.state, one.hold_code) == (State.HELD, Trouble.MANAGER)
         assert one.state_note == "Olive Park holds it."
         assert one.document.email_status == "held"
         assert dispatch.needing_attention() == []  # somebody wants it so
-        decide([one], Deed.LET_GO, tom())
+        decide([one], Deed.LET_GO, olive())
         assert (one.state, one.hold_code, one.state_note) == (State.QUEUED, "", "")
         told = [(event.text, event.actor) for event in one.events][1:]
-        assert told == [("Held by hand.", "Olive Park"), ("Let go.", "Tom Baker")]
+        assert told == [("Held by hand.", "Olive Park"), ("Let go.", "Olive Park")]
+
+
+def test_a_managers_hold_binds_and_ones_own_does_not(office: Flask) -> None:
+    with office.app_context():
+        one = asked()
+        decide([one], Deed.HOLD, tom())
+        assert decide([one], Deed.LET_GO, tom()).done == [one]
+        decide([one], Deed.HOLD, tom())
+        assert decide([one], Deed.HOLD, olive()).done == [one]  # over what Tom held himself
+        for deed in (Deed.LET_GO, Deed.SEND_NOW):
+            assert decide([one], deed, tom()).refused == [one]
+        assert decide([one], Deed.HOLD, tom()).late == [one]
+        assert (one.state, one.hold_code) == (State.HELD, Trouble.MANAGER)
+        assert not holding.let_go(one, tom())  # nor where his page was a moment old
+        assert numbers(Group.PERSON) == [one.about] and numbers(Group.HELD) == []
+        assert decide([one], Deed.SEND_NOW, olive()).done == [one]
+        assert (one.state, one.hold_code) == (State.QUEUED, "")
 
 
 def test_what_is_let_go_and_not_ready_waits_for_that_as_ever(office: Flask) -> None:

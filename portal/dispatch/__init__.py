@@ -14,6 +14,7 @@ from portal.dispatch.deciding import (
     cancel,
     decide,
     may_decide,
+    may_let_go,
     settle,
 )
 from portal.dispatch.freezing import Blocked, Manuscript, Wish, frozen, manuscript
@@ -78,6 +79,7 @@ __all__ = [
     "load",
     "manuscript",
     "may_decide",
+    "may_let_go",
     "move",
     "needing_attention",
     "next_number",

@@ -12,7 +12,6 @@ from portal.dispatch.holding import hold_by_person, let_go
 from portal.dispatch.moving import accept, load, move, tell
 from portal.dispatch.tables import NEVER_KNOWN, Dispatch, Lane, Proof, Purpose, State
 from portal.extensions import db
-from portal.senders import Trouble
 
 
 class Deed(StrEnum):
@@ -41,11 +40,17 @@ def may_decide(dispatch: Dispatch, user: User) -> bool:
     return mine or user.is_manager
 
 
+def may_let_go(dispatch: Dispatch, user: User) -> bool:
+    """Whether this person may let it go, or hurry it: what a manager holds only a manager may."""
+    return may_decide(dispatch, user) and (user.is_manager or not dispatch.held_by_manager)
+
+
 def decide(dispatches: Sequence[Dispatch], deed: Deed, user: User) -> Decided:
     """Do the deed to each that has not left, in one commit; wakes a worker where some may leave."""
     decided = Decided()
     for one in dispatches:
-        if not may_decide(one, user):
+        allowed = may_let_go if deed in (Deed.LET_GO, Deed.SEND_NOW) else may_decide
+        if not allowed(one, user):
             decided.refused.append(one)
         elif DEEDS[deed](one, user):
             decided.done.append(one)
@@ -127,7 +132,7 @@ def _take_back(dispatch: Dispatch, user: User, words: str) -> bool:
 
 def _send_now(dispatch: Dispatch, user: User) -> bool:
     """Before everything else of its mailbox, and without the time in which it can be undone."""
-    if dispatch.hold_code == Trouble.PERSON and not let_go(dispatch, user):
+    if dispatch.held_by_hand and not let_go(dispatch, user):
         return False
     first = {"not_before": None, "lane": Lane.FIRST, "queued_at": now()}
     moved = move(dispatch.id, (State.QUEUED,), State.QUEUED, **first)

@@ -16,11 +16,10 @@ from portal.columns import now
 from portal.dispatch.moving import move, tell
 from portal.dispatch.tables import Dispatch, State
 from portal.extensions import db
-from portal.senders import SendFrom, Trouble, find, trouble_with
+from portal.senders import BY_HAND, SendFrom, Trouble, find, trouble_with
 
 #: What a person holds is let go by a person alone.
-BY_ITSELF = Dispatch.hold_code != Trouble.PERSON
-BY_PERSON = Dispatch.hold_code == Trouble.PERSON
+BY_ITSELF = Dispatch.hold_code.not_in(BY_HAND)
 
 
 def release_ready() -> int:
@@ -97,10 +96,15 @@ def _hold(dispatch_id: int, why: str, values: dict[str, Any]) -> bool:
 
 
 def hold_by_person(dispatch: Dispatch, user: User) -> bool:
-    """Hold one until somebody lets it go, whatever becomes ready. The caller commits."""
-    values = {"hold_code": Trouble.PERSON, "state_note": f"{user.name} holds it."}
+    """Hold one until somebody lets it go, whatever becomes ready. The caller commits.
+
+    A manager's hold binds: only a manager lets it go. It may take the place of somebody else's.
+    """
+    code = Trouble.MANAGER if user.is_manager else Trouble.PERSON
+    weaker = Dispatch.hold_code != Trouble.MANAGER if user.is_manager else BY_ITSELF
+    values = {"hold_code": code, "state_note": f"{user.name} holds it."}
     moved = move(dispatch.id, (State.QUEUED,), State.HELD, **values) or move(
-        dispatch.id, (State.HELD,), State.HELD, BY_ITSELF, **values
+        dispatch.id, (State.HELD,), State.HELD, weaker, **values
     )
     if moved:
         tell(dispatch.id, "Held by hand.", user.name)
@@ -110,16 +114,17 @@ def hold_by_person(dispatch: Dispatch, user: User) -> bool:
 def let_go(dispatch: Dispatch, user: User) -> bool:
     """Let go what a person held: into the queue, or on hold while it is not ready otherwise.
 
-    The caller commits.
+    What a manager holds is let go for a manager alone. The caller commits.
     """
+    theirs = Dispatch.hold_code.in_(BY_HAND if user.is_manager else (Trouble.PERSON,))
     addresses = mailboxes.send_from_addresses()
     found = find(dispatch.from_email, addresses, dispatch.requested_by_id)
     trouble, problem = trouble_with(dispatch.from_email, found)
     if trouble is None and found is not None:
-        moved = move(dispatch.id, (State.HELD,), State.QUEUED, BY_PERSON, **_into_queue(found))
+        moved = move(dispatch.id, (State.HELD,), State.QUEUED, theirs, **_into_queue(found))
     else:
         still = {"hold_code": trouble or "", "state_note": problem}
-        moved = move(dispatch.id, (State.HELD,), State.HELD, BY_PERSON, **still)
+        moved = move(dispatch.id, (State.HELD,), State.HELD, theirs, **still)
     if moved:
         tell(dispatch.id, f"Let go. On hold: {problem}" if problem else "Let go.", user.name)
     return moved

@@ -15,7 +15,7 @@ from portal.dispatch.tables import OPEN_STATES, Dispatch, Proof, Purpose, State
 from portal.documents import Document
 from portal.extensions import db
 from portal.mailboxes import Address
-from portal.senders import Trouble
+from portal.senders import BY_HAND
 
 #: A hand-over usually takes a second or two; behind a longer one, waiting needs explaining.
 LONG_TURN = timedelta(seconds=15)
@@ -51,7 +51,7 @@ def needing_attention(user: User | None = None, limit: int = 200) -> list[Dispat
     troubled = Dispatch.state.in_(troubles) | (Dispatch.proof == Proof.DIFFERS)
     query = select(Dispatch).where(troubled)
     query = query.where(Dispatch.purpose == Purpose.DOCUMENT)
-    query = query.where(Dispatch.hold_code != Trouble.PERSON)  # somebody wants it so
+    query = query.where(Dispatch.hold_code.not_in(BY_HAND))  # somebody wants it so
     if user is not None:
         query = query.where(Dispatch.requested_by_id == user.id)
     newest = list(db.session.scalars(query.order_by(Dispatch.id.desc()).limit(limit)).unique())

@@ -21,6 +21,7 @@ from portal.documents.status import EMAIL_STATUSES, EmailStatus, StatusFacts
 from portal.envelope import Envelope, Mailable
 from portal.extensions import Base
 from portal.mailboxes import Mailbox
+from portal.senders import BY_HAND, Trouble
 
 
 class State(StrEnum):
@@ -185,6 +186,16 @@ class Dispatch(Base):
     def never_known(self) -> bool:
         """Whether nobody found out what became of it before it was sent again."""
         return self.state == State.REFUSED and self.state_note == NEVER_KNOWN
+
+    @property
+    def held_by_hand(self) -> bool:
+        """Whether somebody wants it to wait, so that nothing lets it go by itself."""
+        return self.state == State.HELD and self.hold_code in BY_HAND
+
+    @property
+    def held_by_manager(self) -> bool:
+        """Whether only a manager may let it go."""
+        return self.held_by_hand and self.hold_code == Trouble.MANAGER
 
     @property
     def moving(self) -> bool:

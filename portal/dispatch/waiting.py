@@ -16,7 +16,7 @@ from portal.dispatch.tables import SPARE_SECONDS, WORK, Dispatch, Lane, State
 from portal.documents import Document
 from portal.extensions import db
 from portal.mailboxes import Mailbox
-from portal.senders import Trouble
+from portal.senders import BY_HAND
 
 #: So many rows a page shows of one group, and so many at most are counted.
 ROWS, MOST_COUNTED = 25, 1000
@@ -167,8 +167,8 @@ def _of(group: Group) -> ColumnElement[bool]:
     return {
         Group.UNDO: and_(queued, Dispatch.not_before > db_now()),
         Group.QUEUE: and_(queued, _may_leave()),
-        Group.HELD: and_(held, Dispatch.hold_code != Trouble.PERSON),
-        Group.PERSON: and_(held, Dispatch.hold_code == Trouble.PERSON),
+        Group.HELD: and_(held, Dispatch.hold_code.not_in(BY_HAND)),
+        Group.PERSON: and_(held, Dispatch.hold_code.in_(BY_HAND)),
         Group.UNCLEAR: Dispatch.state == State.UNKNOWN,
     }[group]
 

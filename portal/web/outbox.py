@@ -175,9 +175,15 @@ def _tell(decided: Decided, deed: Deed) -> None:
     if len(decided.late) > 3:
         flash(f"{len(decided.late) - 3} others had moved on as well. Nothing was changed.", "warn")
     if decided.refused:
-        one = decided.refused[0]
-        asker = f"{one.requested_by.name}, who asked for it, or" if one.requested_by_id else "Only"
-        flash(f"Nothing was changed: {asker} a manager decides about {one.about}.", "warn")
+        flash(_not_yours(decided.refused[0]), "warn")
+
+
+def _not_yours(one: Dispatch) -> str:
+    """Why this person may not do what they wanted."""
+    if dispatch.may_decide(one, current_user):
+        return f"{one.about} waits: {one.state_note} {queues.only_a_manager(one)}"
+    asker = f"{one.requested_by.name}, who asked for it, or" if one.requested_by_id else "Only"
+    return f"Nothing was changed: {asker} a manager decides about {one.about}."
 
 
 def _done_words(one: Dispatch, deed: Deed) -> str:
@@ -216,3 +222,15 @@ def undo_left(one: Dispatch) -> int | None:
 def may_decide(one: Dispatch) -> bool:
     """Whether who looks at it may take it back, hold or hurry it."""
     return dispatch.may_decide(one, current_user)
+
+
+@pages.app_template_filter()
+def may_let_go(one: Dispatch) -> bool:
+    """Whether who looks at it may let it go."""
+    return dispatch.may_let_go(one, current_user)
+
+
+@pages.app_template_filter()
+def only_a_manager(one: Dispatch) -> str:
+    """That only a manager may, where who looks at it is none."""
+    return queues.only_a_manager(one)

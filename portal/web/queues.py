@@ -182,13 +182,20 @@ def _row(one: Dispatch, group: Group, moment: datetime) -> Row:
             label = _countdown(one, f"{left} s" if left else "a moment")
             return Row(one, "queued", label, left=left, mine=mine)
         case Group.PERSON:
-            return Row(one, "held", one.state_note, f"Since {clock(one.state_since)}.", mine=mine)
+            more = f"{only_a_manager(one)} Since {clock(one.state_since)}.".lstrip()
+            return Row(one, "held", one.state_note, more, mine=mine)
         case Group.HELD:
             return Row(one, "held", "On hold", one.state_note, mine=mine, look=True)
     if one.needs_person:
         return Row(one, "unknown", "Somebody must look", one.state_note, look=True)
     again = f"Looked at again at {clock(one.settle_after)}." if one.settle_after else ""
     return Row(one, "unknown", "Unclear, checking", again)
+
+
+def only_a_manager(one: Dispatch) -> str:
+    """That what a manager holds is not this person's to let go; "" where nothing is in the way."""
+    bound = one.held_by_manager and not current_user.is_manager
+    return "Only a manager can let it go." if bound else ""
 
 
 def _countdown(one: Dispatch, left: str) -> str:

@@ -218,6 +218,26 @@ def test_what_is_ticked_is_held_cancelled_or_sent_at_once_together(
 
 
 @pytest.mark.sqlite_only
+def test_what_olive_holds_is_not_toms_to_let_go(
+    app: Flask, manager: Visitor, trader: Visitor, queue: Callable[..., int]
+) -> None:
+    address = f"/outbox/{queue('INV-1')}"
+    manager.post(address, {"do": "hold"})
+    sentence = "Olive Park holds it. Only a manager can let it go."
+    for page in ("/outbox", "/dispatches/1"):
+        assert "Only a manager can let it go." in trader.words(page)
+        assert not soup(trader.get(page)).select("form:not(#ticked) [value=let_go]")
+        assert soup(manager.get(page)).select("form:not(#ticked) [value=let_go]")
+    assert sentence in trader.words("/dispatches/1")
+    for deed in ("let_go", "send_now"):
+        told = trader.post(address, {"do": deed})
+        assert f"INV-1 waits: {sentence}" in trader.words(told.location)
+    assert stands(app, 1) == State.HELD
+    manager.post(address, {"do": "let_go"})
+    assert stands(app, 1) == State.QUEUED
+
+
+@pytest.mark.sqlite_only
 def test_each_waits_where_somebody_would_look_for_it(
     app: Flask, trader: Visitor, queue: Callable[..., int]
 ) -> None:

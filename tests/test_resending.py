@@ -238,14 +238,44 @@ def test_a_from_that_the_rules_no_longer_give_is_refused(
         set_rule("", Mode.USER)
         first = gone()
         assert first.from_email == "tom@brightspark.example"
-        assert dispatch.resend(first, nia(), 2, WHY).from_email == first.from_email  # still Tom's
         set_rule("", Mode.DEFAULT)
         for who in (tom(), nia()):
             with pytest.raises(Blocked) as blocked:
-                dispatch.resend(first, who, 3, WHY)
+                dispatch.resend(first, who, 2, WHY)
             assert "by the rules of today it comes from office@" in str(blocked.value)
             db.session.rollback()
-        assert dispatch.resend(first, olive(), 3, WHY).state == State.QUEUED  # who may choose it
+        assert dispatch.resend(first, olive(), 2, WHY).state == State.QUEUED  # who may choose it
+
+
+def test_nobody_repeats_a_colleagues_mail_under_a_from_that_is_not_theirs(
+    app: Flask, gone: Callable[..., Dispatch]
+) -> None:
+    with app.app_context():
+        first = gone()
+        again = dispatch.resend(first, nia(), 2, WHY)
+        assert again.from_email == first.from_email == "office@brightspark.example"  # Nia's as well
+        set_rule("", Mode.USER)
+        toms = asked(document(author=tom()), tom())
+        toms.state = State.ACCEPTED
+        db.session.commit()
+        with pytest.raises(Blocked, match="says it is from tom@"):
+            dispatch.resend(toms, nia(), 2, WHY)
+        company().one_off = "everyone"  # anybody may choose another From for one sending
+        assert dispatch.resend(toms, nia(), 2, WHY).from_email == "tom@brightspark.example"
+
+
+def test_one_at_a_time_is_sent_again(app: Flask, gone: Callable[..., Dispatch]) -> None:
+    with app.app_context():
+        first = gone()
+        again = dispatch.resend(first, tom(), 2, WHY)
+        for state in (State.QUEUED, State.SUBMITTING, State.HELD):
+            again.state = state
+            db.session.commit()
+            with pytest.raises(Blocked, match="sending 2 has not left yet"):
+                dispatch.resend(first, olive(), 3, WHY)
+        again.state = State.CANCELLED
+        db.session.commit()
+        assert dispatch.resend(first, olive(), 3, WHY).state == State.QUEUED
 
 
 def test_the_mail_of_somebody_who_left_is_the_managers_to_send_again(

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
+from sqlalchemy import select
+
 from portal import instance, policy
 from portal.accounts import User
 from portal.checks import Problem
@@ -25,6 +27,9 @@ from portal.senders import Choice, find, trouble_with
 
 #: Where nothing more becomes of a sending by itself.
 ENDED = (State.ACCEPTED, State.RETURNED, State.REFUSED, State.CANCELLED)
+
+#: Where a sending has not left yet.
+WAITING = (State.QUEUED, State.SUBMITTING, State.HELD)
 
 _OWN_LINES = re.compile(
     rb"^(Message-ID|" + DISPATCH_HEADER.encode() + rb"):[^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*",
@@ -66,6 +71,9 @@ def resend(earlier: Dispatch, user: User, number: int, why: str) -> Dispatch:
 
 def obstacle_to(earlier: Dispatch, user: User) -> Problem | None:
     """Why this very message may not leave again when this person sends it; None where it may."""
+    waiting = _still_waiting(earlier)
+    if waiting is not None:
+        return _one_at_a_time(waiting)
     if not seal_of(earlier).whole:
         return BROKEN
     return _other_sender(earlier, user) if sender_now(earlier, user) is None else None
@@ -74,8 +82,8 @@ def obstacle_to(earlier: Dispatch, user: User) -> Problem | None:
 def sender_now(earlier: Dispatch, user: User) -> Choice | None:
     """The policy's choice that bears the frozen From, as it may be used now; None where none does.
 
-    It may where the rules give it to this person, or still to whoever sent it first, or where this
-    person may choose it for one sending.
+    It may where the rules give it to this person, or where this person may choose another From for
+    one sending: then also where they still give it to whoever sent it first.
     """
     wanted = earlier.from_email.casefold()
     for choice in _choices(earlier, user):
@@ -126,7 +134,9 @@ def _bare(mime: bytes) -> bytes:
 
 def _choices(earlier: Dispatch, user: User) -> Iterator[Choice]:
     document, asker = earlier.document, earlier.requested_by
-    people = [user, asker] if asker.active else [user]
+    people = [user]
+    if asker.active and policy.may_choose_once(user):
+        people.append(asker)
     for person in people:
         yield policy.sender_of(document, person)
     yield from policy.once_choices(document, user)
@@ -134,6 +144,26 @@ def _choices(earlier: Dispatch, user: User) -> Iterator[Choice]:
         scene = policy.Scene()
         for person in people:
             yield scene.choose(policy.case_of(document, person, company_only=True))
+
+
+def _still_waiting(earlier: Dispatch) -> Dispatch | None:
+    """A further sending of the same document that has not left yet."""
+    query = select(Dispatch).where(
+        Dispatch.document_id == earlier.document_id,
+        Dispatch.purpose == Purpose.DOCUMENT,
+        Dispatch.resend_of_id.is_not(None),
+        Dispatch.id != earlier.id,
+        Dispatch.state.in_(WAITING),
+    )
+    return db.session.scalars(query.order_by(Dispatch.id).limit(1)).unique().first()
+
+
+def _one_at_a_time(waiting: Dispatch) -> Problem:
+    return Problem(
+        "still_waiting",
+        f"It is being sent again already: sending {waiting.sending_number} has not left yet.",
+        "Wait until it has left, or cancel it in the Outbox first.",
+    )
 
 
 def _as_it_stands(choice: Choice, email: str, user: User) -> Choice:

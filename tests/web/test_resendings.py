@@ -71,6 +71,7 @@ def test_the_same_message_is_sent_again_with_its_reason(
     assert theirs.location == "/dispatches/2"
     paper = trader.words("/documents/1")
     assert "Again, because: They say it did not arrive. She moved." in paper
+    assert "sending 2 has not left yet. Wait until it has left" in trader.words(PAGE)
     with app.app_context():
         dispatch.cancel(db.session.get_one(Dispatch, 2), tom())
     words = trader.words("/dispatches/2")

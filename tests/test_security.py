@@ -365,6 +365,15 @@ def test_tests_are_counted_so_that_nobody_uses_up_a_days_mail(app: Flask, trader
         assert not db.session.scalars(select(Dispatch)).all()
 
 
+@pytest.mark.sqlite_only
+@pytest.mark.parametrize("address", ["/documents/9/dispatches", "/dispatches/9/resending"])
+def test_sendings_are_counted_too(trader: Visitor, address: str) -> None:
+    for _ in range(120):
+        assert trader.post(address).status_code == 404
+    answer = trader.post(address)
+    assert answer.status_code == 429 and "Too many tries in a row" in answer.text
+
+
 # -- Google, the real one and the local one ------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from wtforms import BooleanField, HiddenField
 from portal import dispatch
 from portal.checks import Problem
 from portal.dispatch import Blocked, Dispatch, State
-from portal.extensions import db
+from portal.extensions import db, limiter
 from portal.web import again
 from portal.web.desk import earlier as last_under_way
 from portal.web.page import page, see_other
@@ -34,6 +34,7 @@ def new(dispatch_id: int) -> ResponseReturnValue:
 
 
 @pages.post("/dispatches/<int:dispatch_id>/resending")
+@limiter.limit("120 per hour", key_func=lambda: f"resendings:{current_user.id}")
 def create(dispatch_id: int) -> ResponseReturnValue:
     """Send the same message again, once."""
     form, one = ResendForm(), _ended(dispatch_id)

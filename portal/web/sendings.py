@@ -105,6 +105,7 @@ def look_again(document_id: int) -> ResponseReturnValue:
 
 
 @pages.post("/documents/<int:document_id>/dispatches")
+@limiter.limit("120 per hour", key_func=lambda: f"sendings:{current_user.id}")
 def create(document_id: int) -> ResponseReturnValue:
     """Ask for the sending, once."""
     document = document_or_404(document_id)

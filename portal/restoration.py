@@ -47,12 +47,18 @@ SIDE_BY_SIDE, CHUNK = 8, 20
 DRAFTS_MOST = 200
 #: A look is over; everything else is looked at again.
 ENDED = ("done", "blind", "skipped")
+#: What would leave by itself.
+TO_LEAVE = tuple(one for one in OPEN_STATES if one != State.UNKNOWN)
 #: Where a sent copy tells more than the database.
 UNSETTLED = (*OPEN_STATES, State.REFUSED, State.CANCELLED)
 #: So many sendings of one document may have been asked for since the backup.
 NUMBERS_AHEAD = 3
 
 BLIND = "The database was restored. Whether this had left cannot be seen: look in Sent of {}."
+FOUND_ELSEWHERE = (
+    "The database was restored. A mail with this message's mark, “{}”, is in Sent of {}, which is "
+    "not the mailbox that it belongs to. Find out whether it left."
+)
 LEFT_ALREADY = "It had left when the database was restored: it is in Sent."
 CANNOT_TELL = "The database was restored. Whether it had left cannot be seen: look in Sent."
 A_COPY = "Cancelled: this is a copy of the portal, for trying out."
@@ -263,7 +269,7 @@ def _read_through(
     mailbox_id: int, look: Look, provider: Gmail, meter: pace.Meter, since: datetime, ends: float
 ) -> None:
     if look.state != "reading":
-        _adopt_drafts(provider)
+        _adopt_drafts(mailbox_id, provider)
         look.state, look.problem = "reading", ""
     ids = provider.sent_since(since)
     unread = ids[ids.index(look.last) + 1 :] if look.last in ids else ids
@@ -288,15 +294,16 @@ def _copies(provider: Gmail, meter: pace.Meter, ids: Iterable[str]) -> Iterator[
             continue
 
 
-def _adopt_drafts(provider: Gmail) -> None:
+def _adopt_drafts(mailbox_id: int, provider: Gmail) -> None:
     """A draft that was made after the backup is used rather than made a second time."""
     ours = {token: draft for draft, token in itertools.islice(provider.drafts(), DRAFTS_MOST)}
     ours.pop("", None)
 
     def keep() -> None:
         for token, draft_id in ours.items():
-            mine = Dispatch.token == token, Dispatch.state.in_(OPEN_STATES)
-            db.session.execute(update(Dispatch).where(*mine).values(draft_id=draft_id))
+            mine = Dispatch.token == token, Dispatch.state.in_(OPEN_STATES), _belongs_to(mailbox_id)
+            adopted = update(Dispatch).where(*mine).values(draft_id=draft_id)
+            db.session.execute(adopted.execution_options(synchronize_session=False))
 
     journal.write(keep)
 
@@ -307,18 +314,38 @@ def _adopt_drafts(provider: Gmail) -> None:
 def _compare(mailbox_id: int, look: Look, copies: list[SentCopy]) -> None:
     """Settle what is known here, list what is not, note how far it got. No commit."""
     ours = {one.token: one for one in copies if one.token}
-    rows = select(Dispatch.id, Dispatch.token).where(Dispatch.token.in_(ours))
-    known = {token: dispatch_id for dispatch_id, token in db.session.execute(rows)}
-    settled = [
-        found_sent(dispatch_id, ours[token], UNSETTLED, mailbox_id=mailbox_id)
-        for token, dispatch_id in known.items()
-    ]
+    rows = select(Dispatch.id, Dispatch.token, _belongs_to(mailbox_id).label("belongs"))
+    known = {one.token: one for one in db.session.execute(rows.where(Dispatch.token.in_(ours)))}
+    for token, one in known.items():
+        if not one.belongs:
+            _found_elsewhere(one.id, ours[token], look.mailbox)
+        elif found_sent(one.id, ours[token], UNSETTLED, mailbox_id=mailbox_id):
+            look.settled += 1
     listed = {one["id"] for one in look.strangers}
     strangers = [one for one in ours.values() if one.token not in known]
-    look.settled += sum(settled)
     look.strangers += [_stranger(one) for one in strangers if one.message_id not in listed]
     _keep(mailbox_id, look)
     _renew()
+
+
+def _belongs_to(mailbox_id: int) -> ColumnElement[bool]:
+    """Whether what bears a dispatch's mark in a mailbox is that dispatch.
+
+    Anybody can put a mail with any mark into a mailbox of their own. A company's mailbox may have
+    been given it after the backup, and the company answers for what is in there.
+    """
+    accepted = Address.mailbox_id == mailbox_id, Address.verification == "accepted"
+    may_send_as = select(Address.email).where(*accepted)
+    homeless = and_(Dispatch.mailbox_id.is_(None), func.lower(Dispatch.from_email).in_(may_send_as))
+    company = select(Mailbox.id).where(Mailbox.id == mailbox_id, Mailbox.owner_id.is_(None))
+    return or_(Dispatch.mailbox_id == mailbox_id, homeless, company.exists())
+
+
+def _found_elsewhere(dispatch_id: int, copy: SentCopy, email: str) -> None:
+    """Its mark was found where it does not belong: a person decides. No commit."""
+    note = FOUND_ELSEWHERE.format(copy.subject[:200], email)
+    if not _ask_person(dispatch_id, note):  # nor is one looked up that waits for that
+        _ask_person(dispatch_id, note, (State.UNKNOWN,))
 
 
 def _stranger(copy: SentCopy) -> dict[str, Any]:
@@ -360,12 +387,18 @@ def _leave_to_person(mailbox_id: int, email: str) -> None:
     before = Dispatch.requested_at < this_instance().stopped_at
     ids = db.session.scalars(select(Dispatch.id).where(_open_in(mailbox_id), before)).all()
     note = BLIND.format(email)
-    values = {"state_note": note, "needs_person": True, "settle_after": None, "lease_until": None}
-    states = tuple(one for one in OPEN_STATES if one != State.UNKNOWN)
     for dispatch_id in ids:
-        if move(dispatch_id, states, State.UNKNOWN, **values):
-            tell(dispatch_id, note)
+        _ask_person(dispatch_id, note)
     _leave_items(CANNOT_TELL, BatchItem.mailbox_id == mailbox_id)
+
+
+def _ask_person(dispatch_id: int, note: str, states: tuple[State, ...] = TO_LEAVE) -> bool:
+    """Whether it was in one of these states, and now waits for a person. No commit."""
+    values = {"state_note": note, "needs_person": True, "settle_after": None, "lease_until": None}
+    if not move(dispatch_id, states, State.UNKNOWN, **values):
+        return False
+    tell(dispatch_id, note)
+    return True
 
 
 def _leave_items(why: str, *which: ColumnElement[bool]) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy import select
 from portal import batches, delivery, dispatch, instance, mailboxes, restoration
 from portal.dispatch import Proof, State
 from portal.documents import Document
+from portal.envelope import DISPATCH_HEADER
 from portal.extensions import db
 from portal.instance import Instance
 from portal.mailboxes import Health, Mailbox
@@ -220,6 +221,60 @@ def test_a_draft_made_after_the_backup_is_used_rather_than_a_second_one(
         delivery.drain()
         assert accepted(local_google) == ["drafted after"]
         assert local_google.google.store.value("SELECT count(*) FROM drafts") == 0
+
+
+def plant(google: SandboxServer, dispatch_id: int) -> Mailbox:
+    """Tom connects his own Gmail, and puts what claims to be that sending into it."""
+    toms = factories.connected(google.url, "tom@brightspark.example", owner=factories.tom())
+    provider, token = mailboxes.provider_for(toms), dispatch.load(dispatch_id).token
+    db.session.commit()
+    marked = (
+        f"From: tom@brightspark.example\r\nTo: nobody@homes.example\r\nSubject: planted\r\n"
+        f"{DISPATCH_HEADER}: {token}\r\n\r\nHello\r\n"
+    ).encode()
+    provider.create_draft(marked)
+    provider.send(marked)
+    return toms
+
+
+def test_a_mail_planted_in_ones_own_gmail_settles_nobodys_sending(
+    office: Mailbox, back_up: BackUp, local_google: SandboxServer
+) -> None:
+    asked, left = ask("never left"), ask("left after")
+    toms = plant(local_google, asked)
+    plant(local_google, left)
+    open_restored = back_up()
+    delivery.send(left)
+    with open_restored():
+        restoration.take_as_real(None)
+        delivery.drain()
+        assert instance.may_work()
+        assert state(asked) == (State.UNKNOWN, True)
+        one = dispatch.load(asked)
+        assert (one.mailbox_id, one.draft_id) == (office.id, None)
+        assert "“planted”, is in Sent of tom@brightspark.example" in one.events[-1].text
+        assert state(left) == (State.ACCEPTED, False)  # the office's own Sent says so
+        assert dispatch.load(left).mailbox_id == office.id != toms.id
+        assert sorted(accepted(local_google)) == ["left after", "planted", "planted"]
+
+
+@pytest.mark.sqlite_only
+def test_what_no_mailbox_could_carry_yet_is_settled_by_the_mailbox_of_its_address(
+    office: Mailbox, back_up: BackUp, local_google: SandboxServer
+) -> None:
+    asked, of_nia = ask("never left"), ask("of another address")
+    for dispatch_id, email in ((asked, "tom@brightspark.example"), (of_nia, "nia@x.example")):
+        one = dispatch.load(dispatch_id)
+        one.mailbox_id, one.from_email, one.state = None, email, State.HELD
+    db.session.commit()
+    open_restored = back_up()
+    with open_restored():
+        plant(local_google, asked)
+        plant(local_google, of_nia)
+        restoration.take_as_real(None)
+        restoration.settle()
+        assert state(asked) == (State.ACCEPTED, False)
+        assert state(of_nia) == (State.UNKNOWN, True)
 
 
 @pytest.mark.sqlite_only

@@ -21,6 +21,8 @@ FOREIGN = ("_granian", "granian.access", "rq.worker", "rq.job")
 #: Of a message or a traceback no more than so many letters are kept.
 LONGEST = 20_000
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
 _about: ContextVar[dict[str, Any]] = ContextVar("about")
 
 
@@ -100,8 +102,13 @@ class PlainLines(logging.Formatter):
         clock = _moment(record).astimezone().strftime("%H:%M:%S")
         facts = "".join(f" {name}={fact}" for name, fact in _facts().items())
         line = f"{clock} {record.levelname} {redacted(record.getMessage())}{facts}"
-        trace = _trace(record, self)
-        return f"{line}\n{trace}" if trace else line
+        trace = "".join(f"\n    {_on_one_line(row)}" for row in _trace(record, self).splitlines())
+        return _on_one_line(line) + trace
+
+
+def _on_one_line(text: str) -> str:
+    """With control characters and line ends written out: no value begins a line of its own."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def _moment(record: logging.LogRecord) -> datetime:
@@ -139,27 +146,41 @@ def _unforeseen_in_thread(what: threading.ExceptHookArgs) -> None:
 SECRET = "[secret]"
 _NAMES = (
     "access_token|refresh_token|id_token|client_secret|csrf_token|password|secret_key|token_keys"
-    "|cookie|set-cookie|x-csrftoken"
+    "|cookie|set-cookie|x-csrftoken|metrics_token"
 )
+#: A slash, as it is or as an address writes it inside another.
+_SLASH = r"(?:/|%(?:25)?2F)"
+_HOST = r"[\w.-]{1,255}"
 #: In order: each with what stands in its place.
 REDACTIONS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.I | re.M), instead)
     for pattern, instead in (
-        # What a database says of a row it refused: the row itself, mail and all.
-        (r"^(\s*DETAIL:).*$", r"\1 [hidden]"),
+        # What a database says of a row it refused: the row itself, mail and all its lines.
+        (
+            r"^([ \t|]*DETAIL:).*"
+            r"(?:\n(?![ \t|]*(?:CONTEXT:|\[SQL:|Traceback \(most|The above exception was)).*)*",
+            r"\1 [hidden]",
+        ),
         (r"^(\[parameters:).*$", r"\1 hidden]"),
         # user:password@ in the address of a database or a Redis
         (r"://[^/\s@]{0,200}@", f"://{SECRET}@"),
         (r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", rf"\1 {SECRET}"),
-        (rf"\b({_NAMES})\b([\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;}}]+", rf"\1\2{SECRET}"),
+        (r"(?<![a-z0-9])(token_keys)([\"']?\s*[=:]\s*[\"']?)[^\s\"']+", rf"\1\2{SECRET}"),
+        (rf"(?<![a-z0-9])({_NAMES})\b([\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;}}]+", rf"\1\2{SECRET}"),
         (r"([?&](?:code|state|key)=)[^&\s\"']+", rf"\1{SECRET}"),
-        (r"(/links/\w+/)[\w.~-]+", rf"\1{SECRET}"),
-        # Google's access tokens, refresh tokens and authorization codes; signed words
+        (rf"({_SLASH}links{_SLASH}\w+{_SLASH})[\w.~%-]+", rf"\1{SECRET}"),
+        # Google's client secrets, access tokens, refresh tokens and authorization codes
+        (r"\bGOCSPX-[\w-]+", SECRET),
         (r"\bya29\.[\w.~-]+", SECRET),
         (r"\b[14](?:/|%2F){1,2}[\w~-]{16,}", SECRET),
-        (r"\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?", SECRET),
-        (r"(?<![\w.-])[\w-]{16,}\.[\w-]{5,8}\.[\w-]{27,}", SECRET),
-        (r"(?:[\w.!#$&'*+=?^`{|}~-]{1,64}|\")(?:@|%40)[\w.-]{1,255}", "[address]"),
+        # signed words; a session that was long begins with a dot
+        (r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?", SECRET),
+        (r"(?<![\w.-])\.?[\w-]{16,}\.[\w-]{5,8}\.[\w-]{27,}", SECRET),
+        # addresses: in quotes, in the address of a page, plain
+        (rf'\\"[^"\n]{{1,64}}\\"@{_HOST}', "[address]"),
+        (rf'"(?:[^"\\\n]|\\[^\n]){{1,64}}"@{_HOST}', "[address]"),
+        (rf"[\w.!#$%&'*+=?^`{{|}}~-]{{1,64}}%40{_HOST}", "[address]"),
+        (rf"(?:[\w.!#$%&'*+/=?^`{{|}}~-]{{1,64}}|\")@{_HOST}", "[address]"),
     )
 )
 

@@ -34,6 +34,8 @@ ACCESS, REFRESH, CODE = "ya29.a0Canary_x-7", "1//0Canary-refresh-xyz-7", "4/0ACa
 #: Words that may stand in the database and in Google alone.
 CANARIES = ("canary", "ya29", "1//0", "homes.example", "brightspark.example", "Pelargonium")
 
+LONG_SESSION = "eJwlzjEOwzAIAMC_eO5gDAacz0QYg9o1aa.aRXk4A.Zt7sGkP0c1Jm_hNbXq2oYw4LdUE"
+
 SAID = (
     ("Invalid To header: mary.lee@homes.example", "Invalid To header: [address]"),
     ("GET /settings/sendAs/tom%40brightspark.example", "GET /settings/sendAs/[address]"),
@@ -44,6 +46,27 @@ SAID = (
     ("postgresql://olive:hunter2@db/x", "postgresql://[secret]@db/x"),
     ("/links/password/Zm9vYmFy.sig is used up", "/links/password/[secret] is used up"),
     ("ERROR\nDETAIL:  Failing row contains (7, Dear Mary)", "ERROR\nDETAIL: [hidden]"),
+    (
+        "ERROR\n  DETAIL:  Failing row contains (7, Dear Mary,\n\nyour key: 12\n)\n[SQL: INSERT]",
+        "ERROR\n  DETAIL: [hidden]\n[SQL: INSERT]",
+    ),
+    ("DETAIL: Key (7)\nDear Mary\nCONTEXT: row 1", "DETAIL: [hidden]\nCONTEXT: row 1"),
+    ("invalid_client: GOCSPX-Canary_x-7 is old", "invalid_client: [secret] is old"),
+    (
+        "GOOGLE_CLIENT_SECRET=xyz METRICS_TOKEN=abc",
+        "GOOGLE_CLIENT_SECRET=[secret] METRICS_TOKEN=[secret]",
+    ),
+    ("TOKEN_KEYS=one:abc=,two:def= next", "TOKEN_KEYS=[secret] next"),
+    (f"it was .{LONG_SESSION};", "it was [secret];"),
+    (f"it was {LONG_SESSION};", "it was [secret];"),
+    (
+        "/sign-in?next=%2Flinks%2Fpassword%2FZm9vYmFy.sig",
+        "/sign-in?next=%2Flinks%2Fpassword%2F[secret]",
+    ),
+    ('To: "Mary \\"M\\" Lee"@homes.example', "To: [address]"),
+    (r'{"to": "\"Mary Lee\"@homes.example"}', '{"to": "[address]"}'),
+    ("To: hill/12%lee@homes.example", "To: [address]"),
+    ("/sendAs/%22mary%20lee%22%40homes.example", "/sendAs/[address]"),
     ("[parameters: ('Dear Mary',)]", "[parameters: hidden]"),
     (
         "dispatch 5, attempt 2: 429 rateLimitExceeded",
@@ -59,7 +82,8 @@ def test_what_gives_somebody_away_is_taken_out(said: str, written: str) -> None:
 
 def test_a_very_long_word_is_no_trouble() -> None:
     began = time.process_time()
-    redacted("a" * 1_000_000 + "@")
+    for many in ("a", "\n", "\n ", '"', "\\", '\\"', "eyJ-", "DETAIL:\n", "password=", "1/", "%2F"):
+        redacted(many * 1_000_000 + "@")
     assert time.process_time() - began < 2
 
 
@@ -85,6 +109,15 @@ def test_a_line_says_what_it_is_about() -> None:
     with about(dispatch=5):
         plain = PlainLines().format(record("accepted"))
     assert " INFO accepted " in plain and plain.endswith(" dispatch=5")
+
+
+def test_in_plain_text_no_value_begins_a_line_of_its_own() -> None:
+    forged = "x\r\n10:42:07 INFO accepted\u2028\x1b[2J"
+    problem = ValueError(forged)
+    with about(worker=forged):
+        told = PlainLines().format(record("it %s", forged, problem=problem)).splitlines()
+    assert told[0].count(r"x\r\n10:42:07 INFO accepted\u2028\x1b[2J") == 2
+    assert told[1:] == ["    ValueError: x", "    10:42:07 INFO accepted", r"    \x1b[2J"]
 
 
 def test_a_traceback_is_one_line_and_gives_nobody_away() -> None:

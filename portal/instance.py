@@ -32,11 +32,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from portal import home, journal
+from portal import history, home, journal
 from portal.accounts import User
 from portal.columns import UtcDateTime, now
 from portal.config import Config
 from portal.extensions import Base, db
+from portal.people import company
 from portal.stores import reading, rows_changed
 from portal.witness import Witness
 
@@ -109,13 +110,17 @@ def hold_all(user: User, why: str = "") -> None:
     one = this()
     if one.held_at is None:
         one.held_at, one.held_by_id, one.held_why = now(), user.id, why
+        told = f"All mail held. Why: {why}" if why else "All mail held."
+        history.note("company", company().id, told, user.name)
     db.session.commit()
 
 
-def let_go() -> None:
+def let_go(user: User) -> None:
     """Let mail leave again after hold_all(). Commits."""
     one = this()
-    one.held_at, one.held_by_id, one.held_why = None, None, ""
+    if one.held_at is not None:
+        one.held_at, one.held_by_id, one.held_why = None, None, ""
+        history.note("company", company().id, "All mail let go.", user.name)
     db.session.commit()
 
 

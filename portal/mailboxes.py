@@ -14,7 +14,7 @@ from flask import current_app
 from sqlalchemy import ColumnElement, ForeignKey, LargeBinary, UniqueConstraint, select, update
 from sqlalchemy.orm import Mapped, joinedload, mapped_column, relationship
 
-from portal import instance, vault
+from portal import history, instance, vault
 from portal.accounts import User
 from portal.columns import UtcDateTime, db_now, lapsed, now
 from portal.config import Config
@@ -338,12 +338,15 @@ def hold(box: Mailbox, user: User) -> None:
     """Let nothing leave through it until somebody lets it go. Commits."""
     if box.held_at is None:
         box.held_at, box.held_by_id = now(), user.id
+        history.note("mailbox", box.id, f"Mail of {box.email} held.", user.name)
     db.session.commit()
 
 
-def let_go(box: Mailbox) -> None:
+def let_go(box: Mailbox, user: User) -> None:
     """Let mail leave through it again after hold(). Commits."""
-    box.held_at, box.held_by_id = None, None
+    if box.held_at is not None:
+        box.held_at, box.held_by_id = None, None
+        history.note("mailbox", box.id, f"Mail of {box.email} let go.", user.name)
     db.session.commit()
 
 

@@ -164,10 +164,10 @@ def test_what_somebody_holds_raises_no_alarm(office: Flask) -> None:
         assert len(alarms.stuck()) == 1
         mailboxes.hold(box, olive())
         assert alarms.stuck() == []
-        mailboxes.let_go(box)
+        mailboxes.let_go(box, olive())
         instance.hold_all(olive())
         assert alarms.stuck() == []
-        instance.let_go()
+        instance.let_go(olive())
         assert len(alarms.stuck()) == 1
 
 

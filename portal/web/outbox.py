@@ -4,6 +4,7 @@ from flask import Blueprint, abort, flash, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf import FlaskForm
+from sqlalchemy import select
 
 from portal import dispatch, history, instance, mailboxes, queueing
 from portal.columns import now
@@ -20,6 +21,8 @@ from portal.web.page import page, see_other
 pages = Blueprint("outbox", __name__)
 
 LONGEST_WHY = 200
+#: How much of who held and let go before the page of it shows.
+LINES_TOLD = 20
 #: For how many seconds a sending can be taken back: what may be chosen.
 UNDO_CHOICES = (0, 10, 20, 60)
 #: What a deed is called once it is done, for one and for several.
@@ -91,7 +94,7 @@ def _deed() -> Deed:
 @managers_only
 def holding() -> ResponseReturnValue:
     """What holding everything means, before it is done."""
-    return page("outbox/hold.html", form=HoldForm(None))
+    return _hold_page(HoldForm(None))
 
 
 @pages.post("/outbox/hold")
@@ -100,9 +103,16 @@ def hold_all() -> ResponseReturnValue:
     """Let nothing more leave until somebody lets it go."""
     form = HoldForm()
     if not form.validate():
-        return page("outbox/hold.html", None, 422, form=form)
+        return _hold_page(form, 422)
     instance.hold_all(current_user, form.why.data or "")
     return see_other(url_for(".index"))
+
+
+def _hold_page(form: HoldForm, status: int = 200) -> ResponseReturnValue:
+    boxes = db.session.scalars(select(Mailbox.id))
+    told = history.of("company", company().id) + history.of("mailbox", *boxes)
+    newest = sorted(told, key=lambda one: one.id, reverse=True)
+    return page("outbox/hold.html", None, status, form=form, changes=newest[:LINES_TOLD])
 
 
 @pages.post("/outbox/release")
@@ -110,7 +120,7 @@ def hold_all() -> ResponseReturnValue:
 def let_go() -> ResponseReturnValue:
     """Let mail leave again."""
     if held_by() is not None:
-        instance.let_go()
+        instance.let_go(current_user)
         queueing.ring()
         flash("Mail leaves again.", "good")
     return see_other(on_site(request.form.get("next") or url_for(".index")))
@@ -131,7 +141,7 @@ def hold_mailbox(mailbox_id: int) -> ResponseReturnValue:
 def let_mailbox_go(mailbox_id: int) -> ResponseReturnValue:
     """Let mail leave through it again."""
     box = db.session.get(Mailbox, mailbox_id) or abort(404)
-    mailboxes.let_go(box)
+    mailboxes.let_go(box, current_user)
     queueing.ring()
     flash(f"Mail leaves through {box.email} again.", "good")
     return see_other(url_for(".index"))

@@ -1,5 +1,6 @@
 """The Outbox as people use it: undoing, holding and hurrying what has not left yet."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -9,7 +10,7 @@ from bs4 import BeautifulSoup
 from flask import Flask
 from sqlalchemy import select
 
-from portal import batches, instance, pace, queueing
+from portal import batches, history, instance, pace, queueing
 from portal.columns import now
 from portal.dispatch import Dispatch, State
 from portal.documents import Document
@@ -165,6 +166,8 @@ def test_olive_holds_everything_and_lets_it_go(
     with app.app_context():
         assert instance.may_send()
     assert rings and "holds all mail" not in manager.words("/outbox")
+    told = manager.words("/outbox/hold")  # and it stays known who did so
+    assert re.search(r"All mail let go\. .{1,30}, Olive Park All mail held\. Why: Wrong bank", told)
 
 
 @pytest.mark.sqlite_only
@@ -180,6 +183,11 @@ def test_a_mailbox_held_by_hand_says_who_holds_it(
     rings.clear()
     manager.post("/outbox/mailboxes/1/release")
     assert rings and "About to leave" in trader.words("/outbox")
+    manager.post("/outbox/mailboxes/1/release")  # a second press lets nothing go
+    with app.app_context():
+        done = [(one.text, one.actor) for one in history.of("mailbox", 1)]
+    office = "Mail of office@brightspark.example"
+    assert done == [(f"{office} let go.", "Olive Park"), (f"{office} held.", "Olive Park")]
 
 
 @pytest.mark.sqlite_only

@@ -77,24 +77,28 @@ class Hands:
     """What one drain knows of one mailbox for a little while, so as not to ask for each mail.
 
     gate: waits until the message before has been looked at, so that no second one leaves under a
-    From that Gmail has just replaced. signed_in: since when the sign-in holds that calls go by.
+    From that Gmail has just replaced; False when there is no time left to wait. signed_in: since
+    when the sign-in holds that calls go by. handed_over: whether the message in hand may have left.
     """
 
-    def __init__(self, mailbox_id: int, gate: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, mailbox_id: int, gate: Callable[[], bool] = lambda: True) -> None:
         self.mailbox_id, self.gate = mailbox_id, gate
         self.signed_in: datetime | None = None
+        self.handed_over = False
         self._provider: Gmail | None = None
         self._made = self._said = float("-inf")
+        self._changes = 0
         self._confirmed: dict[str, float] = {}
 
     def provider(self) -> Gmail:
         """The provider, ready to call; as the mailbox is, or was a few seconds ago."""
-        if self._provider is None or time.monotonic() - self._made > ADDRESS_FRESH:
+        known = self._provider
+        if known is None or time.monotonic() - self._made > ADDRESS_FRESH:
             with reading():
                 box = self._box()
-                self._provider, self.signed_in = mailboxes.provider_for(box), box.connected_at
-            self._made = time.monotonic()
-        return self._provider
+                known, self.signed_in = mailboxes.provider_for(box), box.connected_at
+            self._provider, self._made = known, time.monotonic()
+        return known
 
     def confirm(self, email: str) -> None:
         """Ask first: Gmail puts its own address in the place of one it does not know, and says 200.
@@ -103,7 +107,7 @@ class Hands:
         """
         if time.monotonic() - self._confirmed.get(email, float("-inf")) < ADDRESS_FRESH:
             return
-        began = time.monotonic()
+        began, changes = time.monotonic(), self._changes
         with reading():
             box = self._box()
             checked = box.addresses_checked_at
@@ -115,10 +119,12 @@ class Hands:
             trouble, sentence = trouble_with(email, mailboxes.send_from(self._box(), email))
         if trouble is not None:
             raise NotReady(trouble, sentence)
-        self._confirmed[email] = began - min(age, ADDRESS_FRESH)
+        if changes == self._changes:  # else the reader found something out meanwhile
+            self._confirmed[email] = began - min(age, ADDRESS_FRESH)
 
     def forget(self) -> None:
         """Something about the mailbox or its addresses has changed: look again before the next."""
+        self._changes += 1
         self._confirmed.clear()
         self._provider = None
 
@@ -144,14 +150,16 @@ def claim(dispatch_id: int) -> Claim | None:
     return journal.write(lambda: claiming.claim_one(dispatch_id, worker_name(), _lease()))
 
 
-def carry(claim: Claim, hands: Hands) -> None:
-    """Hand over what was claimed, and keep what came of it."""
+def carry(claim: Claim, hands: Hands) -> bool:
+    """Hand over what was claimed, and keep what came of it; whether it may have left."""
+    hands.handed_over = False
     with logs.about(dispatch=claim.dispatch_id, attempt=claim.attempt, mailbox=claim.mailbox_id):
         try:
             _carry(claim, hands)
         except Exception as problem:
             log.error("broke off: %s", type(problem).__name__)
             raise
+    return hands.handed_over
 
 
 def _carry(claim: Claim, hands: Hands) -> None:
@@ -194,8 +202,8 @@ def _hand_over(claim: Claim, hands: Hands) -> Receipt:
     if not provider.can_send:
         raise NeedsPermission("The mailbox did not give the portal permission to send mail.")
     if not provider.two_phase:
-        _pass_gate(claim, hands, claim.draft_id)
-        _mark_handed_over(claim, claim.draft_id)
+        _pass_gate(claim, hands, None)
+        _mark_handed_over(claim, hands, None)  # a draft of former days would prove nothing of this
         return provider.send(claim.mime)
     draft_id = claim.draft_id
     if draft_id is None and claim.attempt > 1:
@@ -206,12 +214,14 @@ def _hand_over(claim: Claim, hands: Hands) -> Receipt:
         provider.restore_draft(draft_id, claim.mime)
     reached("draft.made", claim.dispatch_id)
     _pass_gate(claim, hands, draft_id)
-    _mark_handed_over(claim, draft_id)
+    _mark_handed_over(claim, hands, draft_id)
     return provider.send_draft(draft_id)
 
 
 def _pass_gate(claim: Claim, hands: Hands, draft_id: str | None) -> None:
-    hands.gate()
+    if not hands.gate():
+        _put_back(claim, draft_id)
+        raise LostClaim
     try:
         hands.confirm(claim.from_email)
     except NotReady as problem:
@@ -219,7 +229,18 @@ def _pass_gate(claim: Claim, hands: Hands, draft_id: str | None) -> None:
         raise
 
 
-def _mark_handed_over(claim: Claim, draft_id: str | None) -> None:
+def _put_back(claim: Claim, draft_id: str | None) -> None:
+    """Nothing was sent, and somebody else goes on with it; its draft goes with it."""
+    values = {"lease_until": None} | ({"draft_id": draft_id} if draft_id else {})
+
+    def back() -> None:
+        if _move_claimed(claim, State.QUEUED, **values):
+            claiming.end_attempt(claim, "put back", "nothing had been handed over")
+
+    journal.write(back)
+
+
+def _mark_handed_over(claim: Claim, hands: Hands, draft_id: str | None) -> None:
     """The last look before the call: still ours, and the lease has not run out. Committed first."""
 
     def last_look() -> bool:
@@ -231,6 +252,7 @@ def _mark_handed_over(claim: Claim, draft_id: str | None) -> None:
         _step_back(claim)
         raise LostClaim
     instance.witness(claim.attempt_id)
+    hands.handed_over = True
     reached("handover.committed", claim.dispatch_id)
 
 

@@ -27,12 +27,12 @@ from portal import (
 )
 from portal.attempts import recover_stale, send
 from portal.columns import db_now
-from portal.dispatch import WORK, Dispatch, Lane, State, release_ready
+from portal.dispatch import WORK, Dispatch, Lane, State, claiming, release_ready
 from portal.envelope import ProviderAnswer
 from portal.extensions import db
 from portal.mailboxes import Address, Mailbox
 from portal.stores import reading
-from portal.turn import Turn, may_leave, to_look_after
+from portal.turn import Turn, to_look_after
 
 #: So many mailboxes have their turn in one process at the same time.
 MOST_MAILBOXES = 120
@@ -140,14 +140,14 @@ def due_mailboxes(without: set[int], resting: set[int] | None = None) -> list[in
     resting: those whose day has no more room for batches; only people's mail counts there.
     """
     lease = current_app.config["PORTAL"].LEASE_SECONDS
-    sends = and_(may_leave(), Mailbox.held_at.is_(None))
+    sends = and_(claiming.may_leave(), claiming.sends())
     if resting:
         sends = and_(sends, or_(Dispatch.lane < Lane.BATCH, Mailbox.id.not_in(resting)))
     work = select(Dispatch.id).where(
         Dispatch.mailbox_id == Mailbox.id, WORK, or_(sends, to_look_after())
     )
     first = work.order_by(Dispatch.lane, Dispatch.id).limit(1).scalar_subquery()
-    free = turn.is_free(lease), turn.not_paused()
+    free = turn.is_free(lease), turn.may_call()
     query = select(Mailbox.id).where(*free, first.is_not(None)).order_by(Mailbox.id)
     with reading():
         return [one for one in db.session.scalars(query) if one not in without]

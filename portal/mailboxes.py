@@ -11,7 +11,15 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from flask import current_app
-from sqlalchemy import ColumnElement, ForeignKey, LargeBinary, UniqueConstraint, select, update
+from sqlalchemy import (
+    ColumnElement,
+    ForeignKey,
+    LargeBinary,
+    UniqueConstraint,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Mapped, joinedload, mapped_column, relationship
 
 from portal import history, instance, vault
@@ -428,10 +436,11 @@ def mark_working(box_id: int) -> None:
 
 
 def pause(box_id: int, seconds: float, why: str) -> None:
-    """Leave a mailbox alone for a while. Commits."""
+    """Leave a mailbox alone for a while; it may have been asked to rest for longer. Commits."""
+    shorter = or_(Mailbox.paused_until.is_(None), Mailbox.paused_until < db_now(seconds))
     db.session.execute(
         update(Mailbox)
-        .where(Mailbox.id == box_id)
+        .where(Mailbox.id == box_id, shorter)
         .values(paused_until=db_now(seconds), pause_note=why)
     )
     db.session.commit()

@@ -39,6 +39,8 @@ from portal.stores import looking, reading, rows_changed
 LINGER = 2.0
 #: A settling look at the provider costs about so many units.
 SETTLING_UNITS = 120
+#: So many due looks are fetched at a time, to find the one that the gate waits for among them.
+HANDFUL = 8
 #: A wait is looked up again after this many seconds: something else may have become due.
 LONGEST_NAP = 0.5
 DAY_FULL = "It has sent what Gmail allows in 24 hours."
@@ -62,13 +64,13 @@ class Turn:
         self._app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
         self._lease: float = current_app.config["PORTAL"].LEASE_SECONDS
         self._lost, self._accepted = threading.Event(), threading.Event()
-        self._looked_at = threading.Event()
-        self._looked_at.set()
-        self._awaited = 0
-        self._idle, self._more, self._unread = False, True, 0
+        # The gate: open once the message before, and what an earlier turn left, was looked at.
+        self._looked_at, self._awaited = threading.Event(), 0
+        self._marking = threading.Lock()
+        self._idle, self._more, self._unread, self._did_something = False, True, 0, False
         self._reader: threading.Thread | None = None
         self._problem: Exception | None = None
-        self._kept_at = 0.0
+        self._is_full, self._kept_at = False, 0.0
         self._meter = pace.Meter(1)
         self._day = pace.Day(1, 0, ())
 
@@ -83,6 +85,8 @@ class Turn:
                 self._idle = not self._send_next()
                 if self._idle and not self._read_along():
                     break
+            if not self._did_something:  # whatever made it look due, it must not go round and round
+                queueing.stopping.wait(LONGEST_NAP)
         finally:
             self._end()
         if self._problem is not None:
@@ -104,18 +108,27 @@ class Turn:
         if claim is None:
             self._meter.give_back(units)
             return False
-        carry(claim, self.hands)
-        self._day.note(now(), claim.recipients)
-        self._awaited = claim.dispatch_id
-        self._looked_at.clear()
+        self._did_something = True
+        if carry(claim, self.hands):
+            self._day.note(now(), claim.recipients)
+        else:
+            self._meter.give_back(units)
+        with self._marking:
+            self._awaited = claim.dispatch_id
+            self._looked_at.clear()
         self._accepted.set()
         self._have_read()
         return True
 
-    def _gate(self) -> None:
-        """Wait until the message before has been looked at, if anybody may."""
-        while self._going() and not self._looked_at.wait(LONGEST_NAP):
+    def _gate(self) -> bool:
+        """Wait until the message before has been looked at; False when the turn ends before."""
+        while not self._looked_at.is_set():
+            if not self._going():
+                return False
+            self._accepted.set()
             self._have_read()
+            self._looked_at.wait(LONGEST_NAP)
+        return True
 
     def _claim(self, lowest: Lane) -> Claim | None:
         if not self._renewed():
@@ -140,8 +153,9 @@ class Turn:
 
     def _rest(self, opens: datetime, moment: datetime) -> None:
         """Nothing more goes today; the mailbox says until when, and why."""
-        mailboxes.pause(self.mailbox_id, (opens - moment).total_seconds() + 1, DAY_FULL)
-        self._lost.set()
+        if not self._is_full:
+            self._is_full = True
+            mailboxes.pause(self.mailbox_id, (opens - moment).total_seconds() + 1, DAY_FULL)
 
     def _sending_units(self) -> int:
         if self.hands.provider().two_phase:
@@ -191,19 +205,27 @@ class Turn:
 
     def _read_next(self) -> bool:
         """Look after one message that has left, or was meant to; whether there is another."""
+        awaited = self._awaited
         due = self._evidence()
         if due is None:
-            self._looked_at.set()
+            self._open_gate(awaited)
             return False
+        self._did_something = True
         units = self._reading_units(due.state)
         if not self._wait_until(self._meter.reserve(units, time.monotonic())):
             self._meter.give_back(units)
             return False
         self._keep()
         self._look_after(due)
-        if due.dispatch_id == self._awaited:
-            self._looked_at.set()
+        if due.dispatch_id == awaited:
+            self._open_gate(awaited)
         return self._unread > 1
+
+    def _open_gate(self, awaited: int) -> None:
+        """All that was to be looked at up to this message has been."""
+        with self._marking:
+            if awaited == self._awaited:
+                self._looked_at.set()
 
     def _reading_units(self, state: str) -> int:
         if state == State.UNKNOWN:
@@ -225,10 +247,15 @@ class Turn:
             self.hands.forget()
 
     def _evidence(self) -> ToProve | None:
+        """What to look after next: what the gate waits for, else the oldest of those due."""
         with looking() as store:
-            found = store.execute(_unread(), {"mailbox": self.mailbox_id}).all()
+            found = list(store.execute(_unread(), {"mailbox": self.mailbox_id}))
+            mine = [one for one in found if one.id == self._awaited]
+            if len(found) == HANDFUL and not mine and not self._looked_at.is_set():
+                mine = list(store.execute(_this_one(), {"awaited": self._awaited}))
         self._unread = len(found)
-        return claiming.as_to_prove(found[0]) if found else None
+        first = [*mine, *found][:1]
+        return claiming.as_to_prove(first[0]) if first else None
 
     # -- the lease and the pace ------------------------------------------------------------------
 
@@ -279,19 +306,15 @@ class Turn:
         journal.write(lambda: rows_changed(claiming.run(_given_back(), values)))
 
 
-def not_paused() -> ColumnElement[bool]:
-    """Whether the provider has not asked to leave the mailbox alone for now."""
-    return or_(BOXES.c.paused_until.is_(None), BOXES.c.paused_until <= db_now())
+def may_call() -> ColumnElement[bool]:
+    """Whether the provider may be asked anything now: a full day forbids nothing but sending."""
+    rested = lapsed(BOXES.c.paused_until, claiming.LONGEST_PAUSE)
+    return or_(rested, BOXES.c.pause_note == DAY_FULL)
 
 
 def is_free(lease: float) -> ColumnElement[bool]:
     """Whether nobody works a mailbox. lease: seconds for which one is ever taken."""
     return lapsed(BOXES.c.drain_until, lease)
-
-
-def may_leave() -> ColumnElement[bool]:
-    """Whether a dispatch waits for nothing but its turn."""
-    return and_(ROWS.c.state == State.QUEUED, claiming.is_due())
 
 
 def to_look_after() -> ColumnElement[bool]:
@@ -308,15 +331,20 @@ def to_look_after() -> ColumnElement[bool]:
 def _queued() -> Executable:
     mine = ROWS.c.mailbox_id == bindparam("mailbox")
     lane = ROWS.c.lane <= bindparam("lowest")
-    free = ~claiming.is_held(bindparam("mailbox"))
-    return select(ROWS.c.id).where(mine, WORK, lane, may_leave(), free).limit(1)
+    free = ~claiming.is_shut(bindparam("mailbox"))
+    return select(ROWS.c.id).where(mine, WORK, lane, claiming.may_leave(), free).limit(1)
 
 
 @cache
 def _unread() -> Executable:
     mine = ROWS.c.mailbox_id == bindparam("mailbox")
     query = select(*claiming.TO_PROVE).where(mine, WORK, to_look_after())
-    return query.order_by(ROWS.c.lane, ROWS.c.id).limit(2)  # whether there is another one
+    return query.order_by(ROWS.c.lane, ROWS.c.id).limit(HANDFUL)
+
+
+@cache
+def _this_one() -> Executable:
+    return select(*claiming.TO_PROVE).where(ROWS.c.id == bindparam("awaited"), to_look_after())
 
 
 def _held_by_me() -> ColumnElement[bool]:
@@ -326,7 +354,7 @@ def _held_by_me() -> ColumnElement[bool]:
 
 @cache
 def _taken(lease: float) -> Executable:
-    free = and_(BOXES.c.id == bindparam("mailbox"), is_free(lease), not_paused())
+    free = and_(BOXES.c.id == bindparam("mailbox"), is_free(lease), may_call())
     values: dict[str, Any] = {"drain_holder": bindparam("holder"), "drain_until": db_now(lease)}
     return update(BOXES).where(free).values(**values)
 
@@ -335,7 +363,7 @@ def _taken(lease: float) -> Executable:
 def _kept(lease: float) -> Executable:
     ahead = bindparam("ahead", type_=Float())
     values: dict[str, Any] = {"drain_until": db_now(lease), "paced_until": db_now(ahead)}
-    return update(BOXES).where(_held_by_me(), not_paused()).values(**values)
+    return update(BOXES).where(_held_by_me(), may_call()).values(**values)
 
 
 @cache

@@ -25,12 +25,16 @@ from sqlalchemy import (
 )
 
 from portal import journal
-from portal.columns import db_now, now
+from portal.columns import db_now, lapsed, now
 from portal.dispatch.moving import show_on_document
 from portal.dispatch.tables import WORK, Attempt, Dispatch, Event, Lane, Proof, State
 from portal.instance import Instance
 from portal.mailboxes import Mailbox
 from portal.stores import rows_changed
+
+#: Nothing can be taken back for longer, and no provider asks for a longer rest (seconds): what says
+#: so was written before a clock was set back.
+LONGEST_UNDO, LONGEST_PAUSE = 600, 25 * 3600
 
 # Tables, not classes: for what runs with every mail, the short way through SQLAlchemy counts.
 DISPATCHES = cast("Table", Dispatch.__table__)
@@ -160,14 +164,22 @@ def told(dispatch_id: int, words: str, actor: str = "") -> None:
 
 def is_due() -> ColumnElement[bool]:
     """Whether what is in the queue may leave yet, or can still be taken back."""
-    not_before = DISPATCHES.c.not_before
-    return or_(not_before.is_(None), not_before <= db_now())
+    return lapsed(DISPATCHES.c.not_before, LONGEST_UNDO)
 
 
-def is_held(mailbox_id: ColumnElement[int]) -> ColumnElement[bool]:
-    """Whether a person lets nothing leave through a mailbox."""
-    held = BOXES.c.id == mailbox_id, BOXES.c.held_at.is_not(None)
-    return exists(select(BOXES.c.id).where(*held))
+def sends() -> ColumnElement[bool]:
+    """Whether a mailbox's mail may leave: nobody holds it, and its provider does not rest it."""
+    return and_(BOXES.c.held_at.is_(None), lapsed(BOXES.c.paused_until, LONGEST_PAUSE))
+
+
+def is_shut(mailbox_id: ColumnElement[int]) -> ColumnElement[bool]:
+    """Whether nothing may leave through a mailbox just now."""
+    return exists(select(BOXES.c.id).where(BOXES.c.id == mailbox_id, ~sends()))
+
+
+def may_leave() -> ColumnElement[bool]:
+    """Whether a dispatch waits for nothing but its mailbox's turn."""
+    return and_(DISPATCHES.c.state == State.QUEUED, is_due(), _allowed())
 
 
 def run(statement: Executable, values: dict[str, Any]) -> CursorResult[Any]:
@@ -208,7 +220,7 @@ def _next_of_mailbox(lease: float) -> Executable:
             column.state == State.QUEUED,
             column.lane <= bindparam("lowest"),
             is_due(),
-            ~is_held(bindparam("mailbox")),
+            ~is_shut(bindparam("mailbox")),
         )
         .order_by(column.lane, column.id)
         .limit(1)

@@ -1,0 +1,209 @@
+"""The turn of a mailbox: what it may take, what it waits for, what it does not do for ever."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import update
+
+from portal import attempts, delivery, dispatch, instance, mailboxes, queueing, turn
+from portal.attempts import Hands, NotReady
+from portal.columns import now
+from portal.dispatch import Dispatch, State
+from portal.extensions import db
+from portal.mailboxes import Address, Mailbox
+from portal.providers.gmail import SEND_ONLY_SCOPES
+from portal.turn import Turn
+from tests import factories, servers
+from tests.test_delivery import Google
+
+if TYPE_CHECKING:
+    from portal.sandbox.server import SandboxServer
+
+LIMIT = 12
+
+
+@pytest.fixture
+def google(local_google: "SandboxServer") -> Google:
+    return Google(local_google.url)
+
+
+@pytest.fixture
+def app(database: str, redis_url: str, google: Google) -> Iterator[Flask]:
+    """A portal whose mailboxes may send few messages a day."""
+    config = servers.config_of(
+        DATABASE_URL=database,
+        REDIS_URL=redis_url,
+        PROVIDER_TIMEOUT="2",
+        LEASE_SECONDS="10",
+        SETTLE_GRACE="0",
+        GMAIL_DAILY_WORKSPACE=str(LIMIT),
+        GMAIL_DAILY_CONSUMER=str(LIMIT),
+        **servers.pointed_at(google.url),
+    )
+    with servers.inside(config) as made:
+        yield made
+
+
+@pytest.fixture
+def office(app: Flask, google: Google) -> Mailbox:
+    return factories.connected(google.url)
+
+
+def reread(one: Mailbox) -> Mailbox:
+    return db.session.get_one(Mailbox, one.id, populate_existing=True)
+
+
+def test_while_everything_is_held_nobody_takes_turns(office: Mailbox, google: Google) -> None:
+    asked = factories.asked()
+    instance.hold_all(factories.olive(), "the wrong bank account")
+    assert delivery.due_mailboxes(set()) == []
+    delivery.drain()
+    assert google.accepted() == []
+    instance.let_go(factories.olive())
+    delivery.drain()
+    assert dispatch.load(asked.id).state == State.ACCEPTED
+
+
+def test_what_never_left_costs_nothing_of_the_day(office: Mailbox, google: Google) -> None:
+    """An address that Gmail lists no more holds a whole afternoon's mail, and nobody else's."""
+    db.session.execute(update(Address).values(verification="lost"))
+    db.session.commit()
+    for _ in range(LIMIT + 2):
+        dispatch.move(factories.asked().id, (State.HELD,), State.QUEUED)
+    db.session.commit()
+    mine = Turn(office.id)
+    mine.hands.confirm = _not_ready  # type: ignore[method-assign]
+    mine.run()
+    assert not reread(office).is_paused
+    assert google.accepted() == []
+
+
+def _not_ready(email: str) -> None:
+    raise NotReady(attempts.Trouble.LOST, f"Gmail lists {email} no more.")
+
+
+def test_a_full_day_still_finds_out_what_left(office: Mailbox, google: Google) -> None:
+    google.fault("drafts.send", "swallow")
+    asked = factories.asked()
+    delivery.send(asked.id)
+    mailboxes.pause(office.id, 3600, turn.DAY_FULL)
+    later = factories.asked()
+    delivery.drain()
+    assert dispatch.load(asked.id).state == State.ACCEPTED
+    assert dispatch.load(later.id).state == State.QUEUED
+
+
+def test_nothing_leaves_after_a_copy_that_nobody_looked_at(
+    office: Mailbox, google: Google, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker is asked to stop while the gate is shut: the message goes back, its draft too."""
+    asked = factories.asked()
+    hands = Hands(office.id, gate=lambda: False)
+    claim = attempts.claim(asked.id)
+    assert claim is not None
+    assert attempts.carry(claim, hands) is False
+    found = dispatch.load(asked.id)
+    assert (found.state, found.handed_over_at) == (State.QUEUED, None)
+    assert found.draft_id is not None
+    db.session.commit()
+    delivery.drain()
+    assert len(google.accepted()) == 1 and google.drafts() == []
+
+
+def test_the_gate_is_shut_until_earlier_copies_were_looked_at(
+    office: Mailbox, google: Google
+) -> None:
+    delivery.send(factories.asked().id)
+    mine = Turn(office.id)
+    monitored = threading.Event()
+    mine._look_at = lambda due: monitored.set()  # type: ignore[method-assign]
+    assert not mine._looked_at.is_set()
+    mine._read_next()
+    assert monitored.is_set() and not mine._looked_at.is_set()
+
+
+def test_a_gate_does_not_open_for_good_where_the_turn_ends(
+    office: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopping = threading.Event()
+    stopping.set()
+    monkeypatch.setattr(queueing, "stopping", stopping)
+    assert Turn(office.id)._gate() is False
+
+
+def test_a_draft_of_former_days_proves_nothing_of_mail_sent_in_one_step(
+    office: Mailbox, google: Google
+) -> None:
+    """Signed in again with less, then with all: the old draft is no sign that nothing left."""
+    asked, all_of_it = factories.asked(), office.scopes
+    google.fault("drafts.send", "429")
+    delivery.send(asked.id)
+    db.session.execute(update(Mailbox).values(scopes=" ".join(SEND_ONLY_SCOPES), paused_until=None))
+    db.session.commit()
+    google.fault("messages.send", "swallow")
+    delivery.send(asked.id)
+    found = dispatch.load(asked.id)
+    assert (found.state, found.needs_person) == (State.UNKNOWN, True)
+    db.session.execute(update(Mailbox).values(scopes=all_of_it, paused_until=None))
+    db.session.commit()
+    delivery.drain()
+    assert dispatch.load(asked.id).state == State.UNKNOWN
+    assert len(google.accepted()) == 1
+
+
+def test_what_the_reader_found_out_is_not_forgotten_by_a_look_under_way(
+    office: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hands, real = Hands(office.id), attempts.trouble_with
+    monkeypatch.setattr(attempts, "trouble_with", lambda *given: _mistrusted(hands, real, *given))
+    hands.confirm(office.email)
+    monkeypatch.undo()
+    with pytest.raises(NotReady):
+        hands.confirm(office.email)
+
+
+def _mistrusted(hands: Hands, real: Any, *given: Any) -> Any:
+    found = real(*given)
+    mailboxes.mistrust(hands.mailbox_id, given[0])
+    db.session.commit()
+    hands.forget()
+    return found
+
+
+def test_a_provider_is_there_even_where_it_was_forgotten_meanwhile(
+    office: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hands, real = Hands(office.id), attempts.reading
+
+    @contextlib.contextmanager
+    def reading() -> Iterator[None]:
+        with real():
+            yield
+        hands.forget()
+
+    monkeypatch.setattr(attempts, "reading", reading)
+    assert hands.provider() is not None
+
+
+def test_a_short_rest_does_not_end_a_long_one(office: Mailbox) -> None:
+    mailboxes.pause(office.id, 3 * 3600, "Retry after three hours.")
+    mailboxes.pause(office.id, 2, "Too many at once.")
+    until = reread(office).paused_until
+    assert until is not None and until > now() + timedelta(hours=2)
+
+
+def test_a_clock_set_back_keeps_nothing_waiting_for_longer_than_it_can(
+    office: Mailbox, google: Google
+) -> None:
+    asked = factories.asked()
+    values = {"not_before": now() + timedelta(hours=6)}
+    db.session.execute(update(Dispatch).where(Dispatch.id == asked.id).values(**values))
+    db.session.execute(update(Mailbox).values(paused_until=now() + timedelta(days=30)))
+    db.session.commit()
+    delivery.drain()
+    assert len(google.accepted()) == 1

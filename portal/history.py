@@ -30,9 +30,9 @@ def note(noun: str, noun_id: int, text: str, actor: str = "") -> None:
     db.session.add(Change(noun=noun, noun_id=noun_id, text=text, actor=actor))
 
 
-def last_change(besides: str) -> datetime | None:
-    """When anything was last done to any record but this noun's."""
-    query = select(Change.at).where(Change.noun != besides)
+def last_change(*besides: str) -> datetime | None:
+    """When anything was last done to any record but these nouns'."""
+    query = select(Change.at).where(Change.noun.not_in(besides))
     return db.session.scalar(query.order_by(Change.id.desc()).limit(1))
 
 

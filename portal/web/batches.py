@@ -203,7 +203,7 @@ def _draft_page(batch: Batch) -> ResponseReturnValue:
 
 def _is_stale(batch: Batch) -> bool:
     """Whether a contact, a property, a rule or the like was changed since the check."""
-    last = history.last_change(besides="batch")
+    last = history.last_change("batch", "company", "mailbox")  # those change no answer of a check
     return bool(last and batch.checked_at and last > batch.checked_at)
 
 

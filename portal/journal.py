@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 
 from flask import Flask
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, TimeoutError
 
 from portal.extensions import db
 
@@ -30,14 +30,18 @@ PATIENCE = 20.0
 log = logging.getLogger(__name__)
 
 
+class NotStored(Exception):
+    """The writer broke off before it came to these words; nothing of them is stored."""
+
+
 @dataclass
 class _Entry:
-    """One thread's words, and what came of them."""
+    """One thread's words, and what came of them. error: why they are not stored (yet)."""
 
     work: Callable[[], Any]
     stored: threading.Event = field(default_factory=threading.Event)
     result: Any = None
-    error: BaseException | None = None
+    error: BaseException | None = field(default_factory=NotStored)
 
     def run(self) -> None:
         self.result = self.work()
@@ -88,15 +92,13 @@ class Journal:
 
     def _store(self, entries: list[_Entry]) -> None:
         try:
-            _together(entries)
-        except Exception as problem:  # each for itself: one's mistake is not another's
-            db.session.rollback()
-            if len(entries) > 1:
-                log.info("writing %d entries one by one: %s", len(entries), type(problem).__name__)
+            _together_or_alone(entries)
+        except BaseException:  # all threads wait for this one: it outlives whatever is raised
+            log.exception("words were not stored")
+            undo()
+        finally:
             for entry in entries:
-                _alone(entry)
-        for entry in entries:
-            entry.stored.set()
+                entry.stored.set()
 
 
 def write(work: Callable[[], T]) -> T:
@@ -133,12 +135,37 @@ def kept(app: Flask) -> Iterator[None]:
 _running: dict[str, Journal] = {}
 
 
+def undo() -> None:
+    """End what this thread has open, with nothing of it stored. Never fails.
+
+    What cannot even be rolled back, its connection being gone, is thrown away with the connection.
+    """
+    try:
+        db.session.rollback()
+    except Exception as problem:
+        log.warning("could not roll back: %s", type(problem).__name__)
+        with contextlib.suppress(Exception):
+            db.session().invalidate()
+        db.session.registry.clear()
+
+
 def connection() -> Connection:
     """The connection of the transaction that this thread is in."""
     return getattr(_mine, "connection", None) or db.session.connection()
 
 
 _mine = threading.local()
+
+
+def _together_or_alone(entries: list[_Entry]) -> None:
+    try:
+        _together(entries)
+    except Exception as problem:  # each for itself: one's mistake is not another's
+        undo()
+        if len(entries) > 1:
+            log.info("writing %d entries one by one: %s", len(entries), type(problem).__name__)
+        for entry in entries:
+            _alone(entry)
 
 
 def _together(entries: list[_Entry]) -> None:
@@ -149,6 +176,8 @@ def _together(entries: list[_Entry]) -> None:
     finally:
         _mine.connection = None
     db.session.commit()
+    for entry in entries:
+        entry.error = None
 
 
 def _alone(entry: _Entry) -> None:
@@ -156,24 +185,21 @@ def _alone(entry: _Entry) -> None:
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
-            entry.error = None
-            _together([entry])
-        except DBAPIError as problem:
-            db.session.rollback()
+            return _together([entry])
+        except Exception as problem:
+            undo()
             entry.error = problem
             if not _went_away(problem) or time.monotonic() > deadline:
-                return
-            time.sleep(0.25)
-        except Exception as problem:
-            db.session.rollback()
-            entry.error = problem
-            return
-        else:
-            return
+                return None
+        time.sleep(0.25)
 
 
-def _went_away(problem: DBAPIError) -> bool:
+def _went_away(problem: Exception) -> bool:
     """Whether the store could not be reached, or was too busy, rather than refused the words."""
+    if isinstance(problem, TimeoutError):  # all its connections are taken
+        return True
+    if not isinstance(problem, DBAPIError):
+        return False
     words = str(problem.orig).casefold()
     return problem.connection_invalidated or any(one in words for one in AWAY)
 

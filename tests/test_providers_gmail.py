@@ -29,10 +29,34 @@ from portal.envelope import (
     Refused,
     TryLater,
 )
+from portal.pace import UNITS
 from portal.providers import gmail
-from portal.providers.gmail import FULL_SCOPES, LONGEST_WAIT, Gmail, address_of, answer_for
+from portal.providers.gmail import (
+    DROP_DRAFT,
+    FULL_SCOPES,
+    IN_BETWEEN,
+    LIST_ADDRESSES,
+    LIST_DRAFTS,
+    LIST_SENT,
+    LONGEST_WAIT,
+    MAKE_DRAFT,
+    PUT_DRAFT,
+    READ_DRAFT,
+    READ_SENT,
+    SEND,
+    SEND_DRAFT,
+    Call,
+    Gmail,
+    address_of,
+    answer_for,
+)
+from portal.providers.google import OperatorProblem
 
 LIMIT = "Gmail's sending limit is reached for now."
+NOT_OURS = "Google does not let this portal in"
+CARRYING = [MAKE_DRAFT, PUT_DRAFT, SEND_DRAFT, SEND]
+ASKING = [LIST_ADDRESSES, LIST_SENT, READ_SENT, LIST_DRAFTS, READ_DRAFT, DROP_DRAFT]
+DISABLED = [{"reason": "SERVICE_DISABLED"}]
 SCOPE_DETAIL = [{"reason": "ACCESS_TOKEN_SCOPE_INSUFFICIENT"}]
 QUOTA = (
     "Quota exceeded for quota metric 'Queries' and limit 'Queries per minute per user' of service"
@@ -49,6 +73,9 @@ ROWS: list[tuple[int, str, str, dict[str, Any], type[ProviderAnswer], str, float
      {"details": SCOPE_DETAIL}, NeedsPermission, "permission", None),
     (403, "domainPolicy", "The domain administrators have disabled Gmail apps.", {},
      NeedsPermission, "administrator", None),
+    (403, "accessNotConfigured", "Gmail API has not been used in project 1 or it is disabled.",
+     {"details": DISABLED}, OperatorProblem, NOT_OURS, None),
+    (403, "forbidden", "Forbidden", {}, OperatorProblem, NOT_OURS, None),
     (403, "dailyLimitExceeded", "Daily Limit Exceeded", {}, TryLater, LIMIT, 3600),
     (403, "rateLimitExceeded", "Rate Limit Exceeded", {}, TryLater, LIMIT, 30),
     (403, "userRateLimitExceeded", "User Rate Limit Exceeded", {}, TryLater, LIMIT, 30),
@@ -67,35 +94,61 @@ def error(code: int, reason: str, message: str, **extra: Any) -> bytes:
     return json.dumps({"error": body}).encode()
 
 
-@pytest.mark.parametrize("sends", [True, False])
 @pytest.mark.parametrize(("status", "reason", "message", "extra", "kind", "said", "after"), ROWS)
 def test_every_refusal_is_sorted_by_what_happens_next(
     status: int, reason: str, message: str, extra: dict[str, Any], kind: type[ProviderAnswer],
-    said: str, after: float | None, sends: bool,
+    said: str, after: float | None,
 ) -> None:  # fmt: skip
-    answer = answer_for(status, error(status, reason, message, **extra), sends)
-    assert type(answer) is kind
-    assert said in answer.message and answer.message.endswith((".", message))
-    assert message in answer.words and str(status) in answer.words
-    if isinstance(answer, TryLater):
-        assert answer.after == after
+    calls = CARRYING if kind is Refused else CARRYING + ASKING
+    for call in calls:
+        answer = answer_for(status, error(status, reason, message, **extra), call)
+        assert type(answer) is kind, call
+        assert said in answer.message and answer.message.endswith((".", message))
+        assert message in answer.words and str(status) in answer.words
+        if isinstance(answer, TryLater):
+            assert answer.after == after
+
+
+@pytest.mark.parametrize("call", ASKING)
+@pytest.mark.parametrize("status", [400, 409, 413, 422])
+def test_what_carries_no_message_says_nothing_of_one(status: int, call: Call) -> None:
+    answer = answer_for(status, error(status, "invalidArgument", "Invalid id value"), call)
+    assert isinstance(answer, TryLater) and answer.after == 300
+
+
+def test_every_call_says_what_it_costs_and_what_it_may_do() -> None:
+    assert {call.name for call in CARRYING + ASKING} == UNITS.keys()
+    assert [call.name for call in CARRYING if call.sends] == ["drafts.send", "messages.send"]
+    assert not [call.name for call in ASKING if call.carries or call.sends]
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
 @pytest.mark.parametrize("body", [error(500, "backendError", "Backend Error"), b"<html>", b""])
 def test_an_error_of_googles_own_leaves_a_sending_unclear(status: int, body: bytes) -> None:
-    assert type(answer_for(status, body, sends=True)) is OutcomeUnknown
-    assert type(answer_for(status, body, sends=False)) is TryLater
+    assert type(answer_for(status, body, SEND_DRAFT)) is OutcomeUnknown
+    assert type(answer_for(status, body, MAKE_DRAFT)) is TryLater
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>Sign in</html>", b"[]", b"{}", b'{"error":"x"}',
-                                  b'{"error":{"errors":{}}}', b'{"error":{"details":["x"]}}',
-                                  b"\xff\xfe"])  # fmt: skip
-def test_a_body_that_is_no_error_of_googles_is_sorted_by_its_status(body: bytes) -> None:
-    assert type(answer_for(302, body, sends=True)) is TryLater
-    assert type(answer_for(401, body, sends=True)) is NeedsSignIn
-    assert type(answer_for(429, body, sends=True)) is TryLater
-    assert type(answer_for(400, body, sends=True)) is Refused
+NOT_GOOGLES = [
+    *(b"", b"<html>Sign in</html>", b"[]", b"{}", b'{"error":"x"}', b'{"error":{}}', b"\xff\xfe"),
+    *(b'{"error":{"code":"x"}}', b'{"error":{"code":403,"details":["x"]}}'),
+]
+
+
+@pytest.mark.parametrize("body", NOT_GOOGLES)
+def test_whatever_stands_between_says_nothing_of_a_message_or_a_mailbox(body: bytes) -> None:
+    for status in (302, 429):  # by their meaning, what was asked was not done
+        assert_later(answer_for(status, body, SEND_DRAFT))
+    for status in (400, 401, 403, 404, 407, 413):
+        assert type(answer_for(status, body, SEND_DRAFT)) is OutcomeUnknown, status
+        assert type(answer_for(status, body, SEND)) is OutcomeUnknown, status
+        for call in (MAKE_DRAFT, LIST_ADDRESSES, READ_DRAFT):
+            assert_later(answer_for(status, body, call))
+
+
+def assert_later(answer: ProviderAnswer) -> None:
+    assert isinstance(answer, TryLater)
+    assert (answer.message, answer.after, answer.too_fast) == (IN_BETWEEN, 300, False)
 
 
 def test_only_what_was_too_fast_slows_a_mailbox_down() -> None:
@@ -108,14 +161,14 @@ def test_only_what_was_too_fast_slows_a_mailbox_down() -> None:
     }
     for message, expected in said.items():
         reason = "" if "Mail sending" in message else "userRateLimitExceeded"
-        answer = answer_for(429, error(429, reason, message), sends=True)
+        answer = answer_for(429, error(429, reason, message), SEND_DRAFT)
         assert isinstance(answer, TryLater)
         assert (answer.exact, answer.too_fast) == expected, message
 
 
 def wait_named(moment: str) -> float:
     said = f"User-rate limit exceeded.  Retry after {moment}"
-    answer = answer_for(403, error(403, "rateLimitExceeded", said), sends=True)
+    answer = answer_for(403, error(403, "rateLimitExceeded", said), SEND_DRAFT)
     assert isinstance(answer, TryLater)
     return answer.after
 
@@ -199,6 +252,35 @@ def test_no_request_is_ever_repeated_and_no_redirection_followed() -> None:
         with http_server(asked, answers) as url, pytest.raises((TryLater, OutcomeUnknown)):
             provider(url).send(b"mail")
     assert len(asked) == 2
+
+
+def test_a_proxy_that_asks_for_a_sign_in_of_its_own_gets_nothing_twice() -> None:
+    asked: list[bytes] = []
+    proxy = b"HTTP/1.1 401 No\r\nContent-Length: 6\r\n\r\n<html>"
+    with http_server(asked, proxy) as url, pytest.raises(OutcomeUnknown):
+        provider(url).send(b"mail")
+    assert len(asked) == 1
+
+
+def test_each_call_is_booked_before_it_is_made() -> None:
+    asked: list[bytes] = []
+    booked: list[tuple[str, int]] = []
+    body = b'{"id": "r1"}'
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with http_server(asked, head + body) as url:
+        gmail = provider(url)
+        gmail.spend = lambda name: booked.append((name, len(asked)))
+        gmail.send_draft(gmail.create_draft(b"mail"))
+        assert gmail.has_draft("r1")
+        assert booked == [("drafts.create", 0), ("drafts.send", 1), ("drafts.get", 2)]
+        gmail.spend = give_up
+        with pytest.raises(TryLater, match="no time"):
+            gmail.send(b"mail")
+    assert len(asked) == 3
+
+
+def give_up(name: str) -> None:
+    raise TryLater(f"There is no time for {name}.")
 
 
 def test_an_answer_without_an_id_is_no_receipt() -> None:

@@ -40,6 +40,7 @@ from portal.envelope import (
     SentCopy,
     TryLater,
 )
+from portal.providers.google import OperatorProblem
 from portal.providers.sent import SentList
 
 SCOPE = "https://www.googleapis.com/auth/gmail."
@@ -75,6 +76,35 @@ PERMISSIONS = {
     ),
 }
 
+
+@dataclass(frozen=True)
+class Call:
+    """One of Gmail's methods. name: as in pace.UNITS; kind: what is uploaded or told.
+
+    carries: it brings the message, or the draft that holds it, a step further, so that a refusal
+    may be of the message. sends: by it the message may leave.
+    """
+
+    name: str
+    verb: str
+    path: str
+    kind: str = ""
+    carries: bool = False
+    sends: bool = False
+
+
+MAIL, TOLD = "message/rfc822", "application/json"
+LIST_ADDRESSES = Call("settings.sendAs.list", "GET", "/settings/sendAs")
+LIST_SENT = Call("messages.list", "GET", "/messages")
+READ_SENT = Call("messages.get", "GET", "/messages/{}")
+LIST_DRAFTS = Call("drafts.list", "GET", "/drafts")
+READ_DRAFT = Call("drafts.get", "GET", "/drafts/{}")
+MAKE_DRAFT = Call("drafts.create", "POST", "/drafts", MAIL, carries=True)
+PUT_DRAFT = Call("drafts.update", "PUT", "/drafts/{}", MAIL, carries=True)
+DROP_DRAFT = Call("drafts.delete", "DELETE", "/drafts/{}")
+SEND_DRAFT = Call("drafts.send", "POST", "/drafts/send", TOLD, carries=True, sends=True)
+SEND = Call("messages.send", "POST", "/messages/send", MAIL, carries=True, sends=True)
+
 #: Two for each mailbox that has its turn (turn.py): more would be opened and closed for each call.
 MOST_CONNECTIONS = 256
 #: Never a byte of the request left: certainly not accepted.
@@ -96,6 +126,12 @@ CLOCKS_APART, ARRIVES_WITHIN = timedelta(minutes=5), timedelta(minutes=15)
 #: named, it is tried again every hour.
 LONGEST_WAIT, AN_HOUR = 24 * 3600.0, 3600.0
 LIMIT_REACHED = "Gmail's sending limit is reached for now."
+#: What somebody has to put right first is tried again after so many seconds.
+WHILE_LOOKED_INTO = 300.0
+IN_BETWEEN = "Something between here and Gmail answered in its place."
+NOT_LET_IN = "Google does not let this portal in: its project at Google must be put right."
+#: So Gmail refuses a message for what it is: 400, 413.
+OF_THE_MESSAGE = (400, 413)
 RETRY_AFTER = re.compile(r"Retry after (\S+)")
 
 
@@ -111,13 +147,23 @@ class ListedAddress:
 
 
 class Gmail:
-    """One Gmail mailbox. `token(refused)` gives an access token, another than the one refused."""
+    """One Gmail mailbox. `token(refused)` gives an access token, another than the one refused.
+
+    spend: told the name of each call (as in pace.UNITS) right before it is made; what it raises
+    keeps it from being made.
+    """
 
     label = "Gmail"
 
     def __init__(
-        self, api_url: str, scopes: set[str], token: Callable[[str], str], timeout: float
+        self,
+        api_url: str,
+        scopes: set[str],
+        token: Callable[[str], str],
+        timeout: float,
+        spend: Callable[[str], None] = lambda name: None,
     ) -> None:
+        self.spend = spend
         self._api_url, self._below = api_url, urlsplit(api_url).path
         self._scopes = scopes
         self._token = token
@@ -147,14 +193,16 @@ class Gmail:
 
     def addresses(self) -> list[ListedAddress]:
         """The send-from addresses Gmail lists for this mailbox."""
-        listed = self._call("GET", "/settings/sendAs").get("sendAs")
+        listed = self._call(LIST_ADDRESSES).get("sendAs")
         if not listed:  # every account has its own: an empty list would take every address away
             raise TryLater("Gmail's list of send-from addresses came back empty.")
         return [_listed(one) for one in listed]
 
     def sent_copy(self, message_id: str) -> SentCopy:
         """What the copy in Sent says. Raises Gone when there is none."""
-        return _sent_copy(self._metadata(message_id))
+        wanted = ["From", "To", "Subject", "Message-ID", DISPATCH_HEADER]
+        query = [("format", "metadata"), *(("metadataHeaders", name) for name in wanted)]
+        return _sent_copy(self._call(READ_SENT, message_id, query))
 
     def find_sent(self, token: str, since: datetime) -> SentCopy | None:
         """The sent copy that bears our dispatch header, taken about `since` by Gmail's clock."""
@@ -179,7 +227,7 @@ class Gmail:
 
     def _sent_ids(self) -> Iterator[list[str]]:
         query = {"labelIds": "SENT", "maxResults": str(SENT_PAGE)}
-        for found in self._pages("/messages", query):
+        for found in self._pages(LIST_SENT, query):
             yield [str(one["id"]) for one in found.get("messages", [])]
 
     def find_draft(self, token: str) -> str | None:
@@ -189,18 +237,18 @@ class Gmail:
 
     def drafts(self) -> Iterator[tuple[str, str]]:
         """The drafts, newest first: id, and our dispatch header or nothing."""
-        for found in self._pages("/drafts", {"maxResults": str(DRAFTS_MOST)}):
+        for found in self._pages(LIST_DRAFTS, {"maxResults": str(DRAFTS_MOST)}):
             for one in found.get("drafts", []):
                 try:
-                    draft = self._call("GET", f"/drafts/{quote(one['id'])}", {"format": "metadata"})
+                    draft = self._call(READ_DRAFT, str(one["id"]), {"format": "metadata"})
                 except Gone:  # its owner has just thrown it away
                     continue
                 theirs = _headers(draft.get("message", {})).get(DISPATCH_HEADER.lower(), "")
                 yield str(one["id"]), theirs
 
-    def _pages(self, path: str, query: dict[str, str]) -> Iterator[dict[str, Any]]:
+    def _pages(self, call: Call, query: dict[str, str]) -> Iterator[dict[str, Any]]:
         while True:
-            found = self._call("GET", path, query)
+            found = self._call(call, query=query)
             yield found
             if not found.get("nextPageToken"):
                 return
@@ -209,7 +257,7 @@ class Gmail:
     def has_draft(self, draft_id: str) -> bool:
         """Whether the draft is still there: if so, it was certainly not sent."""
         try:
-            self._call("GET", f"/drafts/{quote(draft_id)}", {"format": "minimal"})
+            self._call(READ_DRAFT, draft_id, {"format": "minimal"})
         except Gone:
             return False
         return True
@@ -218,87 +266,68 @@ class Gmail:
 
     def create_draft(self, mime: bytes) -> str:
         """Leave the message as a draft; nothing is sent by it. Returns the draft's id."""
-        made = self._upload("POST", "/drafts", mime)
+        made = self._call(MAKE_DRAFT, body=mime)
         if not made.get("id"):
             raise TryLater("Gmail's answer names no draft.", str(made)[:200])
         return str(made["id"])
 
     def restore_draft(self, draft_id: str, mime: bytes) -> None:
         """Put the frozen bytes back into a draft that lay open to its owner's hands."""
-        self._upload("PUT", f"/drafts/{quote(draft_id)}", mime)
+        self._call(PUT_DRAFT, draft_id, body=mime)
 
     def delete_draft(self, draft_id: str) -> None:
         """Take a draft away, so that nobody sends by hand what was refused or cancelled."""
         try:
-            self._call("DELETE", f"/drafts/{quote(draft_id)}")
+            self._call(DROP_DRAFT, draft_id)
         except Gone:
             return
 
     def send_draft(self, draft_id: str) -> Receipt:
         """Send a draft. Raises OutcomeUnknown unless the answer is certain; Gone if it vanished."""
-        body = json.dumps({"id": draft_id}).encode()
-        return _receipt(
-            self._call("POST", "/drafts/send", body=body, kind="application/json", sends=True)
-        )
+        return _receipt(self._call(SEND_DRAFT, body=json.dumps({"id": draft_id}).encode()))
 
     def send(self, mime: bytes) -> Receipt:
         """Send in one step, for mailboxes that allow no drafts."""
-        return _receipt(self._upload("POST", "/messages/send", mime, sends=True))
+        return _receipt(self._call(SEND, body=mime))
 
     # -- the wire --------------------------------------------------------------------------------
 
-    def _metadata(self, message_id: str) -> dict[str, Any]:
-        wanted = ["From", "To", "Subject", "Message-ID", DISPATCH_HEADER]
-        query = [("format", "metadata"), *(("metadataHeaders", name) for name in wanted)]
-        return self._call("GET", f"/messages/{quote(message_id)}", query)
-
-    def _upload(
-        self, method: str, path: str, mime: bytes, *, sends: bool = False
-    ) -> dict[str, Any]:
-        query = {"uploadType": "media"}
-        return self._call(
-            method,
-            path,
-            query,
-            body=mime,
-            kind="message/rfc822",
-            sends=sends,
-            prefix="/upload/gmail/v1/users/me",
-        )
-
     def _call(
         self,
-        method: str,
-        path: str,
+        call: Call,
+        item: str = "",
         query: Mapping[str, Any] | list[tuple[str, str]] | None = None,
-        *,
         body: bytes | None = None,
-        kind: str = "",
-        sends: bool = False,
-        prefix: str = "/gmail/v1/users/me",
     ) -> dict[str, Any]:
-        url = self._below + prefix + path + (f"?{urlencode(query)}" if query else "")
-        status, answer = self._once(method, url, body, kind, sends, renew=False)
-        if status == 401:  # a refusal, so a second try with a fresh token can send nothing twice
-            status, answer = self._once(method, url, body, kind, sends, renew=True)
+        """Make a call; item: the id that its path names. Raises what answer_for() says."""
+        url = self._url(call, item, query or {})
+        status, answer = self._once(call, url, body, renew=False)
+        if status == 401 and _error(answer):  # of Google's own, so nothing was sent by it
+            status, answer = self._once(call, url, body, renew=True)
         if 200 <= status < 300:
-            return _parsed(answer, sends)
-        raise answer_for(status, answer, sends)
+            return _parsed(answer, call.sends)
+        raise answer_for(status, answer, call)
 
-    def _once(
-        self, method: str, url: str, body: bytes | None, kind: str, sends: bool, *, renew: bool
-    ) -> tuple[int, bytes]:
+    def _url(self, call: Call, item: str, query: Mapping[str, Any] | list[tuple[str, str]]) -> str:
+        prefix = "/gmail/v1/users/me"
+        if call.kind == MAIL:
+            prefix, query = f"/upload{prefix}", {"uploadType": "media"}
+        url = self._below + prefix + call.path.format(quote(item))
+        return f"{url}?{urlencode(query)}" if query else url
+
+    def _once(self, call: Call, url: str, body: bytes | None, *, renew: bool) -> tuple[int, bytes]:
         if renew or not self._bearer:
             self._bearer = self._token(self._bearer)
         headers = {"Authorization": f"Bearer {self._bearer}"}
-        if kind:
-            headers["Content-Type"] = kind
+        if call.kind:
+            headers["Content-Type"] = call.kind
+        self.spend(call.name)
         try:
             answer = connections(self._api_url).urlopen(
-                method, url, body, headers, retries=False, redirect=False, timeout=self._timeout
+                call.verb, url, body, headers, retries=False, redirect=False, timeout=self._timeout
             )
         except HTTPError as failure:
-            raise _broken(failure, sends) from failure
+            raise _broken(failure, call.sends) from failure
         return answer.status, answer.data
 
 
@@ -345,34 +374,55 @@ def forget_connections() -> None:
     _pool = None
 
 
-def answer_for(status: int, body: bytes, sends: bool) -> ProviderAnswer:
-    """Sort Gmail's refusal by what happens next."""
-    error = _error(body)
-    reason, message = error["reason"], error["message"]
-    words = f"{status} {reason} {message}".strip()
+@dataclass(frozen=True)
+class GmailError:
+    """An error as Google's APIs write it; details: the reasons it gives besides."""
+
+    reason: str
+    message: str
+    details: str
+
+
+def answer_for(status: int, body: bytes, call: Call) -> ProviderAnswer:
+    """Sort what was answered instead of the thing asked for, by what happens next."""
+    error, words = _error(body), _words(status, body)
+    if status >= 500 or status == 408:
+        return _unclear(call.sends, "Gmail answered with an error of its own.", words)
+    if error is None or status < 400:
+        return _not_gmail(status, call, words)
     if status == 401:
         return NeedsSignIn("Gmail no longer accepts this mailbox's sign-in.", words)
-    if status == 429 or reason in LIMIT_REASONS:
-        return _limit(message, reason, words)
+    if status == 429 or error.reason in LIMIT_REASONS:
+        return _limit(error.message, error.reason, words)
     if status == 404:
         return Gone("Gmail no longer has it.", words)
-    if status < 400:  # no answer of Gmail's: something in between wants to be visited first
-        return TryLater("Something between here and Gmail answered in its place.", words)
-    if status >= 500 or status == 408:
-        return _unclear(sends, "Gmail answered with an error of its own.", words)
-    return _refusal(status, error, words)
+    return _refusal(status, error, call, words)
 
 
-def _refusal(status: int, error: Mapping[str, str], words: str) -> ProviderAnswer:
-    """What will not change by itself: of the mailbox, or else of the message."""
-    reason, message = error["reason"], error["message"]
-    if status == 403 and ("insufficient" in reason.lower() or "SCOPE" in error["detail"]):
-        return NeedsPermission("The mailbox did not grant a permission this needs.", words)
-    if status == 403 and reason == "domainPolicy":
-        return NeedsPermission("The company's Google administrator has switched Gmail off.", words)
-    if status == 400 and reason == "failedPrecondition":
+def _not_gmail(status: int, call: Call, words: str) -> ProviderAnswer:
+    """No answer of Gmail's: something in between may have taken the call or passed it on."""
+    if status < 400 or status == 429:  # by their meaning, it did neither
+        return TryLater(IN_BETWEEN, words, WHILE_LOOKED_INTO)
+    return _unclear(call.sends, IN_BETWEEN, words, WHILE_LOOKED_INTO)
+
+
+def _refusal(status: int, error: GmailError, call: Call, words: str) -> ProviderAnswer:
+    """What will not change by itself: of the mailbox, of the portal, or else of the message."""
+    if status == 403:
+        return _forbidden(error, words)
+    if status == 400 and error.reason == "failedPrecondition":
         return NeedsSignIn("This Google account has no Gmail mailbox.", words)
-    return Refused(f"Gmail refused the message: {message or 'no reason given'}", words)
+    if status in OF_THE_MESSAGE and call.carries:
+        return Refused(f"Gmail refused the message: {error.message or 'no reason given'}", words)
+    return TryLater("Gmail did not take what the portal asked of it.", words, WHILE_LOOKED_INTO)
+
+
+def _forbidden(error: GmailError, words: str) -> ProviderAnswer:
+    if "insufficient" in error.reason.lower() or "SCOPE" in error.details:
+        return NeedsPermission("The mailbox did not grant a permission this needs.", words)
+    if error.reason == "domainPolicy":
+        return NeedsPermission("The company's Google administrator has switched Gmail off.", words)
+    return OperatorProblem(NOT_LET_IN, words)
 
 
 def _broken(failure: HTTPError, sends: bool) -> ProviderAnswer:
@@ -383,8 +433,8 @@ def _broken(failure: HTTPError, sends: bool) -> ProviderAnswer:
     return _unclear(sends, "The connection to Gmail broke before it answered.", words)
 
 
-def _unclear(sends: bool, message: str, words: str) -> ProviderAnswer:
-    return OutcomeUnknown(message, words) if sends else TryLater(message, words)
+def _unclear(sends: bool, message: str, words: str, after: float = 30) -> ProviderAnswer:
+    return OutcomeUnknown(message, words) if sends else TryLater(message, words, after)
 
 
 def _parsed(answer: bytes, sends: bool) -> dict[str, Any]:
@@ -399,19 +449,25 @@ def _parsed(answer: bytes, sends: bool) -> dict[str, Any]:
     return found
 
 
-def _error(body: bytes) -> dict[str, str]:
+def _error(body: bytes) -> GmailError | None:
+    """The error in an answer; None where the answer is not of Google's making."""
     try:
         error = json.loads(body)["error"]
+        int(error["code"])
         first = (error.get("errors") or [{}])[0]
-        details = " ".join(str(one.get("reason", "")) for one in error.get("details", []))
-        return {
-            "reason": str(first.get("reason") or error.get("status", "")),
-            "message": str(error.get("message", "")),
-            "detail": details,
-        }
+        return GmailError(
+            str(first.get("reason") or error.get("status", "")),
+            str(error.get("message", "")),
+            " ".join(str(one.get("reason", "")) for one in error.get("details", [])),
+        )
     except (ValueError, KeyError, TypeError, AttributeError):
-        text = body[:200].decode(errors="replace")
-        return {"reason": "", "message": text, "detail": ""}
+        return None
+
+
+def _words(status: int, body: bytes) -> str:
+    error = _error(body)
+    said = f"{error.reason} {error.message}" if error else body[:200].decode(errors="replace")
+    return f"{status} {said}".strip()
 
 
 def _limit(message: str, reason: str, words: str) -> TryLater:

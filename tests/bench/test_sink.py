@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from portal.envelope import Gone, NeedsSignIn, ProviderAnswer, TryLater
-from portal.providers.gmail import FULL_SCOPES, Gmail
+from portal.providers.gmail import FULL_SCOPES, Call, Gmail
 from tests import factories
 from tests.bench import caller, sink
 from tests.bench.mails import reference_mail
@@ -33,9 +33,9 @@ class Heard(Gmail):
         super().__init__(url, set(FULL_SCOPES), lambda refused: token, 5)
         self.answers: list[tuple[str, Any]] = []
 
-    def _call(self, method: str, path: str, *rest: Any, **more: Any) -> dict[str, Any]:
-        answer = super()._call(method, path, *rest, **more)
-        self.answers.append((method, shape(answer)))
+    def _call(self, call: Call, *rest: Any, **more: Any) -> dict[str, Any]:
+        answer = super()._call(call, *rest, **more)
+        self.answers.append((call.name, shape(answer)))
         return answer
 
 

@@ -7,6 +7,7 @@ never heard of is listed; then the rest may leave. Or it is a copy for trying ou
 every sign-in, and all that waits in it is cancelled.
 """
 
+import functools
 import itertools
 import logging
 import math
@@ -22,7 +23,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, update
 
 from portal import journal, ledger, mailboxes, pace, queueing
 from portal.accounts import User
-from portal.batches import BatchItem, ItemState
+from portal.batches import Batch, BatchItem, ItemState
 from portal.batches.drafts import show_unsent
 from portal.columns import db_now, lapsed, now
 from portal.dispatch import OPEN_STATES, Attempt, Dispatch, Proof, Purpose, State, move, tell
@@ -35,6 +36,7 @@ from portal.instance import Instance, settle_here
 from portal.instance import this as this_instance
 from portal.mailboxes import Address, Mailbox
 from portal.providers.gmail import Gmail
+from portal.senders import find, trouble_with
 from portal.stores import reading, rows_changed
 
 #: The last attempt known may have taken so long, by clocks that stand so far apart.
@@ -46,7 +48,7 @@ SIDE_BY_SIDE, CHUNK = 8, 20
 #: So many drafts of a mailbox are read.
 DRAFTS_MOST = 200
 #: A look is over; everything else is looked at again.
-ENDED = ("done", "blind", "skipped")
+ENDED = ("done", "closed", "blind", "skipped")
 #: What would leave by itself.
 TO_LEAVE = tuple(one for one in OPEN_STATES if one != State.UNKNOWN)
 #: Where a sent copy tells more than the database.
@@ -54,12 +56,17 @@ UNSETTLED = (*OPEN_STATES, State.REFUSED, State.CANCELLED)
 #: So many sendings of one document may have been asked for since the backup.
 NUMBERS_AHEAD = 3
 
+RESTORED = "The database was restored"
 BLIND = "The database was restored. Whether this had left cannot be seen: look in Sent of {}."
 FOUND_ELSEWHERE = (
     "The database was restored. A mail with this message's mark, “{}”, is in Sent of {}, which is "
     "not the mailbox that it belongs to. Find out whether it left."
 )
 LEFT_ALREADY = "It had left when the database was restored: it is in Sent."
+UNSEEN = (
+    "The database was restored, and no mailbox that may send as {} could be looked through then. "
+    "Find out whether this had left."
+)
 CANNOT_TELL = "The database was restored. Whether it had left cannot be seen: look in Sent."
 A_COPY = "Cancelled: this is a copy of the portal, for trying out."
 
@@ -70,10 +77,10 @@ log = logging.getLogger(__name__)
 class Look:
     """How far one mailbox's Sent is looked through.
 
-    state: waiting, reading, stuck (its problem says why), done, blind (Sent cannot be read) or
-    skipped; total and read: sent copies; last: the id of the last one read; settled: sendings
-    found; strangers: what left and is not known here, as {"id", "token", "at", "to", "subject",
-    "document"}.
+    state: waiting, reading, stuck (its problem says why), done, closed (not signed in, and nothing
+    here waits for it), blind (Sent cannot be read) or skipped; total and read: sent copies; last:
+    the id of the last one read; settled: sendings found; strangers: what left and is not known
+    here, as {"id", "token", "at", "to", "subject", "document"}, with "test" once all is over.
     """
 
     mailbox: str
@@ -146,8 +153,20 @@ def go_without(mailbox_id: int, user: User | None) -> bool:
 
 
 def have_seen() -> None:
-    """Somebody has read what is not known here. Commits."""
-    this_instance().found = {}
+    """Somebody has read what is not known here. Its documents still say so when they are sent.
+
+    Commits.
+    """
+    one = this_instance()
+    known = {
+        box_id: [it for it in look["strangers"] if it["document"]]
+        for box_id, look in one.found.items()
+    }
+    one.found = {
+        box_id: {**one.found[box_id], "strangers": strangers, "seen": True}
+        for box_id, strangers in known.items()
+        if strangers
+    }
     db.session.commit()
 
 
@@ -174,15 +193,44 @@ def _last_known() -> datetime | None:
 
 
 def looks() -> dict[int, Look]:
-    """How far each mailbox is, by its id."""
+    """How far each mailbox is, by its id; nothing once somebody has seen what came of it."""
     found = this_instance().found or {}
-    return {int(box_id): Look(**look) for box_id, look in found.items()}
+    return {int(box_id): Look(**look) for box_id, look in found.items() if "seen" not in look}
 
 
 def waiting() -> int:
     """How many messages wait here, whatever for."""
     query = select(func.count()).where(Dispatch.state.in_(OPEN_STATES))
     return db.session.scalar(query) or 0
+
+
+def unseen() -> int:
+    """How many messages nobody could tell of, with the mailboxes that are signed in now."""
+    boxes = db.session.scalars(select(Mailbox).where(Mailbox.refresh_token.is_not(None)))
+    readable = {box.id for box in boxes if box.can_read_sent and not box.is_elsewhere}
+    return sum(len(found) for found in _unseen(readable))
+
+
+def left_to_people() -> list[Dispatch]:
+    """What waits for a person because of a restore, oldest first."""
+    waits = Dispatch.state == State.UNKNOWN, Dispatch.needs_person.is_(True)
+    said = Dispatch.state_note.startswith(RESTORED)
+    query = select(Dispatch).where(*waits, said).order_by(Dispatch.id)
+    return list(db.session.scalars(query).unique())
+
+
+def left_of_batches() -> list[Document]:
+    """The documents of batches that were not sent because nobody can tell whether they had left."""
+    left = BatchItem.state == ItemState.LEFT, BatchItem.problem == CANNOT_TELL
+    items = select(BatchItem.document_id).where(*left)
+    return list(db.session.scalars(select(Document).where(Document.id.in_(items))).unique())
+
+
+def lost_sendings(document_id: int) -> list[dict[str, Any]]:
+    """The sendings of a document that left after the backup and are not known here."""
+    found = db.session.scalar(select(Instance.found)) or {}
+    strangers = [one for look in found.values() for one in look["strangers"]]
+    return [one for one in strangers if one["document"] == document_id and not one.get("test")]
 
 
 def is_due() -> bool:
@@ -253,8 +301,10 @@ def _look_through(mailbox_id: int, look: Look, ends: float) -> None:
         signed_in = box.refresh_token is not None and not box.is_elsewhere
         waits, why_not, since = _waiting_for(mailbox_id), box.why_not, this_instance().back_to
         units = ledger.units_of(box)
-    if since is None or (not signed_in and not waits):
+    if since is None:
         look.state = "done"
+    elif not signed_in and not waits:
+        look.state = "closed"
     elif not signed_in:
         look.state, look.problem = "stuck", why_not or "It has no sign-in."
     elif not box.can_read_sent:
@@ -411,8 +461,50 @@ def _leave_items(why: str, *which: ColumnElement[bool]) -> None:
         show_unsent(Document.id.in_(ids[start : start + 500]))
 
 
-def _recognised(tokens: set[str]) -> dict[str, int]:
-    """The documents of sent copies whose rows the database has lost, by their tokens."""
+def _leave_unseen() -> None:
+    """What may have left through a mailbox that is not known here: a person decides. No commit."""
+    messages, items = _unseen({box_id for box_id, look in looks().items() if look.state == "done"})
+    for dispatch_id, email in messages.items():
+        _ask_person(dispatch_id, UNSEEN.format(email))
+    for start in range(0, len(items), 500):
+        _leave_items(CANNOT_TELL, BatchItem.id.in_(items[start : start + 500]))
+
+
+def _unseen(looked: set[int]) -> tuple[dict[int, str], list[int]]:
+    """What no look can tell of: From by message, and the pending items of batches.
+
+    looked: the mailboxes whose Sent is read. What waits for its address to become ready may have
+    left through any that was connected since; so it counts as seen only where one that carries it
+    now is among these.
+    """
+    before, addresses = this_instance().stopped_at, mailboxes.send_from_addresses()
+
+    @functools.cache
+    def carried(email: str, asker_id: int | None) -> bool:
+        found = find(email, addresses, asker_id)
+        ready = trouble_with(email, found)[0] is None
+        return ready and found is not None and found.mailbox_id in looked
+
+    def seen(one: Any) -> bool:
+        if one.state == State.HELD:
+            return carried(one.from_email, one.requested_by_id)
+        return one.mailbox_id in looked
+
+    columns = Dispatch.id, Dispatch.state, Dispatch.mailbox_id, Dispatch.from_email
+    waits = Dispatch.state.in_(TO_LEAVE), Dispatch.requested_at < before
+    messages = db.session.execute(select(*columns, Dispatch.requested_by_id).where(*waits))
+    going = BatchItem.state == ItemState.PENDING, Batch.completed_at < before
+    items = select(BatchItem.id, BatchItem.sender_email, Batch.completed_by_id)
+    items = items.join(BatchItem.batch).where(*going)
+    pending = db.session.execute(items)
+    return (
+        {one.id: one.from_email for one in messages if not seen(one)},
+        [one.id for one in pending if not carried(one.sender_email, one.completed_by_id)],
+    )
+
+
+def _recognised(tokens: set[str]) -> dict[str, tuple[int, Purpose]]:
+    """Which document, sent for what, the sent copies show whose rows the database has lost."""
     if not tokens:
         return {}
     last = (
@@ -420,7 +512,7 @@ def _recognised(tokens: set[str]) -> dict[str, int]:
         .where(Dispatch.document_id.is_not(None))
         .group_by(Dispatch.document_id, Dispatch.purpose)
     )
-    found: dict[str, int] = {}
+    found: dict[str, tuple[int, Purpose]] = {}
     with reading():
         key = this_instance().key
         numbers = {(row[0], row[1]): row[2] for row in db.session.execute(last)}
@@ -431,17 +523,19 @@ def _recognised(tokens: set[str]) -> dict[str, int]:
                 for number in range(first, first + NUMBERS_AHEAD):
                     token = token_of(key, one.id, one.created_at, purpose, number)
                     if token in tokens:
-                        found[token] = one.id
+                        found[token] = one.id, purpose
     return found
 
 
-def _let_go(known: dict[str, int]) -> None:
+def _let_go(known: dict[str, tuple[int, Purpose]]) -> None:
     """All is looked through: this store is the one now, and mail may leave. No commit."""
     one = this_instance()
     if one.stopped_at is None or one.choice != "real":
         return
-    if known:
-        _leave_items(LEFT_ALREADY, BatchItem.document_id.in_(known.values()))
+    left = [document_id for document_id, purpose in known.values() if purpose == Purpose.DOCUMENT]
+    for start in range(0, len(left), 500):
+        _leave_items(LEFT_ALREADY, BatchItem.document_id.in_(left[start : start + 500]))
+    _leave_unseen()
     one.found = {
         box_id: {**look, "strangers": [_named(it, known) for it in look["strangers"]]}
         for box_id, look in one.found.items()
@@ -450,5 +544,6 @@ def _let_go(known: dict[str, int]) -> None:
     log.info("The store is confirmed: mail may leave again.")
 
 
-def _named(stranger: dict[str, Any], known: dict[str, int]) -> dict[str, Any]:
-    return {**stranger, "document": known.get(stranger["token"])}
+def _named(stranger: dict[str, Any], known: dict[str, tuple[int, Purpose]]) -> dict[str, Any]:
+    document_id, purpose = known.get(stranger["token"], (None, None))
+    return {**stranger, "document": document_id, "test": purpose == Purpose.TEST}

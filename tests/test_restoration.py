@@ -14,15 +14,16 @@ import pytest
 import requests
 from sqlalchemy import select
 
-from portal import batches, delivery, dispatch, instance, mailboxes, restoration
+from portal import batches, delivery, dispatch, instance, mailboxes, policy, restoration
 from portal.dispatch import Proof, State
 from portal.documents import Document
 from portal.envelope import DISPATCH_HEADER
 from portal.extensions import db
 from portal.instance import Instance
-from portal.mailboxes import Health, Mailbox
+from portal.mailboxes import Address, Health, Mailbox
 from portal.providers.gmail import SEND_ONLY_SCOPES
 from portal.sandbox.server import SandboxServer
+from portal.senders import Mode
 from tests import factories, servers
 
 Restored = Callable[[], AbstractContextManager[None]]
@@ -346,6 +347,126 @@ def test_a_batch_that_was_frozen_and_sent_after_the_backup_is_not_frozen_again(
         assert {(one.state, one.problem) for one in items} == {
             (batches.ItemState.LEFT, restoration.LEFT_ALREADY)
         }
+
+
+# What may have left through a mailbox that the backup does not know
+
+NIA = "nia@brightspark.example"
+
+
+def ask_as_nia(subject: str) -> int:
+    """Nia asks for a sending that comes from whoever presses Send; its number."""
+    policy.set_rule(policy.EVERY_KIND, Mode.USER)
+    nia = factories.nia()
+    return factories.asked(factories.document(author=nia), nia, subject=subject).id
+
+
+def nia_connects(google: SandboxServer) -> None:
+    factories.connected(google.url, NIA, owner=factories.nia())
+    delivery.drain()
+    delivery.drain()
+
+
+def test_what_was_held_without_a_mailbox_and_left_through_one_connected_later_is_not_sent_again(
+    office: Mailbox, back_up: BackUp, local_google: SandboxServer
+) -> None:
+    held, waiting = ask_as_nia("held for Nia"), ask("for Tom")
+    assert state(held)[0] == State.HELD
+    open_restored = back_up()
+    nia_connects(local_google)
+    sent = accepted(local_google)
+    assert len(sent) == 2 and state(held)[0] == State.ACCEPTED
+    with open_restored():
+        assert restoration.unseen() == 1
+        assert restoration.take_as_real(factories.olive())
+        delivery.drain()
+        assert instance.may_work()
+        assert (state(held), state(waiting)) == ((State.UNKNOWN, True), (State.ACCEPTED, False))
+        assert NIA in dispatch.load(held).state_note
+        assert [one.id for one in restoration.left_to_people()] == [held]
+        db.session.rollback()
+        nia_connects(local_google)
+        assert accepted(local_google) == sent
+
+
+@pytest.mark.sqlite_only
+def test_what_waited_for_an_address_that_one_mailbox_was_to_have_may_have_left_through_another(
+    office: Mailbox, back_up: BackUp, local_google: SandboxServer
+) -> None:
+    db.session.add(Address(mailbox_id=office.id, email=NIA, name="Nia", verification="pending"))
+    db.session.commit()
+    held = ask_as_nia("held for Nia")
+    assert dispatch.load(held).mailbox_id == office.id
+    open_restored = back_up()
+    nia_connects(local_google)
+    sent = accepted(local_google)
+    with open_restored():
+        restoration.take_as_real(None)
+        restoration.settle()
+        assert state(held) == (State.UNKNOWN, True)
+        nia_connects(local_google)
+        assert accepted(local_google) == sent == ["held for Nia"]
+
+
+@pytest.mark.sqlite_only
+def test_a_mailbox_that_is_connected_again_beforehand_is_looked_through_too(
+    office: Mailbox, back_up: BackUp, local_google: SandboxServer
+) -> None:
+    left, never_left = ask_as_nia("left"), ask_as_nia("never left")
+    open_restored = back_up()
+    dispatch.decide([dispatch.load(never_left)], dispatch.Deed.HOLD, factories.nia())
+    nia_connects(local_google)
+    assert accepted(local_google) == ["left"]
+    with open_restored():
+        factories.connected(local_google.url, NIA, owner=factories.nia())
+        assert restoration.unseen() == 0
+        restoration.take_as_real(None)
+        restoration.settle()
+        delivery.drain()
+        delivery.drain()
+        assert state(left) == state(never_left) == (State.ACCEPTED, False)
+        assert accepted(local_google) == ["left", "never left"]
+
+
+@pytest.mark.sqlite_only
+def test_a_mailbox_that_nobody_was_signed_in_to_at_the_backup_hides_what_left_through_it(
+    office: Mailbox, back_up: BackUp, local_google: SandboxServer
+) -> None:
+    nias = factories.connected(local_google.url, NIA, owner=factories.nia())
+    mailboxes.disconnect(nias)
+    policy.set_rule(policy.EVERY_KIND, Mode.SPECIFIED, "sales@brightspark.example")
+    held = ask("from sales")
+    open_restored = back_up()
+    with open_restored():
+        restoration.take_as_real(None)
+        restoration.settle()
+        assert [one.state for one in restoration.looks().values()] == ["done", "closed"]
+        assert state(held) == (State.UNKNOWN, True)
+
+
+@pytest.mark.sqlite_only
+def test_documents_of_a_batch_that_wait_for_a_mailbox_are_left_to_a_person(
+    office: Mailbox, back_up: BackUp, local_google: SandboxServer
+) -> None:
+    nia, site = factories.nia(), factories.hill_st()
+    policy.set_rule(policy.EVERY_KIND, Mode.USER)
+    invoice = factories.document(author=nia, site=site).id
+    batch = batches.make("November", nia)
+    batches.fill(batch, select(Document.id), nia)
+    batches.check(batch, nia)
+    batches.complete(batch, nia, batch.version)
+    open_restored = back_up()
+    nia_connects(local_google)
+    sent = accepted(local_google)
+    assert len(sent) == 1
+    with open_restored():
+        assert restoration.unseen() == 1
+        restoration.take_as_real(None)
+        restoration.settle()
+        assert [one.id for one in restoration.left_of_batches()] == [invoice]
+        db.session.rollback()
+        nia_connects(local_google)
+        assert accepted(local_google) == sent
 
 
 # This is a copy

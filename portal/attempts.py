@@ -349,7 +349,7 @@ def _mailbox_broken(
     if works:
         return _try_later(claim, TryLater(SIGNED_IN_AGAIN, problem.words, 2))
     _hold(claim, Trouble.MAILBOX, why, outcome="needs sign-in", words=problem.words)
-    journal.write(lambda: hold_mailbox(box_id, why))
+    hold_mailbox(box_id, why)
     return None
 
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 from flask import Flask
-from sqlalchemy import insert, inspect, select
+from sqlalchemy import func, insert, inspect, select
 
-from portal import attempts, delivery, dispatch, evidence, mailboxes, policy, queueing
+from portal import attempts, delivery, dispatch, evidence, journal, mailboxes, policy, queueing
 from portal.columns import now
 from portal.config import Config
-from portal.dispatch import Dispatch, Proof, State
+from portal.dispatch import Dispatch, Event, Proof, State, holding
 from portal.envelope import Gone, Receipt, TryLater
 from portal.extensions import db
 from portal.mailboxes import Health, Mailbox
@@ -81,6 +81,51 @@ def test_many_on_hold_keep_nobody_elses_mail_waiting(office: Mailbox) -> None:
     assert dispatch.load(ready.id).state == State.QUEUED
     states = db.session.scalars(select(Dispatch.state).where(Dispatch.id != ready.id))
     assert set(states) == {State.HELD}
+
+
+def test_a_whole_queue_is_held_and_let_go_in_portions_each_with_its_story(
+    office: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who else writes waits for a portion, not for thousands of mails."""
+    asked = factories.asked()
+    copies(asked, 11)
+    stands: list[int] = []
+    real = journal.write
+
+    def watched(work: Any) -> Any:
+        result = real(work)
+        stands.append(in_state(State.HELD))
+        db.session.commit()
+        return result
+
+    monkeypatch.setattr(holding, "AT_ONCE", 5)
+    monkeypatch.setattr(journal, "write", watched)
+    assert dispatch.hold_mailbox(office.id, "Somebody has to sign in again.") == 12
+    assert dispatch.release_ready() == 12
+    assert stands == [5, 10, 12, 12, 7, 2, 0, 0]
+    told = set(db.session.scalars(select(Event.text)).all())
+    assert {
+        "On hold: Somebody has to sign in again.",
+        f"{OFFICE} is ready: back in the queue.",
+    } < told
+    assert db.session.scalar(select(func.count(Event.id))) == 1 + 2 * 12
+    db.session.expire_all()
+    assert (asked.state, asked.hold_code, asked.state_note) == (State.QUEUED, "", "")
+
+
+def in_state(state: State) -> int:
+    return db.session.scalar(select(func.count(Dispatch.id)).where(Dispatch.state == state)) or 0
+
+
+def test_the_document_shows_that_its_mail_waits_with_the_rest(office: Mailbox) -> None:
+    invoice = factories.document()
+    factories.asked(invoice)
+    dispatch.hold_mailbox(office.id, "Somebody has to sign in again.")
+    db.session.expire_all()
+    assert invoice.email_status == State.HELD
+    dispatch.release_ready()
+    db.session.expire_all()
+    assert invoice.email_status == State.QUEUED
 
 
 def test_mail_released_to_another_mailbox_leaves_the_old_ones_draft_behind(

@@ -1,57 +1,51 @@
 """Holding: what waits because its address or mailbox is not ready, or because somebody said so, and
 its release."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    case,
-    select,
-)
+from sqlalchemy import ColumnElement, case, insert, select
 from sqlalchemy import update as sql_update
 
-from portal import mailboxes
+from portal import journal, mailboxes
 from portal.accounts import User
 from portal.columns import now
-from portal.dispatch.moving import move, tell
-from portal.dispatch.tables import Dispatch, State
+from portal.dispatch.moving import move, show_on_documents, tell
+from portal.dispatch.tables import Dispatch, Event, State
 from portal.extensions import db
 from portal.senders import BY_HAND, SendFrom, Trouble, find, trouble_with
+from portal.stores import reading
 
 #: What a person holds is let go by a person alone.
 BY_ITSELF = Dispatch.hold_code.not_in(BY_HAND)
+#: So many are changed in one transaction; everybody else who writes waits for it.
+AT_ONCE = 200
 
 
 def release_ready() -> int:
-    """Queue what was on hold and whose address and mailbox are ready now. Commits."""
+    """Queue what was on hold and whose address and mailbox are ready now. Commits as it goes."""
     waiting = select(Dispatch.from_email, Dispatch.requested_by_id).distinct()
-    pairs = db.session.execute(waiting.where(Dispatch.state == State.HELD, BY_ITSELF)).all()
-    addresses = mailboxes.send_from_addresses() if pairs else []
+    with reading():
+        pairs = db.session.execute(waiting.where(Dispatch.state == State.HELD, BY_ITSELF)).all()
+        addresses = mailboxes.send_from_addresses() if pairs else []
     released = 0
     for from_email, asker_id in pairs:
         found = find(from_email, addresses, asker_id)
         trouble, problem = trouble_with(from_email, found)
         held = (
+            Dispatch.state == State.HELD,
             Dispatch.from_email == from_email,
             Dispatch.requested_by_id == asker_id,
             BY_ITSELF,
         )
         if trouble is None and found is not None:
-            released += _release(found, *held)
+            ready = f"{found.email} is ready: back in the queue."
+            released += _move_all(State.QUEUED, ready, _into_queue(found), *held)
         else:
-            _keep_holding(trouble or "", problem, *held)
-    db.session.commit()
+            still = {"hold_code": trouble or "", "state_note": problem}
+            _change_all(partial(_change, still), *held, Dispatch.state_note != problem)
     return released
-
-
-def _release(found: SendFrom, *held: ColumnElement[bool]) -> int:
-    """Into the queue of the mailbox that may carry them now."""
-    ids = db.session.scalars(select(Dispatch.id).where(Dispatch.state == State.HELD, *held))
-    values = _into_queue(found)
-    moved = [one for one in ids.all() if move(one, (State.HELD,), State.QUEUED, *held, **values)]
-    for one in moved:
-        tell(one, f"{found.email} is ready: back in the queue.")
-    return len(moved)
 
 
 def _into_queue(found: SendFrom) -> dict[str, Any]:
@@ -67,29 +61,62 @@ def _into_queue(found: SendFrom) -> dict[str, Any]:
     }
 
 
-def _keep_holding(trouble: str, problem: str, *held: ColumnElement[bool]) -> None:
-    """The reason may have become another one."""
-    db.session.execute(
-        sql_update(Dispatch)
-        .where(Dispatch.state == State.HELD, Dispatch.state_note != problem, *held)
-        .values(hold_code=trouble, state_note=problem)
-        .execution_options(synchronize_session=False)
-    )
-
-
 def hold_mailbox(mailbox_id: int, why: str) -> int:
-    """Put a broken mailbox's whole queue on hold. The caller commits."""
+    """Put a broken mailbox's whole queue on hold. Commits as it goes."""
     waiting = (Dispatch.mailbox_id == mailbox_id, Dispatch.state == State.QUEUED)
-    ids = list(db.session.scalars(select(Dispatch.id).where(*waiting)))
     values = {"hold_code": Trouble.MAILBOX, "state_note": why}
-    return sum(_hold(one, why, values) for one in ids)
+    return _move_all(State.HELD, f"On hold: {why}", values, *waiting)
 
 
-def _hold(dispatch_id: int, why: str, values: dict[str, Any]) -> bool:
-    moved = move(dispatch_id, (State.QUEUED,), State.HELD, **values)
-    if moved:
-        tell(dispatch_id, f"On hold: {why}")
-    return moved
+# -- many at a time ------------------------------------------------------------------------------
+
+
+def _move_all(state: State, told: str, values: dict[str, Any], *which: ColumnElement[bool]) -> int:
+    """Bring all of these into a state, with a line in each story; how many."""
+    moved_now = {"state": state, "state_since": now(), **values}
+
+    def move_some(ids: Sequence[int], *which: ColumnElement[bool]) -> Sequence[int]:
+        moved = _change(moved_now, ids, *which)
+        if moved:
+            lines = [{"dispatch_id": one, "text": told} for one in moved]
+            db.session.execute(insert(Event), lines)
+            show_on_documents(list(moved), state)
+        return moved
+
+    return _change_all(move_some, *which)
+
+
+def _change_all(change: Callable[..., Sequence[int]], *which: ColumnElement[bool]) -> int:
+    """Change all of these, a portion in each transaction, the oldest first; how many."""
+
+    def change_some(after: int) -> tuple[int, int]:
+        ids = db.session.scalars(
+            select(Dispatch.id)
+            .where(Dispatch.id > after, *which)
+            .order_by(Dispatch.id)
+            .limit(AT_ONCE)
+            .with_for_update()
+        ).all()
+        return (ids[-1], len(change(ids, *which))) if ids else (0, 0)
+
+    last, changed = journal.write(partial(change_some, 0))
+    while last:
+        last, more = journal.write(partial(change_some, last))
+        changed += more
+    return changed
+
+
+def _change(
+    values: dict[str, Any], ids: Sequence[int], *which: ColumnElement[bool]
+) -> Sequence[int]:
+    """Which of these were changed. The caller commits."""
+    return db.session.scalars(
+        sql_update(Dispatch)
+        .where(Dispatch.id.in_(ids), *which)
+        .values(**values)
+        .returning(Dispatch.id)
+        .execution_options(synchronize_session=False)
+    ).all()
 
 
 # -- by a person ---------------------------------------------------------------------------------

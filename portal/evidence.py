@@ -5,21 +5,24 @@ Neither sends anything, and neither asks the provider with a transaction open.
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from flask import current_app
+from sqlalchemy import func, select
 
 from portal import journal, ledger, mailboxes
-from portal.columns import db_now
-from portal.dispatch import Dispatch, Proof, State, accept, claiming, load, move, tell
+from portal.columns import db_now, now
+from portal.dispatch import Attempt, Dispatch, Proof, State, accept, claiming, load, move, tell
 from portal.dispatch.claiming import ToProve
 from portal.envelope import NeedsPermission, NeedsSignIn, ProviderAnswer, SentCopy, TryLater
 from portal.extensions import db
 from portal.failpoints import reached
 from portal.mailboxes import Mailbox
-from portal.providers.gmail import Gmail, address_of
+from portal.providers.gmail import ARRIVES_WITHIN, CLOCKS_APART, Gmail, address_of
+from portal.providers.google import OperatorProblem
 from portal.stores import reading
 
 #: After this many look-ups without evidence a person is asked.
@@ -44,17 +47,27 @@ class Case:
     provider: Gmail
     signed_in: datetime
     draft_id: str | None
-    message_id: str | None
     token: str
-    since: datetime
+    first_tried_at: datetime
+    handed_over_at: datetime | None
     tries: int
 
+    def is_all_about(self, handed_over_at: datetime) -> bool:
+        """Whether it can have left only about then: no earlier attempt, and no time since."""
+        first = self.first_tried_at >= handed_over_at - CLOCKS_APART
+        return first and now() <= handed_over_at + ARRIVES_WITHIN
 
-def reconcile(dispatch_id: int) -> None:
-    """Settle an unknown from the draft and the sent copy. Sends nothing."""
+
+def reconcile(dispatch_id: int, spend: Callable[[str], None] | None = None) -> None:
+    """Settle an unknown from the draft and the sent copy. Sends nothing.
+
+    spend: told each call before it is made, as in Gmail; a ProviderAnswer of its breaks the look
+    off.
+    """
     case = _case(dispatch_id, State.UNKNOWN)
     if case is None or case.draft_id is None:
         return
+    case.provider.spend = spend or case.provider.spend
     if not journal.write(lambda: _put_off(dispatch_id, case.tries)):
         return
     try:
@@ -85,11 +98,17 @@ def _case(dispatch_id: int, state: State) -> Case | None:
             mailboxes.provider_for(box),
             box.connected_at,
             one.draft_id,
-            one.provider_message_id,
             one.token,
-            one.handed_over_at or one.requested_at,
-            one.settle_tries if state == State.UNKNOWN else one.proof_tries,
+            _first_tried(one),
+            one.handed_over_at,
+            one.settle_tries,
         )
+
+
+def _first_tried(one: Dispatch) -> datetime:
+    """When it was first tried: nothing of it can have left before."""
+    query = select(func.min(Attempt.started_at)).where(Attempt.dispatch_id == one.id)
+    return db.session.scalar(query) or one.requested_at
 
 
 def _look(case: Case, draft_id: str) -> SentCopy | str:
@@ -97,13 +116,26 @@ def _look(case: Case, draft_id: str) -> SentCopy | str:
         return "draft"
     if not case.provider.can_read_sent:
         return "blind"
-    return case.provider.find_sent(case.token, case.since) or "nowhere"
+    return _find(case) or "nowhere"
+
+
+def _find(case: Case) -> SentCopy | None:
+    """Its sent copy: about when it was handed over, else whenever it can have left.
+
+    An earlier attempt may have been carried out late, and a draft that lay in Gmail while its
+    mailbox rested, or while it was held, can have been sent by hand at any time.
+    """
+    at = case.handed_over_at
+    found = case.provider.find_sent(case.token, at) if at else None
+    if found or (at and case.is_all_about(at)):
+        return found
+    return case.provider.find_sent_since(case.token, case.first_tried_at, case.tries)
 
 
 def _heed(mailbox_id: int | None, answer: ProviderAnswer) -> None:
-    """A limit of the mailbox's own holds up all of it, not this look alone."""
+    """What is not of this look alone, a limit or the project's trouble, holds up the mailbox."""
     limit = isinstance(answer, TryLater) and (answer.too_fast or answer.exact)
-    if mailbox_id is not None and limit:
+    if mailbox_id is not None and (limit or isinstance(answer, OperatorProblem)):
         ledger.obey(mailbox_id, answer)
 
 
@@ -200,9 +232,10 @@ def prove(one: ToProve, provider: Gmail | None) -> Proof:
         return _unproved(dispatch_id, Proof.NOT_GRANTED)
     try:
         copy = provider.sent_copy(one.message_id)
-    except TryLater as problem:  # it says nothing of the copy, and may ask for patience
+    except (TryLater, OperatorProblem) as problem:  # it says nothing of the copy
         _heed(one.mailbox_id, problem)
-        after = min(max(15.0, problem.after), LATEST_LOOK)
+        asked = problem.after if isinstance(problem, TryLater) else ledger.OPERATORS_TURN
+        after = min(max(15.0, asked), LATEST_LOOK)
         return _unproved(dispatch_id, Proof.UNREAD, settle_after=db_now(after))
     except ProviderAnswer as problem:
         log.info("its sent copy could not be read: %s", problem.words)

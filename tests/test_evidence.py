@@ -1,7 +1,8 @@
 """What Gmail shows of a dispatch is found among thousands, and for little of the quota."""
 
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -71,6 +72,18 @@ def test_the_copies_around_a_moment_are_all_read_the_nearest_first(
     assert wanted <= {one.message_id for one in listed(sent, gone).around(moment, back, ahead)}
 
 
+@given(MINUTES, st.integers(-300, 300), st.integers(0, 20))
+def test_look_by_look_all_since_a_moment_is_read_from_the_newest_back(
+    minutes: list[int], since: int, first: int
+) -> None:
+    sent, moment = copies(*minutes), NOON + timedelta(minutes=since)
+    wanted = [one for one in sent.values() if one.at and one.at >= moment]
+    parts = [list(listed(sent, set()).part_since(moment, 7, turn)) for turn in range(40)]
+    looks = max(1, -(-len(wanted) // 7))
+    assert [one for part in parts[:looks] for one in part] == wanted
+    assert parts[first] == parts[first + looks], "after the oldest, the newest again"
+
+
 # A busy mailbox
 
 
@@ -118,9 +131,11 @@ def test_a_copy_is_found_among_thousands_for_a_small_part_of_the_quota(
     attempts.send(unclear.id)
     fill_sent(google, 2000, google.clock.now() + 1, 1)  # what a fast mailbox sent meanwhile
     google.calls.clear()
-    evidence.reconcile(unclear.id)
+    booked: list[str] = []
+    evidence.reconcile(unclear.id, booked.append)
     found = dispatch.load(unclear.id)
     assert (found.state, found.proof) == (State.ACCEPTED, Proof.MATCHES)
+    assert Counter(booked) == google.calls
     units = sum(UNITS.get(name, 1) * count for name, count in google.calls.items())
     assert units < 1000, dict(google.calls)
 
@@ -130,10 +145,16 @@ def test_what_is_not_there_is_looked_for_among_a_bounded_number(
     office: Mailbox, local_google: SandboxServer
 ) -> None:
     fill_sent(local_google.google, 2000, time.time() - 1000, 1)
-    provider = mailboxes.provider_for(office)
-    local_google.google.calls.clear()
-    assert provider.find_sent("nobody's", datetime.now(UTC)) is None
-    assert local_google.google.calls["messages.get"] < 300
+    provider, moment = mailboxes.provider_for(office), datetime.now(UTC)
+    looks: list[Callable[[], SentCopy | None]] = [
+        lambda: provider.find_sent("nobody's", moment),
+        lambda: provider.find_sent_since("nobody's", moment - timedelta(hours=9), 3),
+    ]
+    for look in looks:
+        local_google.google.calls.clear()
+        local_google.google.clock.advance(60)  # a look costs most of a minute's units
+        assert look() is None
+        assert local_google.google.calls["messages.get"] < 300
 
 
 @pytest.mark.sqlite_only
@@ -151,6 +172,64 @@ def test_a_draft_that_its_owner_sent_by_hand_is_told_from_one_that_is_lost(
     assert (found.state, found.attempt) == (State.ACCEPTED, 1)
     [message] = accepted(local_google.google)
     assert message == found.token
+
+
+@pytest.mark.parametrize("kind", ["429", "cut-before"])
+def test_a_draft_sent_by_hand_hours_later_is_found_where_it_left(
+    kind: str, office: Mailbox, local_google: SandboxServer
+) -> None:
+    """It waited for its mailbox, with a note of when it was handed over (unclear) or without."""
+    local_google.google.faults.add({"method": "drafts.send", "kind": kind})
+    asked = factories.asked()
+    attempts.send(asked.id)
+    three_hours_pass(asked.id)
+    found = dispatch.load(asked.id)
+    assert found.draft_id
+    mailboxes.provider_for(office).send_draft(found.draft_id)
+    attempts.send(asked.id)  # if it is in the queue: its draft is gone
+    assert dispatch.load(asked.id).state == State.UNKNOWN
+    evidence.reconcile(asked.id)
+    assert dispatch.load(asked.id).state == State.ACCEPTED
+    assert len(accepted(local_google.google)) == 1
+
+
+def three_hours_pass(dispatch_id: int) -> None:
+    one = dispatch.load(dispatch_id)
+    for row in (one, *one.attempts):
+        for column in ("requested_at", "handed_over_at", "started_at"):
+            if getattr(row, column, None):
+                setattr(row, column, getattr(row, column) - timedelta(hours=3))
+    assert one.mailbox
+    one.mailbox.paused_until = one.mailbox.addresses_checked_at = None
+    db.session.commit()
+
+
+NOT_ENABLED = {"kind": "refuse", "code": 403, "reason": "accessNotConfigured", "times": None}
+
+
+def test_a_project_that_google_does_not_let_in_refuses_nobodys_message(
+    office: Mailbox, local_google: SandboxServer
+) -> None:
+    local_google.google.faults.add({"method": "settings.sendAs.list", **NOT_ENABLED})
+    asked = [factories.asked().id for _ in range(3)]
+    office.addresses_checked_at = None
+    db.session.commit()
+    for one in asked:
+        attempts.send(one)
+    assert {dispatch.load(one).state for one in asked} == {State.QUEUED}
+    db.session.refresh(office)
+    assert office.is_paused and "does not let this portal in" in office.pause_note
+
+
+@pytest.mark.sqlite_only
+def test_nor_does_it_make_a_proof_impossible(office: Mailbox, local_google: SandboxServer) -> None:
+    asked = factories.asked().id
+    attempts.send(asked)
+    local_google.google.faults.add({"method": "messages.get", **NOT_ENABLED})
+    for _ in range(evidence.PROOF_TRIES + 1):
+        assert evidence.read_proof(asked) == Proof.UNREAD
+    local_google.google.faults.clear()
+    assert evidence.read_proof(asked) == Proof.MATCHES
 
 
 def test_a_clock_set_back_puts_no_look_off_for_longer_than_any_look_is(

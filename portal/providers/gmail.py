@@ -204,13 +204,23 @@ class Gmail:
         query = [("format", "metadata"), *(("metadataHeaders", name) for name in wanted)]
         return _sent_copy(self._call(READ_SENT, message_id, query))
 
-    def find_sent(self, token: str, since: datetime) -> SentCopy | None:
-        """The sent copy that bears our dispatch header, taken about `since` by Gmail's clock."""
+    def find_sent(self, token: str, about: datetime) -> SentCopy | None:
+        """The sent copy that bears our dispatch header, taken about a moment by Gmail's clock."""
         # `q` is refused under the metadata scope and its index lags, so copies are compared one by
         # one, those first that left just when ours was handed over.
-        near = self._sent_list(SENT_PAGES).around(since, CLOCKS_APART, ARRIVES_WITHIN)
+        near = self._sent_list(SENT_PAGES).around(about, CLOCKS_APART, ARRIVES_WITHIN)
         found = (one for one in itertools.islice(near, SENT_MOST) if one.token == token)
         return next(found, None)
+
+    def find_sent_since(self, token: str, moment: datetime, looks: int) -> SentCopy | None:
+        """The sent copy that bears our dispatch header, whenever it left since a moment.
+
+        looks: how many have been before. Each reads SENT_MOST copies at most and goes on, further
+        back, where the one before ended.
+        """
+        sent = self._sent_list(SENT_PAGES)
+        part = sent.part_since(moment - CLOCKS_APART, SENT_MOST, looks)
+        return next((one for one in part if one.token == token), None)
 
     def sent_since(self, moment: datetime) -> list[str]:
         """The ids of all that was sent since a moment, newest first."""

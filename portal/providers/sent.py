@@ -28,6 +28,18 @@ class SentList:
         self._reach(moment)
         return self._ids[: self._first_before(moment)]
 
+    def part_since(self, moment: datetime, most: int, turn: int) -> Iterator[SentCopy]:
+        """So many of the copies that are no older than a moment, newest first.
+
+        turn: 0 for the newest part, then each further back; after the oldest, the newest again.
+        """
+        ids = self.since(moment)
+        start = turn * most % max(1, -(-len(ids) // most) * most)
+        for message_id in ids[start : start + most]:
+            copy = self.copy(message_id)
+            if copy is not None:
+                yield copy
+
     def around(self, moment: datetime, back: timedelta, ahead: timedelta) -> Iterator[SentCopy]:
         """The copies of a stretch of time, those nearest to the moment first."""
         self._reach(moment - back)

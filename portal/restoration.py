@@ -219,11 +219,13 @@ def left_to_people() -> list[Dispatch]:
     return list(db.session.scalars(query).unique())
 
 
-def left_of_batches() -> list[Document]:
-    """The documents of batches that were not sent because nobody can tell whether they had left."""
+def left_of_batches() -> dict[int, str]:
+    """Whatever of batches was not sent because nobody can tell whether it had left: the numbers of
+    the documents, by their ids."""
     left = BatchItem.state == ItemState.LEFT, BatchItem.problem == CANNOT_TELL
     items = select(BatchItem.document_id).where(*left)
-    return list(db.session.scalars(select(Document).where(Document.id.in_(items))).unique())
+    documents = select(Document.id, Document.number).where(Document.id.in_(items))
+    return {one.id: one.number for one in db.session.execute(documents.order_by(Document.id))}
 
 
 def lost_sendings(document_id: int) -> list[dict[str, Any]]:

@@ -463,7 +463,7 @@ def test_documents_of_a_batch_that_wait_for_a_mailbox_are_left_to_a_person(
         assert restoration.unseen() == 1
         restoration.take_as_real(None)
         restoration.settle()
-        assert [one.id for one in restoration.left_of_batches()] == [invoice]
+        assert list(restoration.left_of_batches()) == [invoice]
         db.session.rollback()
         nia_connects(local_google)
         assert accepted(local_google) == sent

@@ -133,7 +133,7 @@ def _store_banners() -> list[Banner]:
     if one is None:
         return []
     way, decides = url_for("restoration.show"), bool(current_user.is_manager)
-    lost = sum(len(look["strangers"]) for look in one.found.values())
+    lost = sum(len(look["strangers"]) for look in one.found.values() if "seen" not in look)
     if one.stopped_at is not None and not one.choice:
         text, action = f"Nothing is being sent: {one.stopped_why}", "Say what this is"
     elif one.stopped_at is not None:

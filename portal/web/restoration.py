@@ -34,13 +34,16 @@ class Shown:
 def show() -> ResponseReturnValue:
     """Why nothing is sent and what to do, or how far it is; it asks for itself while it goes on."""
     one = instance.this()
-    shown = _shown()
+    shown, asks = _shown(), one.stopped_at is not None and not one.choice
     return page(
         "restoration/show.html",
         "region",
         one=one,
         waiting=restoration.waiting(),
+        unseen=restoration.unseen() if asks else 0,
         shown=shown,
+        left=restoration.left_to_people() if one.stopped_at is None else [],
+        left_of_batches=restoration.left_of_batches() if shown and one.stopped_at is None else {},
         strangers=_strangers(shown),
         moving=one.stopped_at is not None and one.choice == "real",
     )

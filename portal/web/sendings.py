@@ -18,6 +18,7 @@ from portal.documents.pdf import DrawingProblem
 from portal.documents.wording import WordingProblem
 from portal.extensions import db, limiter
 from portal.people import BadAddress
+from portal.restoration import lost_sendings
 from portal.senders import Choice, Rule
 from portal.web import again
 from portal.web.context import clock
@@ -244,18 +245,23 @@ def _as_seen(form: SendForm, document: Document) -> bool:
 
 def _agreed(form: SendForm, document: Document) -> bool:
     """A second sending is a deliberate one, and has its reason."""
-    past = follows(form, document)
+    past, lost = follows(form, document), lost_sendings(document.id)
     if past is None:
-        return True
+        return not lost or _ticked(form)
     if form.seen.data == State.UNKNOWN != past.state:
         now_so = lower_first(past.facts.label)
         form.form_errors.append(f"Sending {past.sending_number} was settled meanwhile: {now_so}.")
         return False
     said = again.is_said(form, past, same=False)
-    if earlier(document) is None or form.again.data:
+    if earlier(document) is None and not lost:
         return said
-    form.again.errors = ["Tick this if it should really be sent again."]
-    return False
+    return _ticked(form) and said
+
+
+def _ticked(form: SendForm) -> bool:
+    if not form.again.data:
+        form.again.errors = ["Tick this if it should really be sent again."]
+    return bool(form.again.data)
 
 
 def follows(form: SendForm, document: Document) -> Dispatch | None:
@@ -291,6 +297,7 @@ def _send_page(
         form=form,
         desk=desk,
         past=past,
+        lost=lost_sendings(document.id),
         tested=tested,
         tried=request.endpoint == "sendings.test",
         typed=request.method == "POST",

@@ -1,13 +1,15 @@
 """A manager is told why nothing is sent, says what this portal is, and sees what was found."""
 
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from bs4 import BeautifulSoup
 from flask import Flask
 from sqlalchemy import select, update
 
-from portal import instance
+from portal import instance, restoration
 from portal.columns import now
 from portal.dispatch import Dispatch, State
 from portal.extensions import db
@@ -15,7 +17,7 @@ from portal.instance import Instance
 from portal.mailboxes import Mailbox
 from portal.restoration import Look
 from tests import factories
-from tests.visitor import Visitor, visitor
+from tests.visitor import Visitor, said, visitor
 
 pytestmark = pytest.mark.sqlite_only
 
@@ -107,6 +109,57 @@ def test_what_left_unknown_is_listed_until_somebody_has_seen_it(
     assert "Quote QU-0007" in words and "1 message had left already" in words
     assert manager.post(f"{PAGE}/seen").status_code == 303
     assert "left after the backup" not in manager.words("/")
+    assert "Quote QU-0007" not in manager.words(PAGE)
+
+
+def test_a_document_that_left_after_the_backup_is_sent_again_only_on_purpose(
+    app: Flask, manager: Visitor, stopped: int
+) -> None:
+    with app.app_context():
+        lost, tested = factories.document(number="INV-0077").id, factories.document().id
+        db.session.remove()
+    mail = {
+        "id": "1",
+        "token": "t",
+        "at": "",
+        "subject": "Invoice INV-0077",
+        "to": "m@homes.example",
+    }
+    test = {**mail, "document": tested, "test": True}
+    look_is(app, stopped=False, state="done", strangers=[{**mail, "document": lost}, test])
+    manager.post(f"{PAGE}/seen")
+    assert "This left before" not in manager.words(f"/documents/{tested}/dispatches/new")
+    send, press = f"/documents/{lost}/dispatches/new", f"/documents/{lost}/dispatches"
+    assert "“Invoice INV-0077” to m@homes.example" in manager.words(send)
+    page = BeautifulSoup(manager.get(send).text, "html.parser")
+    fields = page.select("#send input[type=hidden], #send input[type=text], #send textarea")
+    form = {one["name"]: one.get("value") or one.text.strip() for one in fields}
+    refused = manager.post(press, form)
+    assert refused.status_code == 422
+    assert "Tick this if it should really be sent again" in said(refused)
+    assert manager.post(press, {**form, "again": "y"}).status_code == 303
+
+
+def test_what_nobody_can_tell_of_is_counted_before_and_listed_until_it_is_decided(
+    app: Flask, manager: Visitor, stopped: int
+) -> None:
+    with app.app_context():
+        held = {"state": State.HELD, "hold_code": "not_linked", "mailbox_id": None}
+        away = {"from_email": "nia@brightspark.example", "requested_at": now() - timedelta(hours=1)}
+        db.session.execute(update(Dispatch).values(**held, **away))
+        db.session.commit()
+    assert "1 message is not sent by itself" in manager.words(PAGE)
+    manager.post(f"{PAGE}/real")
+    with app.app_context():
+        db.session.execute(update(Mailbox).values(refresh_token=None))
+        db.session.commit()
+        restoration.settle()
+        db.session.remove()
+    words = manager.words(PAGE)
+    assert "Somebody has to look at these: 1" in words
+    assert f'href="/dispatches/{stopped}"' in manager.get(PAGE).text
+    manager.post(f"/dispatches/{stopped}/settlement", {"left": "yes"})
+    assert "Somebody has to look" not in manager.words(PAGE)
 
 
 def test_a_copy_is_made_by_a_second_press_and_says_so_on_every_page(

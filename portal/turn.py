@@ -29,6 +29,7 @@ from portal.attempts import Hands, carry, worker_name
 from portal.columns import db_now, lapsed, now
 from portal.dispatch import WORK, Claim, Lane, Proof, State, claiming
 from portal.dispatch.claiming import ToProve
+from portal.envelope import TryLater
 from portal.evidence import DISCARDING, LATEST_LOOK
 from portal.extensions import db
 from portal.failpoints import reached
@@ -37,8 +38,6 @@ from portal.stores import looking, reading, rows_changed
 
 #: The reader waits so long for another accepted message before it ends; seconds.
 LINGER = 2.0
-#: A settling look at the provider costs about so many units.
-SETTLING_UNITS = 120
 #: So many due looks are fetched at a time, to find the one that the gate waits for among them.
 HANDFUL = 8
 #: A wait is looked up again after this many seconds: something else may have become due.
@@ -229,10 +228,17 @@ class Turn:
 
     def _reading_units(self, state: str) -> int:
         if state == State.UNKNOWN:
-            return SETTLING_UNITS
+            return 0  # how many calls it takes, nobody knows: each is booked as it is made
         if state != State.ACCEPTED:
             return pace.UNITS["drafts.delete"]
         return pace.UNITS["messages.get"] if self.hands.provider().can_read_sent else 0
+
+    def _spend(self, call: str) -> None:
+        """Wait until a call may be made. Raises TryLater where the turn ends before."""
+        units = pace.UNITS[call]
+        if not self._wait_until(self._meter.reserve(units, time.monotonic())):
+            self._meter.give_back(units)
+            raise TryLater("The turn ended before it was looked up.")
 
     def _look_after(self, due: ToProve) -> None:
         with logs.about(dispatch=due.dispatch_id, mailbox=self.mailbox_id):
@@ -240,7 +246,7 @@ class Turn:
 
     def _look_at(self, due: ToProve) -> None:
         if due.state == State.UNKNOWN:
-            evidence.reconcile(due.dispatch_id)
+            evidence.reconcile(due.dispatch_id, self._spend)
         elif due.state != State.ACCEPTED:
             evidence.discard_draft(due.dispatch_id)
         elif evidence.prove(due, self.hands.provider()) == Proof.DIFFERS:

@@ -223,30 +223,36 @@ def run(*command: object, user: int | None = None) -> None:
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL, timeout=60, user=user)
 
 
-def test_a_server_restored_to_a_point_in_time_sends_nothing(redis_url: str) -> None:
+def test_a_server_restored_to_a_point_in_time_sends_nothing_and_one_started_anew_goes_on(
+    redis_url: str,
+) -> None:
     with servers.postgres() as own, own.database("sendwright_shop") as address:
         servers.migrate(address)
         with worker_on(address, redis_url):
             assert instance.may_work()
             kept = db.session.scalar(select(Instance.home)) or {}
             db.session.remove()
+            start_anew(own)
+            assert instance.may_work(), "a plain restart is no restore"
+            db.session.remove()
             own.execute("ALTER SYSTEM SET restore_command = 'false'")
-            recover(own)
+            start_anew(own, "recovery.signal")  # from its log, as after a restored base backup
             assert not instance.may_work()  # its connection was cut, so it looks at once
             assert stopped() == home.MEANINGS["line"]
             assert {**home.read(PORTAL), "line": kept["line"]} == kept, "all else is as it was"
 
 
-def recover(server: servers.Postgres) -> None:
-    """Start it anew from its log, as after a restored base backup."""
+def start_anew(server: servers.Postgres, *files: str) -> None:
+    """Start it anew; files: made in its folder beforehand."""
     programs = program_folder(server)
     with psycopg.connect(server.address("postgres")) as connection:
         row = connection.execute("SHOW data_directory").fetchone()
     assert row
     folder = Path(row[0])
     owner = folder.stat()  # PostgreSQL refuses to be run by root
-    (folder / "recovery.signal").touch()
-    os.chown(folder / "recovery.signal", owner.st_uid, owner.st_gid)
+    for name in files:
+        (folder / name).touch()
+        os.chown(folder / name, owner.st_uid, owner.st_gid)
     restart = (programs / "pg_ctl", "restart", "-w", "-m", "fast", "-D", folder, "-l", "/dev/null")
     run(*restart, user=owner.st_uid)
 

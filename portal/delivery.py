@@ -7,10 +7,11 @@ with the threads that freeze batches. What they find out is stored by one writer
 import logging
 import math
 import time
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from flask import Flask, current_app
-from sqlalchemy import and_, or_, select
+from sqlalchemy import BigInteger, and_, literal, or_, select
 
 from portal import (
     alarms,
@@ -18,19 +19,18 @@ from portal import (
     instance,
     journal,
     logs,
-    mailboxes,
     queueing,
     restoration,
     spreading,
     turn,
+    watching,
     workers,
 )
 from portal.attempts import recover_stale, send
 from portal.columns import db_now
 from portal.dispatch import WORK, Dispatch, Lane, State, claiming, release_ready
-from portal.envelope import ProviderAnswer
 from portal.extensions import db
-from portal.mailboxes import Address, Mailbox
+from portal.mailboxes import Mailbox
 from portal.stores import reading
 from portal.turn import Turn, to_look_after
 
@@ -42,10 +42,17 @@ HANDFUL = 8
 FREEZERS = (0, -1)
 #: That which looks for what left after a backup, before anything else may leave.
 LOOKER = -2
+#: That which reads Gmail's lists where an address is awaited.
+WATCHER = -3
+#: More than there will ever be ids: a lane and an id as one number that says who goes first.
+LANES_APART = 2**40
 #: A drain stays awake for what leaves within so many seconds.
 SOON = 30
-#: How often the list is read again while somebody is adding an address, and otherwise (seconds).
-WATCH_NEW, WATCH_OLD, NEW_FOR = 10, 300, 3600
+#: Who broke off is left alone for so many seconds; the others go on.
+SHUT_OUT = 15.0
+#: So many rounds in a row may go wrong before an idle drain gives up, with longer and longer waits
+#: between them, up to so many seconds.
+MOST_FAILURES, LONGEST_WAIT = 5, 15.0
 
 __all__ = ["drain", "drain_mailbox", "due_mailboxes", "send", "sweep"]
 
@@ -64,28 +71,55 @@ def drain() -> None:
 
 
 class Drain:
-    """One run of the job: who is at work just now, and who is better left alone."""
+    """One run of the job: who is at work just now, and who is better left alone for how long."""
 
     def __init__(self, app: Flask, ends: float) -> None:
         self._app, self._ends = app, ends
         self._pause: float = app.config["PORTAL"].SWEEP_SECONDS
         self._running: dict[Future[float], int] = {}
-        self._failed: set[int] = set()
+        self._shut_out: dict[int, float] = {}
         self._resting: dict[int, float] = {}
+        self._sweep_at = self._watch_at = -math.inf
+        self._failures = 0
 
     def run(self) -> None:
-        sweep()
-        swept = time.monotonic()
-        threads = MOST_MAILBOXES + len(FREEZERS) + 1
+        threads = MOST_MAILBOXES + len(FREEZERS) + 2
         with ThreadPoolExecutor(threads, thread_name_prefix="turn") as pool:
-            while not queueing.stopping.is_set() and time.monotonic() < self._ends:
-                self._start_due(pool)
-                if not self._running and not _something_soon():
-                    break
-                self._collect()
-                if time.monotonic() - swept > self._pause:
-                    sweep()
-                    swept = time.monotonic()
+            try:
+                while self._goes_on(pool):
+                    pass
+            finally:
+                journal.undo()  # the turns that are waited for may wait for what is open here
+
+    def _goes_on(self, pool: ThreadPoolExecutor) -> bool:
+        """One round; whether there is another. What goes wrong in one stops nobody's turn.
+
+        Raises it when it went wrong again and again and nobody is at work.
+        """
+        if queueing.stopping.is_set() or time.monotonic() >= self._ends:
+            return False
+        try:
+            going = self._round(pool)
+        except Exception as problem:
+            _tell_of("a round of the drain broke off", problem)
+            self._failures += 1
+            if self._failures >= MOST_FAILURES and all(one.done() for one in self._running):
+                raise
+            queueing.stopping.wait(min(2.0**self._failures, LONGEST_WAIT))
+            return True
+        self._failures = 0
+        return going
+
+    def _round(self, pool: ThreadPoolExecutor) -> bool:
+        """Sweep now and then, start what is due, take in who is done; False at the end."""
+        if time.monotonic() >= self._sweep_at:
+            sweep()
+            self._sweep_at = time.monotonic() + self._pause
+        self._start_due(pool)
+        if not self._running and not _something_soon():
+            return False
+        self._collect()
+        return True
 
     def _start_due(self, pool: ThreadPoolExecutor) -> None:
         for work in self._due_work():
@@ -93,14 +127,21 @@ class Drain:
             workers.beat(workers.SENDING)
 
     def _due_work(self) -> list[int]:
-        busy = self._failed | set(self._running.values())
+        busy = _still(self._shut_out) | set(self._running.values())
         if not instance.may_work():
             return [LOOKER] if LOOKER not in busy and restoration.is_due() else []
-        freezers = [one for one in FREEZERS if one not in busy]
         room = min(HANDFUL, MOST_MAILBOXES - len(self._running))
-        resting = {one for one, until in self._resting.items() if until > time.monotonic()}
-        boxes = due_mailboxes(busy, resting)[: max(0, room)]
-        return [*(freezers if freezers and batches.is_due() else ()), *boxes]
+        boxes = due_mailboxes(busy, _still(self._resting))[: max(0, room)]
+        return [*self._due_beside(busy), *boxes]
+
+    def _due_beside(self, busy: set[int]) -> list[int]:
+        """What is due that is no mailbox's turn."""
+        freezers = [one for one in FREEZERS if one not in busy]
+        due = freezers if freezers and batches.is_due() else []
+        if WATCHER not in busy and time.monotonic() >= self._watch_at:
+            self._watch_at = time.monotonic() + self._pause
+            due.append(WATCHER)
+        return due
 
     def _collect(self) -> None:
         """Take in who is done; wait a moment where nobody is."""
@@ -109,33 +150,49 @@ class Drain:
             return
         done, _ = wait(self._running, timeout=0.2, return_when=FIRST_COMPLETED)
         for future in done:
-            work = self._running.pop(future)
-            if future.exception() is not None:  # the next drain tries again, this one does not
-                _tell_of(work, future.exception())
-                self._failed.add(work)
+            work, problem = self._running.pop(future), future.exception()
+            if problem is not None:
+                self._shut_out[work] = time.monotonic() + SHUT_OUT
+                _tell_of("a turn broke off", problem, work)
             else:
                 self._resting[work] = future.result()
 
 
-def _tell_of(work: int, problem: BaseException | None) -> None:
-    with logs.about(mailbox=work if work not in FREEZERS else None):
-        log.error("a turn broke off", exc_info=problem)
+def _still(until: dict[int, float]) -> set[int]:
+    """Those whose time (monotonic) is not over."""
+    return {one for one, moment in until.items() if moment > time.monotonic()}
+
+
+def _tell_of(what: str, problem: BaseException, work: int = 0) -> None:
+    """Into the log and onto the operator's page; whatever was open in this thread is undone."""
+    journal.undo()
+    with logs.about(mailbox=work if work > 0 else None):
+        log.error(what, exc_info=problem)
     workers.beat(workers.SENDING, f"{type(problem).__name__}: {problem}")
 
 
 def sweep() -> None:
-    """Put right what a crash, a lost doorbell or the passing of time left behind."""
+    """Put right what a crash, a lost doorbell or the passing of time left behind.
+
+    Each step stands by itself: what goes wrong in one keeps neither the others nor mail waiting.
+    """
     if not instance.may_work():
         return
-    recover_stale()
-    watch_addresses()
-    release_ready()
-    spreading.spread()
-    alarms.tell_managers()
+    for step in (recover_stale, release_ready, spreading.spread, alarms.tell_managers):
+        _by_itself(step)
+
+
+def _by_itself(step: Callable[[], object]) -> None:
+    try:
+        step()
+        journal.undo()  # what it read may still be open
+    except Exception as problem:
+        _tell_of(f"the sweep broke off at {step.__name__}", problem)
 
 
 def due_mailboxes(without: set[int], resting: set[int] | None = None) -> list[int]:
-    """Mailboxes with something to do now that nobody is working.
+    """Mailboxes with something to do now that nobody is working: first who has what a person waits
+    for, then whose mail has waited longest, so that none is passed over for ever.
 
     resting: those whose day has no more room for batches; only people's mail counts there.
     """
@@ -143,14 +200,15 @@ def due_mailboxes(without: set[int], resting: set[int] | None = None) -> list[in
     sends = and_(claiming.may_leave(), claiming.sends())
     if resting:
         sends = and_(sends, or_(Dispatch.lane < Lane.BATCH, Mailbox.id.not_in(resting)))
-    work = select(Dispatch.id).where(
+    work = select(Dispatch.lane * literal(LANES_APART, BigInteger) + Dispatch.id).where(
         Dispatch.mailbox_id == Mailbox.id, WORK, or_(sends, to_look_after())
     )
-    first = work.order_by(Dispatch.lane, Dispatch.id).limit(1).scalar_subquery()
+    first = work.order_by(Dispatch.lane, Dispatch.id).limit(1)
     free = turn.is_free(lease), turn.may_call()
-    query = select(Mailbox.id).where(*free, first.is_not(None)).order_by(Mailbox.id)
+    query = select(Mailbox.id, first.scalar_subquery()).where(*free)
     with reading():
-        return [one for one in db.session.scalars(query) if one not in without]
+        found = [(rank, one) for one, rank in db.session.execute(query) if rank is not None]
+    return [one for _, one in sorted(found) if one not in without]
 
 
 def drain_mailbox(mailbox_id: int, ends: float = math.inf) -> float:
@@ -175,39 +233,10 @@ def _work_in_thread(app: Flask, work: int, ends: float) -> float:
     with app.app_context():
         if work == LOOKER:
             restoration.settle(ends)
+        elif work == WATCHER:
+            watching.watch(ends)
         elif work in FREEZERS:
             batches.prepare(ends)
         else:
             return drain_mailbox(work, ends)
         return 0.0
-
-
-# -- watching -----
-
-
-def watch_addresses() -> None:
-    """Read Gmail's lists again where an address is awaited, so that held mail leaves by itself."""
-    for mailbox_id in _watched():
-        box = db.session.get_one(Mailbox, mailbox_id, populate_existing=True)
-        try:
-            mailboxes.refresh_addresses(box)
-        except ProviderAnswer as problem:
-            with logs.about(mailbox=mailbox_id):
-                log.info("its send-from addresses could not be read: %s", problem.words)
-    db.session.commit()
-
-
-def _watched() -> list[int]:
-    held = select(Dispatch.from_email).where(Dispatch.state == State.HELD)
-    awaited = or_(Address.verification.in_(("wanted", "pending")), Address.email.in_(held))
-    recent = Address.since > db_now(-NEW_FOR)
-    due = or_(
-        Mailbox.addresses_checked_at.is_(None),
-        Mailbox.addresses_checked_at < db_now(-WATCH_OLD),
-        and_(recent, Mailbox.addresses_checked_at < db_now(-WATCH_NEW)),
-        and_(Address.email.in_(held), Mailbox.addresses_checked_at < db_now(-WATCH_NEW)),
-    )
-    query = select(Mailbox.id).join(Address, Address.mailbox_id == Mailbox.id)
-    here = Mailbox.issuer == mailboxes.this_google()
-    query = query.where(Mailbox.health == mailboxes.Health.CONNECTED, here, awaited, due)
-    return list(db.session.scalars(query.distinct()))

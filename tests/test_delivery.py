@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 from flask import Flask
-from sqlalchemy import event, select
+from sqlalchemy import event, select, update
 
-from portal import attempts, delivery, dispatch, mailboxes, policy
+from portal import alarms, attempts, delivery, dispatch, mailboxes, policy, watching
 from portal.columns import now
 from portal.dispatch import Attempt, Dispatch, Lane, Proof, State
-from portal.envelope import DISPATCH_HEADER, NeedsSignIn
+from portal.envelope import DISPATCH_HEADER, NeedsSignIn, TryLater
 from portal.extensions import db
 from portal.mailboxes import Address, Health, Mailbox
 from portal.providers.gmail import SEND_ONLY_SCOPES
@@ -620,3 +620,145 @@ def test_a_refusal_of_the_old_sign_in_does_not_undo_the_new_one(
     attempts._mailbox_broken(claim, refused, hands.signed_in)
     db.session.expire_all()
     assert (asked.state, office.health) == (State.QUEUED, Health.CONNECTED)
+
+
+# What goes wrong beside the mail
+
+
+def test_a_step_of_the_sweep_that_breaks_stops_no_mail(
+    office: Mailbox,
+    google: Google,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def breaks() -> int:
+        raise ValueError("a row that nobody can read")
+
+    monkeypatch.setattr(delivery, "recover_stale", breaks)
+    monkeypatch.setattr(alarms, "tell_managers", breaks)
+    asked = factories.asked()
+    dispatch.move(asked.id, (State.QUEUED,), State.HELD, hold_code="pending")
+    db.session.commit()
+    work()
+    assert asked.state == State.ACCEPTED  # the step between them released it
+    assert caplog.text.count("a row that nobody can read") >= 2
+
+
+def test_a_round_that_breaks_with_words_open_lets_the_turns_go_on(
+    office: Mailbox, google: Google, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the steering thread has open, everybody's writer would wait for, and it for them."""
+    google.fault("drafts.send", "slow-answer", delay=0.5, times=None)
+    mails = [factories.asked(factories.document(number=f"INV-{n}")) for n in range(3)]
+    rounds: list[int] = []
+    real = delivery.due_mailboxes
+
+    def breaks_once(*of: Any) -> list[int]:
+        rounds.append(1)
+        if len(rounds) == 2:  # the first has begun a turn
+            db.session.execute(update(Mailbox).values(pause_note="half a thought"))
+            raise ValueError("something nobody thought of")
+        return real(*of)
+
+    monkeypatch.setattr(delivery, "due_mailboxes", breaks_once)
+    monkeypatch.setattr(delivery, "LONGEST_WAIT", 0.1)
+    work()
+    assert [one.state for one in mails] == [State.ACCEPTED] * 3
+    assert office.pause_note == ""
+
+
+def test_an_idle_drain_that_breaks_again_and_again_ends(
+    office: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[int] = []
+
+    def breaks() -> bool:
+        tried.append(1)
+        raise ValueError("something nobody thought of")
+
+    monkeypatch.setattr(delivery.instance, "may_work", breaks)
+    monkeypatch.setattr(delivery, "LONGEST_WAIT", 0.01)
+    with pytest.raises(ValueError, match="nobody thought of"):
+        delivery.drain()
+    assert len(tried) == delivery.MOST_FAILURES
+
+
+# Watching Gmail's lists
+
+
+@pytest.fixture
+def nias(office: Mailbox, google: Google) -> Mailbox:
+    """Nia's own mailbox, where an address is awaited."""
+    box = factories.connected(google.url, "nia@brightspark.example", owner=factories.nia())
+    mailboxes.want_address(box, "new@brightspark.example")
+    box.addresses_checked_at = None
+    db.session.commit()
+    return box
+
+
+def test_a_list_that_hangs_keeps_no_mail_waiting(
+    nias: Mailbox, google: Google, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[bool] = []
+
+    def hangs(box: Mailbox) -> list[Address]:
+        ends = time.monotonic() + 20
+        while not google.accepted() and time.monotonic() < ends:
+            time.sleep(0.1)
+        left.append(bool(google.accepted()))
+        raise TryLater("The connection broke.")
+
+    factories.asked()
+    monkeypatch.setattr(mailboxes, "refresh_addresses", hangs)
+    work()
+    assert left == [True]
+
+
+def test_a_list_that_cannot_be_read_is_left_alone_for_a_while_and_the_others_are_read(
+    nias: Mailbox,
+    office: Mailbox,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    mailboxes.want_address(office, "quotes@brightspark.example")
+    office.addresses_checked_at = None
+    db.session.commit()
+    asked: list[int] = []
+    real = mailboxes.refresh_addresses
+
+    def broken(box: Mailbox) -> list[Address]:
+        asked.append(box.id)
+        if box.id == nias.id:
+            raise ValueError("a list that nobody can read")
+        return real(box)
+
+    monkeypatch.setattr(mailboxes, "refresh_addresses", broken)
+    watching.watch()
+    assert sorted(asked) == sorted([office.id, nias.id])
+    assert "a list that nobody can read" in caplog.text
+    _forget_last_check()
+    watching.watch()
+    assert asked.count(nias.id) == 1
+    watching._put_off()[nias.id] = (1, 0.0)  # the while is over
+    watching.watch()
+    assert asked.count(nias.id) == 2
+
+
+# Whose turn is next
+
+
+def test_whom_a_person_waits_for_goes_first_then_who_has_waited_longest(
+    office: Mailbox, google: Google
+) -> None:
+    """Where more mailboxes are busy than there are turns, none is passed over for ever."""
+    tom, nia = (
+        factories.connected(google.url, one.email, owner=one)
+        for one in (factories.tom(), factories.nia())
+    )
+    waiting = [(nia, Lane.BATCH), (office, Lane.BATCH), (tom, Lane.PERSON), (nia, Lane.BATCH)]
+    for number, (box, lane) in enumerate(waiting):
+        one = factories.asked(factories.document(number=f"INV-{number}"))
+        dispatch.move(one.id, (State.QUEUED,), State.QUEUED, mailbox_id=box.id, lane=lane)
+    db.session.commit()
+    assert delivery.due_mailboxes(set()) == [tom.id, nia.id, office.id]
+    assert delivery.due_mailboxes({tom.id}) == [nia.id, office.id]

@@ -229,6 +229,29 @@ def test_a_mailbox_that_breaks_the_drain_is_not_tried_again_at_once(
     assert "something nobody thought of" in caplog.text
 
 
+def test_a_mailbox_that_broke_off_has_its_turn_again_while_others_go_on(
+    office: Mailbox, local_google: "SandboxServer", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[int] = []
+    real = delivery.drain_mailbox
+
+    def breaks_once(mailbox_id: int, *more: Any) -> float:
+        tried.append(mailbox_id)
+        if len(tried) == 1:
+            raise RuntimeError("something nobody thought of")
+        return real(mailbox_id, *more)
+
+    asked, later = factories.asked(), factories.asked(factories.document(number="later"))
+    soon = now() + timedelta(seconds=2)  # the drain stays awake for it
+    dispatch.move(later.id, (State.QUEUED,), State.QUEUED, not_before=soon)
+    db.session.commit()
+    monkeypatch.setattr(delivery, "drain_mailbox", breaks_once)
+    monkeypatch.setattr(delivery, "SHUT_OUT", 0.1)
+    work()
+    assert asked.state == State.ACCEPTED
+    assert set(tried) == {office.id}
+
+
 def test_a_mailbox_that_sends_only_holds_what_it_cannot_see_the_right_to(
     office: Mailbox, local_google: "SandboxServer"
 ) -> None:

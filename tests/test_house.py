@@ -40,6 +40,7 @@ FLOORS: list[set[str]] = [
         "ledger",
         "spreading",
         "restoration",
+        "watching",
     },
     {"dispatch", "checks"},
     {

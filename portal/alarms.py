@@ -3,13 +3,14 @@
 A long queue that moves is no alarm: only a mailbox that has not got rid of anything lately is.
 """
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from flask import current_app
 from sqlalchemy import func, select
 
-from portal import dispatch, instance
+from portal import dispatch, instance, journal
 from portal.accounts import User, managers
 from portal.columns import now
 from portal.dispatch import Dispatch, Purpose, State
@@ -18,7 +19,9 @@ from portal.extensions import db
 from portal.mailboxes import Mailbox, company_mailboxes, send_from
 from portal.people import company
 from portal.senders import SendFrom
+from portal.stores import reading
 
+log = logging.getLogger(__name__)
 TOO_LONG = timedelta(hours=1)
 #: A mailbox that had something accepted within this time is at work.
 AT_WORK = timedelta(minutes=15)
@@ -79,16 +82,29 @@ def stuck() -> list[Stuck]:
 def tell_managers() -> int:
     """Mail each manager once for each episode, through a sender that works. Commits.
 
-    Returns how many mails were asked for, now or before; 0 when nothing else can send.
+    Returns how many mails were asked for, now or before; 0 when nothing else can send. One that
+    cannot be written keeps nobody else from being told.
     """
+    with reading():
+        found = stuck()
+        through = {one.mailbox.id: other_sender(one.mailbox.id) for one in found}
+        people = managers() if found else []
     asked = 0
-    for one in stuck():
-        through = other_sender(one.mailbox.id)
-        if through is not None:
-            for manager in managers():
-                _tell(one, manager, through)
-                asked += 1
+    for one in found:
+        sender = through[one.mailbox.id]
+        if sender is not None:
+            asked += sum(_is_told(one, manager, sender) for manager in people)
     return asked
+
+
+def _is_told(one: Stuck, manager: User, through: SendFrom) -> bool:
+    try:
+        _tell(one, manager, through)
+    except Exception:
+        journal.undo()
+        log.exception("a manager could not be told of mail that is stuck")
+        return False
+    return True
 
 
 def told(one: Stuck, user: User) -> Dispatch | None:

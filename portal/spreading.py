@@ -15,6 +15,7 @@ from portal.columns import now
 from portal.dispatch import Dispatch, Event, Lane, State
 from portal.extensions import db
 from portal.mailboxes import Address, Mailbox
+from portal.stores import reading
 
 #: So many are moved by one statement; the writer's other threads wait for it.
 AT_ONCE = 500
@@ -44,12 +45,11 @@ def _may_carry(one: Address) -> bool:
 
 def spread() -> int:
     """Even out what waits for the company's mailboxes; how many messages were moved. Commits."""
-    shared = _addresses_of_several()
-    found = carriers(shared) if shared else {}
+    with reading():
+        shared = _addresses_of_several()
+        found = carriers(shared) if shared else {}
     several = {email: boxes for email, boxes in found.items() if len(boxes) > 1}
-    moved = sum(_even_out(email, boxes) for email, boxes in several.items())
-    db.session.commit()
-    return moved
+    return sum(_even_out(email, boxes) for email, boxes in several.items())
 
 
 def _addresses_of_several() -> list[str]:
@@ -65,17 +65,22 @@ def _addresses_of_several() -> list[str]:
 
 
 def _even_out(email: str, boxes: list[Mailbox]) -> int:
+    with reading():
+        over = _too_many(email, boxes)
+    return _carry_out(email, over, {one.id: one.email for one in boxes}) if over else 0
+
+
+def _too_many(email: str, boxes: list[Mailbox]) -> dict[int, int]:
+    """By mailbox, how many more wait for it than it should have; fewer than none: how many less."""
     queued, movable = ledger.waiting_in([one.id for one in boxes]), _counts(email, boxes)
     if not movable:
-        return 0
+        return {}
     as_it_is = [
         ledger.load(one, movable.get(one.id, 0), queued.get(one.id, 0) - movable.get(one.id, 0))
         for one in boxes
     ]
     better = pace.evened(as_it_is, now())
-    over = {one.mailbox_id: movable.get(one.mailbox_id, 0) - one.waiting for one in better}
-    emails = {one.id: one.email for one in boxes}
-    return _carry_out(email, over, emails)
+    return {one.mailbox_id: movable.get(one.mailbox_id, 0) - one.waiting for one in better}
 
 
 def _carry_out(email: str, over: dict[int, int], emails: dict[int, str]) -> int:

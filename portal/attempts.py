@@ -39,7 +39,7 @@ from portal.envelope import (
 from portal.extensions import db
 from portal.failpoints import reached
 from portal.mailboxes import Mailbox
-from portal.providers.gmail import Gmail
+from portal.providers.gmail import IN_BETWEEN, WHILE_LOOKED_INTO, Gmail
 from portal.providers.google import OperatorProblem
 from portal.senders import Trouble, trouble_with
 from portal.stores import reading
@@ -374,7 +374,11 @@ def _unknown(claim: Claim, problem: ProviderAnswer) -> None:
         claiming.end_attempt(claim, "unknown", problem.words)
         reached("result.written", claim.dispatch_id)
 
-    return journal.write(keep)
+    journal.write(keep)
+    if problem.message == IN_BETWEEN and claim.mailbox_id is not None:
+        # It would answer the next message the same way, and leave that one unclear as well.
+        mailboxes.pause(claim.mailbox_id, WHILE_LOOKED_INTO, IN_BETWEEN)
+    return None
 
 
 # -- what an ended worker left behind -----

@@ -14,9 +14,10 @@ from portal import attempts, delivery, dispatch, instance, mailboxes, queueing, 
 from portal.attempts import Hands, NotReady
 from portal.columns import now
 from portal.dispatch import Dispatch, State
+from portal.envelope import OutcomeUnknown
 from portal.extensions import db
 from portal.mailboxes import Address, Mailbox
-from portal.providers.gmail import SEND_ONLY_SCOPES
+from portal.providers.gmail import IN_BETWEEN, SEND_ONLY_SCOPES
 from portal.turn import Turn
 from tests import factories, servers
 from tests.test_delivery import Google
@@ -188,6 +189,17 @@ def test_a_provider_is_there_even_where_it_was_forgotten_meanwhile(
 
     monkeypatch.setattr(attempts, "reading", reading)
     assert hands.provider() is not None
+
+
+def test_what_stands_in_between_leaves_one_message_unclear_and_not_all(office: Mailbox) -> None:
+    """A proxy answers in Gmail's place: the next message would only become unclear as well."""
+    asked = factories.asked()
+    claim = attempts.claim(asked.id)
+    assert claim is not None
+    assert attempts.claiming.hand_over(claim, 10, "draft-1")
+    attempts._unknown(claim, OutcomeUnknown(IN_BETWEEN, "403 <html>"))
+    assert dispatch.load(asked.id).state == State.UNKNOWN
+    assert reread(office).is_paused
 
 
 def test_a_short_rest_does_not_end_a_long_one(office: Mailbox) -> None:

@@ -8,6 +8,7 @@ from flask import Flask
 from sqlalchemy import select, update
 
 from portal import alarms, mailboxes
+from portal.accounts import Role
 from portal.columns import now
 from portal.dispatch import Dispatch, Purpose, State
 from portal.extensions import db
@@ -69,6 +70,17 @@ def test_the_managers_are_told_once_through_another_mailbox(office: Mailbox) -> 
     assert mail.to == ["olive@brightspark.example"]
     assert (mail.mailbox_id, mail.from_email) == (other.id, factories.ACCOUNTS)
     assert "1 message has been in the queue of office@brightspark.example" in mail.body
+
+
+def test_a_manager_whom_no_mail_can_be_written_to_keeps_no_other_from_being_told(
+    office: Mailbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    another_mailbox()
+    factories.person("j\u00f6rg", "A. J\u00f6rg", Role.MANAGER)  # sorted before Olive
+    waited(factories.asked(), 61)
+    assert alarms.tell_managers() == 1
+    assert [mail.to for mail in notices()] == [["olive@brightspark.example"]]
+    assert "a manager could not be told" in caplog.text
 
 
 def test_a_second_hour_of_the_same_trouble_is_the_same_alarm_but_new_trouble_is_new(

@@ -12,7 +12,16 @@ import requests
 from flask import Flask
 from sqlalchemy import event, select, update
 
-from portal import alarms, attempts, delivery, dispatch, mailboxes, policy, watching
+from portal import (
+    alarms,
+    attempts,
+    delivery,
+    dispatch,
+    mailboxes,
+    policy,
+    watching,
+    workers,
+)
 from portal.columns import now
 from portal.dispatch import Attempt, Dispatch, Lane, Proof, State
 from portal.envelope import DISPATCH_HEADER, NeedsSignIn, TryLater
@@ -634,6 +643,8 @@ def test_a_step_of_the_sweep_that_breaks_stops_no_mail(
     def breaks() -> int:
         raise ValueError("a row that nobody can read")
 
+    monkeypatch.setattr(workers, "_mine", {})
+    workers.begin()
     monkeypatch.setattr(delivery, "recover_stale", breaks)
     monkeypatch.setattr(alarms, "tell_managers", breaks)
     asked = factories.asked()
@@ -642,6 +653,8 @@ def test_a_step_of_the_sweep_that_breaks_stops_no_mail(
     work()
     assert asked.state == State.ACCEPTED  # the step between them released it
     assert caplog.text.count("a row that nobody can read") >= 2
+    [seen] = workers.everyone()
+    assert "a row that nobody can read" in seen.worker.last_error
 
 
 def test_a_round_that_breaks_with_words_open_lets_the_turns_go_on(

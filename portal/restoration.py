@@ -228,13 +228,6 @@ def left_of_batches() -> dict[int, str]:
     return {one.id: one.number for one in db.session.execute(documents.order_by(Document.id))}
 
 
-def lost_sendings(document_id: int) -> list[dict[str, Any]]:
-    """The sendings of a document that left after the backup and are not known here."""
-    found = db.session.scalar(select(Instance.found)) or {}
-    strangers = [one for look in found.values() for one in look["strangers"]]
-    return [one for one in strangers if one["document"] == document_id and not one.get("test")]
-
-
 def is_due() -> bool:
     """Whether Sent is to be looked through, and nobody does. Commits."""
     with reading():

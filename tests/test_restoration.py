@@ -469,6 +469,26 @@ def test_documents_of_a_batch_that_wait_for_a_mailbox_are_left_to_a_person(
         assert accepted(local_google) == sent
 
 
+@pytest.mark.sqlite_only
+def test_no_batch_sends_what_left_after_the_backup_and_is_not_known_here(
+    office: Mailbox, back_up: BackUp, local_google: SandboxServer
+) -> None:
+    olive, site = factories.olive(), factories.hill_st()
+    invoice_id = factories.document(author=olive, site=site).id
+    open_restored = back_up()
+    invoice = db.session.get_one(Document, invoice_id)
+    delivery.send(factories.asked(invoice, olive, subject="asked after").id)
+    with open_restored():
+        restoration.take_as_real(None)
+        restoration.settle()
+        restoration.have_seen()
+        batch = batches.make("November", factories.olive())
+        batches.fill(batch, select(Document.id), factories.olive())
+        batches.check(batch, factories.olive())
+        item = db.session.scalars(select(batches.BatchItem)).one()
+        assert (item.state, item.problem_code) == (batches.ItemState.BLOCKED, "left_before")
+
+
 # This is a copy
 
 

@@ -13,6 +13,7 @@ from portal.batches.tables import ItemState
 from portal.checks import Problem, Sending, preflight
 from portal.documents import Document
 from portal.extensions import db
+from portal.instance import lost_sendings
 from portal.people import company
 from portal.places import Property, PropertyContact
 from portal.senders import Choice
@@ -32,6 +33,12 @@ HINTS = {
     "files_too_large": "Remove some of its files.",
     ALREADY: "It needs no sending.",
 }
+LEFT_BEFORE = Problem(
+    "left_before",
+    "It left before, and the portal has lost what it knew of it when its database was restored.",
+    "If it should really be sent again, send it from its own page.",
+    "document",
+)
 WAITS = "It stays on hold until that is put right, then goes out by itself."
 
 
@@ -71,7 +78,7 @@ class Judge:
 
     def __init__(self, person: User, *, company_only: bool) -> None:
         self._person, self._company_only = person, company_only
-        self._scene = policy.Scene()
+        self._scene, self._lost = policy.Scene(), lost_sendings()
         self._paper = PDF_BYTES + len(company().logo or b"")
 
     def finding(self, document: Document) -> Finding:
@@ -82,6 +89,8 @@ class Judge:
         to = tuple(one.email for one in found.to)
         cc = tuple(one.email for one in found.cc)
         problems = preflight(Sending(document, choice, to, cc))
+        if document.id in self._lost:
+            problems = [LEFT_BEFORE, *problems]
         blocking = next((one for one in problems if one.blocking), None)
         problem = blocking or next(iter(problems[::-1]), None)
         state = ItemState.READY if choice.ready else ItemState.WAITS

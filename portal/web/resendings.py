@@ -10,7 +10,7 @@ from portal import dispatch
 from portal.checks import Problem
 from portal.dispatch import Blocked, Dispatch, State
 from portal.extensions import db, limiter
-from portal.restoration import lost_sendings
+from portal.instance import lost_sendings
 from portal.web import again
 from portal.web.desk import earlier as last_under_way
 from portal.web.page import page, see_other
@@ -88,7 +88,7 @@ def _page(
         obstacle=obstacle,
         choice=None if obstacle else dispatch.sender_now(one, current_user),
         ticked=_needs_tick(one),
-        lost=lost_sendings(document.id),
+        lost=lost_sendings().get(document.id, []),
         under_way=last_under_way(document),
         changed=one.document_version != document.version,
     )
@@ -97,7 +97,7 @@ def _page(
 def _needs_tick(one: Dispatch) -> bool:
     """Whether somebody may get it twice by this."""
     may_have_left = (State.ACCEPTED, State.UNKNOWN)
-    if one.state in may_have_left or one.never_known or lost_sendings(one.document.id):
+    if one.state in may_have_left or one.never_known or one.document.id in lost_sendings():
         return True
     return last_under_way(one.document) is not None
 

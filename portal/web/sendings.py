@@ -17,8 +17,8 @@ from portal.documents import Document, mail, wording
 from portal.documents.pdf import DrawingProblem
 from portal.documents.wording import WordingProblem
 from portal.extensions import db, limiter
+from portal.instance import lost_sendings
 from portal.people import BadAddress
-from portal.restoration import lost_sendings
 from portal.senders import Choice, Rule
 from portal.web import again
 from portal.web.context import clock
@@ -245,7 +245,7 @@ def _as_seen(form: SendForm, document: Document) -> bool:
 
 def _agreed(form: SendForm, document: Document) -> bool:
     """A second sending is a deliberate one, and has its reason."""
-    past, lost = follows(form, document), lost_sendings(document.id)
+    past, lost = follows(form, document), document.id in lost_sendings()
     if past is None:
         return not lost or _ticked(form)
     if form.seen.data == State.UNKNOWN != past.state:
@@ -297,7 +297,7 @@ def _send_page(
         form=form,
         desk=desk,
         past=past,
-        lost=lost_sendings(document.id),
+        lost=lost_sendings().get(document.id, []),
         tested=tested,
         tried=request.endpoint == "sendings.test",
         typed=request.method == "POST",

@@ -148,7 +148,7 @@ def test_what_nobody_can_tell_of_is_counted_before_and_listed_until_it_is_decide
         away = {"from_email": "nia@brightspark.example", "requested_at": now() - timedelta(hours=1)}
         db.session.execute(update(Dispatch).values(**held, **away))
         db.session.commit()
-    assert "1 message is not sent by itself" in manager.words(PAGE)
+    assert "1 message does not leave by itself" in manager.words(PAGE)
     manager.post(f"{PAGE}/real")
     with app.app_context():
         db.session.execute(update(Mailbox).values(refresh_token=None))

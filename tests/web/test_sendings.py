@@ -252,7 +252,7 @@ def test_sending_again_is_a_deliberate_deed(app: Flask, trader: Visitor, invoice
     assert [first.sending_number, second.sending_number] == [1, 2]
     assert (second.resend_of_id, second.resend_reason) == (first.id, "Mary has a new phone.")
     assert "Why: Mary has a new phone." in trader.words(f"/dispatches/{first.id}")
-    assert f"A fresh message after sending {1}" in trader.words(f"/dispatches/{second.id}")
+    assert "Asked for once more, after sending 1" in trader.words(f"/dispatches/{second.id}")
     assert "Sent again because: Mary has a new phone." in trader.words(f"/documents/{invoice}")
 
 

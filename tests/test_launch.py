@@ -71,7 +71,7 @@ def start(tmp_path: Path) -> Iterator[Starter]:
         ports = free_ports(2)
         environ = dict.fromkeys(Config.model_fields, "")  # nothing from a developer's .env
         environ |= {name: os.environ[name] for name in SCARCE if name in os.environ}
-        environ |= {"PORT": str(ports[0]), "SANDBOX_PORT": str(ports[1]), **chosen}
+        environ |= {"PORT": str(ports[0]), "SANDBOX_PORT": str(ports[1]), "WORKERS": "1", **chosen}
         output = tmp_path / f"output-{len(runs)}.txt"
         with output.open("wb") as file:
             command = [sys.executable, "-m", "portal.launch", "--data", str(data)]

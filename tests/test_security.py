@@ -353,6 +353,7 @@ def test_no_crafted_post_of_staff_chooses_who_mail_comes_from(
             assert b"elsewhere.example" not in sent.mime
 
 
+@pytest.mark.sqlite_only
 def test_tests_are_counted_so_that_nobody_uses_up_a_days_mail(app: Flask, trader: Visitor) -> None:
     with app.app_context():
         office_mailbox()

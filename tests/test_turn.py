@@ -25,7 +25,7 @@ from tests.test_delivery import Google
 if TYPE_CHECKING:
     from portal.sandbox.server import SandboxServer
 
-LIMIT = 12
+LIMIT = 4
 
 
 @pytest.fixture

@@ -36,6 +36,7 @@ from portal.instance import Instance, settle_here
 from portal.instance import this as this_instance
 from portal.mailboxes import Address, Mailbox
 from portal.providers.gmail import Gmail
+from portal.providers.google import OperatorProblem
 from portal.senders import find, trouble_with
 from portal.stores import reading, rows_changed
 
@@ -278,7 +279,7 @@ def _look_in_thread(app: Flask, mailbox_id: int, ends: float) -> None:
         except (NeedsSignIn, NeedsPermission) as problem:
             mailboxes.mark_broken(mailbox_id, problem)
             look.state, look.problem = "stuck", problem.message
-        except TryLater as problem:
+        except (TryLater, OperatorProblem) as problem:
             look.problem = problem.message
         except ProviderAnswer as problem:
             look.state, look.problem = "stuck", problem.message

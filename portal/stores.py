@@ -18,13 +18,25 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 WRITING_GETS = frozenset({"connections.callback"})
 
 
+#: A PostgreSQL whose machine vanishes without a word is given up after seconds, not after the many
+#: minutes that TCP would wait (libpq's names; the last one in milliseconds).
+VANISHING = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+
+
 def engine_options(url: str) -> dict[str, Any]:
     """Pool settings for a database address. What is stored never stands in an error's words."""
     hide: dict[str, Any] = {"hide_parameters": True}
     if make_url(url).get_backend_name() == "sqlite":
         connect_args = {"timeout": 30, "check_same_thread": False}
         return {**hide, "connect_args": connect_args, "pool_size": 24}
-    return {**hide, "pool_size": 24, "max_overflow": 8, "pool_pre_ping": True, "pool_recycle": 1800}
+    pool = {"pool_size": 24, "max_overflow": 8, "pool_pre_ping": True, "pool_recycle": 1800}
+    return {**hide, **pool, "connect_args": VANISHING}
 
 
 def prepare(app: Flask) -> None:

@@ -8,6 +8,7 @@ import pytest
 from flask import Flask, request
 from sqlalchemy import text
 
+from portal import stores
 from portal.extensions import db
 from portal.stores import rows_changed
 
@@ -109,3 +110,10 @@ def test_changed_rows_are_counted(counter: Flask) -> None:
         assert rows_changed(again) == 0
         db.session.commit()
         db.session.remove()
+
+
+def test_a_postgresql_that_vanishes_is_given_up_within_half_a_minute() -> None:
+    """Its machine loses power: no word ever comes, and the writer of all threads must not wait."""
+    asked = stores.engine_options("postgresql+psycopg://db.example/sendwright")["connect_args"]
+    silent = asked["keepalives_idle"] + asked["keepalives_interval"] * asked["keepalives_count"]
+    assert max(asked["connect_timeout"], silent, asked["tcp_user_timeout"] / 1000) <= 30

@@ -78,15 +78,7 @@ def google(local_google: "SandboxServer") -> Google:
 @pytest.fixture
 def app(database: str, redis_url: str, google: Google) -> Iterator[Flask]:
     """The portal on one of the stores, pointed at the local Google, inside an app context."""
-    config = servers.config_of(
-        DATABASE_URL=database,
-        REDIS_URL=redis_url,
-        PROVIDER_TIMEOUT="2",
-        LEASE_SECONDS="10",
-        SETTLE_GRACE="0",
-        **servers.pointed_at(google.url),
-    )
-    with servers.inside(config) as made:
+    with servers.sending(database, redis_url, google.url) as made:
         yield made
 
 

@@ -27,15 +27,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def app(database: str, redis_url: str, local_google: "SandboxServer") -> Iterator[Flask]:
-    config = servers.config_of(
-        DATABASE_URL=database,
-        REDIS_URL=redis_url,
-        PROVIDER_TIMEOUT="2",
-        LEASE_SECONDS="10",
-        SETTLE_GRACE="0",
-        **servers.pointed_at(local_google.url),
-    )
-    with servers.inside(config) as made:
+    with servers.sending(database, redis_url, local_google.url) as made:
         yield made
 
 

@@ -36,17 +36,8 @@ def google(local_google: "SandboxServer") -> Google:
 @pytest.fixture
 def app(database: str, redis_url: str, google: Google) -> Iterator[Flask]:
     """A portal whose mailboxes may send few messages a day."""
-    config = servers.config_of(
-        DATABASE_URL=database,
-        REDIS_URL=redis_url,
-        PROVIDER_TIMEOUT="2",
-        LEASE_SECONDS="10",
-        SETTLE_GRACE="0",
-        GMAIL_DAILY_WORKSPACE=str(LIMIT),
-        GMAIL_DAILY_CONSUMER=str(LIMIT),
-        **servers.pointed_at(google.url),
-    )
-    with servers.inside(config) as made:
+    daily = {"GMAIL_DAILY_WORKSPACE": str(LIMIT), "GMAIL_DAILY_CONSUMER": str(LIMIT)}
+    with servers.sending(database, redis_url, google.url, **daily) as made:
         yield made
 
 

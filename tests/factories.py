@@ -8,7 +8,7 @@ import requests
 
 from portal import dispatch, mailboxes
 from portal.accounts import Role, User, add_user
-from portal.dispatch import Dispatch, Wish
+from portal.dispatch import Deed, Dispatch, Wish
 from portal.documents import Document, Draft, keep, next_number
 from portal.documents.facts import LineFacts
 from portal.extensions import db
@@ -208,3 +208,8 @@ def office_mailbox(**addresses: str) -> Mailbox:
     db.session.add(box)
     db.session.commit()
     return box
+
+
+def cancelled(asked: Dispatch, user: User) -> bool:
+    """Somebody cancels a dispatch, as the pages do; whether it was in time."""
+    return dispatch.decide([asked], Deed.CANCEL, user).done == [asked]

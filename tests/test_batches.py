@@ -122,7 +122,7 @@ def test_filling_says_what_it_left_out_and_why(olive: User) -> None:
 def test_a_document_whose_mail_came_back_can_be_in_a_batch_again(olive: User) -> None:
     invoice = factories.document()
     asked = factories.asked(invoice)
-    dispatch.cancel(asked, olive)
+    factories.cancelled(asked, olive)
     assert batches.fill(batches.make("Again", olive), chosen(invoice), olive).added == 1
 
 

@@ -356,7 +356,7 @@ def test_no_draft_of_refused_or_cancelled_mail_stays_in_gmail(
     cancelled = factories.asked()
     work()
     assert len(google.drafts()) == 1
-    assert dispatch.cancel(cancelled, factories.tom())
+    assert factories.cancelled(cancelled, factories.tom())
     _unpause()
     work()
     assert google.drafts() == []
@@ -533,7 +533,7 @@ def test_finding_work_never_reads_what_is_finished(office: Mailbox) -> None:
 
 def test_a_cancelled_dispatch_never_leaves(office: Mailbox, google: Google) -> None:
     asked = factories.asked()
-    assert dispatch.cancel(asked, factories.tom())
+    assert factories.cancelled(asked, factories.tom())
     work()
     db.session.expire_all()
     assert asked.state == State.CANCELLED
@@ -543,7 +543,7 @@ def test_a_cancelled_dispatch_never_leaves(office: Mailbox, google: Google) -> N
 def test_it_is_too_late_to_cancel_what_has_left(office: Mailbox, google: Google) -> None:
     asked = factories.asked()
     work()
-    assert not dispatch.cancel(asked, factories.tom())
+    assert not factories.cancelled(asked, factories.tom())
     db.session.expire_all()
     assert asked.state == State.ACCEPTED
 

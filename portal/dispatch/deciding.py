@@ -73,13 +73,6 @@ def came_back(dispatch: Dispatch, user: User, why: str) -> bool:
     return moved
 
 
-def cancel(dispatch: Dispatch, user: User) -> bool:
-    """Take back what has not started. False when it is too late. Commits."""
-    moved = _cancel(dispatch, user)
-    db.session.commit()
-    return moved
-
-
 def settle(dispatch: Dispatch, user: User, *, left: bool) -> bool:
     """A person decides what the provider's evidence could not tell. Commits."""
     if not dispatch.needs_person:

@@ -14,7 +14,7 @@ from portal.dispatch import Attempt, Dispatch, Event, Proof, State
 from portal.extensions import db
 from portal.policy import set_rule
 from portal.senders import Mode
-from tests.factories import asked, document, office_mailbox, olive, tom
+from tests.factories import asked, cancelled, document, office_mailbox, olive, tom
 from tests.visitor import Visitor, said, visitor
 
 PAGE = "/dispatches/1/resending"
@@ -73,7 +73,7 @@ def test_the_same_message_is_sent_again_with_its_reason(
     assert "Again, because: They say it did not arrive. She moved." in paper
     assert "sending 2 has not left yet. Wait until it has left" in trader.words(PAGE)
     with app.app_context():
-        dispatch.cancel(db.session.get_one(Dispatch, 2), tom())
+        cancelled(db.session.get_one(Dispatch, 2), tom())
     words = trader.words("/dispatches/2")
     assert "The same message as sending 1" in words
     assert "byte for byte, the message of sending 1" in words
@@ -119,7 +119,7 @@ def test_an_unclear_one_shows_what_is_known_and_three_ways_on(
     first = trader.words("/dispatches/1")
     assert "Never cleared up, and sent again" in first and "Three ways on" not in first
     with app.app_context():  # taken back: the first one may have left as much as ever
-        dispatch.cancel(db.session.get_one(Dispatch, 2), tom())
+        cancelled(db.session.get_one(Dispatch, 2), tom())
     send_page = trader.words("/documents/1/dispatches/new")
     assert "Nobody knows whether this left at" in send_page and "Send it again" in send_page
 

@@ -1,7 +1,9 @@
 """Checks: what must be right before a document is sent. Each is one function with one answer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+
+from flask import current_app
 
 from portal.documents import LARGEST_FILES, Document
 from portal.people import BadAddress, clean_address
@@ -84,6 +86,21 @@ def recipients_are_addresses(sending: Sending) -> Problem | None:
     return None
 
 
+def not_too_many(sending: Sending) -> Problem | None:
+    fix = "property" if sending.document.property_ else ""
+    return too_many((*sending.to, *sending.cc), "Take some out of To or Cc.", fix)
+
+
+def too_many(addresses: Iterable[str], hint: str, fix: str = "") -> Problem | None:
+    """Whether one message may go to so many: its provider would refuse the whole of it."""
+    count = len({one.casefold() for one in addresses})
+    most = current_app.config["PORTAL"].GMAIL_RECIPIENTS_MESSAGE
+    if count <= most:
+        return None
+    said = f"It would go to {count} addresses at once; one e-mail may go to {most}."
+    return Problem("too_many_recipients", said, hint, fix)
+
+
 def files_fit(sending: Sending) -> Problem | None:
     size = sum(one.size for one in sending.document.files)
     if size <= LARGEST_FILES:
@@ -130,6 +147,7 @@ PREFLIGHT: tuple[Check, ...] = (
     has_recipient,
     copies_have_addresses,
     recipients_are_addresses,
+    not_too_many,
     files_fit,
     has_sender,
     sender_is_ready,

@@ -19,6 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 ROOT = Path(__file__).resolve().parent.parent
 TOKEN_KEY_NAME = re.compile(r"[A-Za-z0-9]{1,32}")
+#: Where secrets and mail travel.
+PROVIDER_URLS = (
+    *("GOOGLE_DISCOVERY_URL", "GMAIL_API_URL", "GMAIL_WEB_URL"),
+    *("MICROSOFT_AUTHORITY_URL", "GRAPH_URL"),
+)
 GOOGLE_DISCOVERY = "https://accounts.google.com/.well-known/openid-configuration"
 
 
@@ -43,6 +48,13 @@ class Config(BaseModel):
     GOOGLE_DISCOVERY_URL: str = GOOGLE_DISCOVERY
     GMAIL_API_URL: str = "https://gmail.googleapis.com"
     GMAIL_WEB_URL: str = "https://mail.google.com"
+    #: The registration with Microsoft (Entra). Tenant: who may sign in: "organizations" for any
+    #: company, "common" for private accounts too, or one company's own id.
+    MICROSOFT_CLIENT_ID: str = ""
+    MICROSOFT_CLIENT_SECRET: str = Field("", repr=False)
+    MICROSOFT_TENANT: str = Field("organizations", pattern=r"[A-Za-z0-9.-]{1,100}")
+    MICROSOFT_AUTHORITY_URL: str = "https://login.microsoftonline.com"
+    GRAPH_URL: str = "https://graph.microsoft.com"
     SANDBOX_PORT: int = Field(8025, ge=1, le=65535)
 
     #: Seconds one call to a provider may take, the whole answer included.
@@ -71,7 +83,16 @@ class Config(BaseModel):
     #: person sends leaves on the day of a large batch too.
     GMAIL_RECIPIENTS_WORKSPACE: int = Field(3000, ge=1, le=100_000)
     GMAIL_RECIPIENTS_CONSUMER: int = Field(500, ge=1, le=100_000)
+    #: Recipients of one message. The API takes 500, a Workspace mailbox 100 through it: one figure
+    #: for both, because mail may leave through another mailbox than was foreseen.
+    GMAIL_RECIPIENTS_MESSAGE: int = Field(100, ge=1, le=500)
     GMAIL_DAILY_KEPT: float = Field(5, ge=0, le=50)
+    #: Exchange Online: messages a minute, and recipients in any 24 hours.
+    MICROSOFT_MESSAGES_PER_MINUTE: int = Field(30, ge=1, le=10_000)
+    MICROSOFT_DAILY: int = Field(10_000, ge=1, le=1_000_000)
+    #: What the portal asks of any other mail server, whose own limits it cannot know.
+    SMTP_MESSAGES_PER_MINUTE: int = Field(30, ge=1, le=10_000)
+    SMTP_DAILY: int = Field(1000, ge=1, le=1_000_000)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, dotenv: Path | None = None) -> Self:
@@ -136,7 +157,7 @@ class Config(BaseModel):
             raise ValueError("must be at least 16 letters and figures, without spaces")
         return value
 
-    @field_validator("PUBLIC_URL", "GMAIL_API_URL", "GMAIL_WEB_URL", "GOOGLE_DISCOVERY_URL")
+    @field_validator("PUBLIC_URL", *PROVIDER_URLS)
     @classmethod
     def _address(cls, value: str) -> str:
         _check_port(value)
@@ -146,7 +167,7 @@ class Config(BaseModel):
             raise ValueError("must be a whole web address such as https://portal.example.com")
         return urlunsplit(parts).rstrip("/")
 
-    @field_validator("GOOGLE_DISCOVERY_URL", "GMAIL_API_URL", "GMAIL_WEB_URL")
+    @field_validator(*PROVIDER_URLS)
     @classmethod
     def _no_secret_in_clear(cls, value: str) -> str:
         # Tokens travel there. PUBLIC_URL may be plain: a portal may serve one building alone.
@@ -165,6 +186,11 @@ class Config(BaseModel):
     def is_local_google(self) -> bool:
         """Whether the provider is the local Google rather than Google itself."""
         return _is_loopback(urlsplit(self.GOOGLE_DISCOVERY_URL).hostname or "")
+
+    @property
+    def is_local_microsoft(self) -> bool:
+        """Whether the provider is the local Microsoft rather than Microsoft itself."""
+        return _is_loopback(urlsplit(self.MICROSOFT_AUTHORITY_URL).hostname or "")
 
     @property
     def counters(self) -> str:

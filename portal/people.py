@@ -28,7 +28,8 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from portal.columns import PLAIN
 from portal.extensions import Base, db
 
-MOST_RECIPIENTS = 20
+#: So many addresses are read at once, as many as Gmail can take at all; checks.py asks for fewer.
+MOST_RECIPIENTS = 500
 LONGEST_ADDRESS = 254
 #: What stands between the separators; those inside a quoted name do not separate.
 _PIECES = re.compile(r'(?:"[^"\n]*"|[^",;\n]|")+')

@@ -247,6 +247,22 @@ def test_a_fix_in_a_batch_is_one_that_a_batch_has(olive: User) -> None:
     assert hints["no_billing"] == "Mark one of them as Billing too."
 
 
+@pytest.mark.sqlite_only
+def test_an_invoice_for_more_people_than_one_mail_may_have_is_told_by_the_check(
+    app: Flask, olive: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crowd = factories.hill_st()
+    bob = factories.contact(first_name="Bob", last_name="Lee", email="bob@homes.example")
+    crowd.contacts.append(PropertyContact(contact=bob, email_invoice=True))
+    one_alone = app.config["PORTAL"].model_copy(update={"GMAIL_RECIPIENTS_MESSAGE": 1})
+    monkeypatch.setitem(app.config, "PORTAL", one_alone)
+    draft = checked(olive, factories.document(site=crowd))
+    [found] = batches.items(draft, "blocked")
+    assert found.problem == "It would go to 2 addresses at once; one e-mail may go to 1."
+    assert found.hint == "Mark fewer contacts at the property, or send it from its own page."
+    assert found.fix == f"property:{crowd.id}"
+
+
 def test_what_it_comes_to_is_stored_with_its_reasons(olive: User) -> None:
     mary = factories.mary()
     place = factories.site("12 Hill St", factories.branch(), billing=mary)

@@ -52,6 +52,17 @@ def test_recipients_are_checked(
     assert codes(Sending(invoice, READY, to, cc)) == expected
 
 
+def test_one_message_goes_to_no_more_people_than_gmail_takes(
+    app: Flask, invoice: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = app.config["PORTAL"].model_copy(update={"GMAIL_RECIPIENTS_MESSAGE": 2})
+    monkeypatch.setitem(app.config, "PORTAL", two)
+    assert codes(Sending(invoice, READY, MARY, ("a@homes.example", "MARY.LEE@homes.example"))) == []
+    [crowd] = preflight(Sending(invoice, READY, MARY, ("a@homes.example", "b@homes.example")))
+    assert (crowd.code, crowd.blocking) == ("too_many_recipients", True)
+    assert crowd.message == "It would go to 3 addresses at once; one e-mail may go to 2."
+
+
 LEFT = Choice(None, None, "", Mode.ACCOUNT_MANAGER, "Because.",
               Trouble.MANAGER_LEFT, "Nia Cole no longer works here.")  # fmt: skip
 
@@ -124,7 +135,7 @@ def test_everything_wrong_is_told_at_once_and_in_order(app: Flask) -> None:
         for problem in preflight(Sending(empty, NOBODY, ())):
             assert problem.message.endswith(".") and problem.hint.endswith(".") and problem.fix
         db.session.rollback()
-    assert len(PREFLIGHT) == 7
+    assert len(PREFLIGHT) == 8
 
 
 def test_what_is_blocked_stores_nothing(invoice: Document) -> None:

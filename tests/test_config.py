@@ -59,6 +59,7 @@ BAD = {
     "GMAIL_DAILY_CONSUMER": ["0", "100001", "x"],
     "GMAIL_RECIPIENTS_WORKSPACE": ["0", "100001", "x"],
     "GMAIL_RECIPIENTS_CONSUMER": ["0", "100001", "x"],
+    "GMAIL_RECIPIENTS_MESSAGE": ["0", "501", "x"],
     "GMAIL_DAILY_KEPT": ["-1", "51", "some"],
 }
 

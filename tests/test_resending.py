@@ -278,6 +278,19 @@ def test_one_at_a_time_is_sent_again(app: Flask, gone: Callable[..., Dispatch]) 
         assert dispatch.resend(first, olive(), 3, WHY).state == State.QUEUED
 
 
+@pytest.mark.sqlite_only
+def test_a_message_to_more_than_one_mail_may_have_is_sent_as_a_fresh_one(
+    app: Flask, gone: Callable[..., Dispatch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_alone = app.config["PORTAL"].model_copy(update={"GMAIL_RECIPIENTS_MESSAGE": 1})
+    with app.app_context():
+        first = gone(cc=["bob@homes.example"])
+        assert dispatch.obstacle_to(first, tom()) is None
+        monkeypatch.setitem(app.config, "PORTAL", one_alone)
+        with pytest.raises(Blocked, match="one e-mail may go to 1"):
+            dispatch.resend(first, tom(), 2, WHY)
+
+
 def test_the_mail_of_somebody_who_left_is_the_managers_to_send_again(
     app: Flask, gone: Callable[..., Dispatch]
 ) -> None:

@@ -29,6 +29,7 @@ HINTS = {
     "nobody_active": "Mark somebody else at the property.",
     "no_address": "Add the address to the contact.",
     "inactive": "Make the contact active again.",
+    "too_many_recipients": "Mark fewer contacts at the property, or send it from its own page.",
     "bad_recipient": "Correct the contact's address.",
     "files_too_large": "Remove some of its files.",
     ALREADY: "It needs no sending.",

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from portal import instance, policy
 from portal.accounts import User
-from portal.checks import Problem
+from portal.checks import Problem, too_many
 from portal.dispatch.asking import give_time, numbered, store
 from portal.dispatch.deciding import give_up
 from portal.dispatch.freezing import Blocked, message_id_of, token_of
@@ -76,6 +76,9 @@ def obstacle_to(earlier: Dispatch, user: User) -> Problem | None:
         return _one_at_a_time(waiting)
     if not seal_of(earlier).whole:
         return BROKEN
+    crowd = too_many((*earlier.to, *earlier.cc), "Send a fresh one, to fewer of them.")
+    if crowd is not None:
+        return crowd
     return _other_sender(earlier, user) if sender_now(earlier, user) is None else None
 
 

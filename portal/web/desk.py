@@ -20,7 +20,7 @@ from portal.senders import Choice, Mode, Rule, Scope
 from portal.web.guard import whom_to_ask
 
 #: What the page itself can put right: these never take the button away.
-MENDED_HERE = {"no_recipient", "bad_recipient", "no_copy"}
+MENDED_HERE = {"no_recipient", "bad_recipient", "too_many_recipients", "no_copy"}
 #: A sending after which nobody is asked whether it should really go out again.
 GONE_BY = {State.CANCELLED, State.REFUSED, State.RETURNED}
 

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, flash, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf import FlaskForm
-from wtforms import BooleanField, HiddenField, TextAreaField, ValidationError
+from wtforms import BooleanField, HiddenField, TextAreaField
 from wtforms.validators import DataRequired
 
 from portal import dispatch, policy, queueing
@@ -22,7 +22,7 @@ from portal.people import BadAddress
 from portal.senders import Choice, Rule
 from portal.web import again
 from portal.web.context import clock
-from portal.web.desk import Typed, earlier, laid_out
+from portal.web.desk import MENDED_HERE, Typed, earlier, laid_out
 from portal.web.documents import document_or_404, lower_first
 from portal.web.fields import AddressesField, Line, Most, printable, stripped
 from portal.web.guard import mail_frame
@@ -57,10 +57,6 @@ class SendForm(FlaskForm, again.AgainFields):  # type: ignore[misc]
     once = HiddenField()
     after = HiddenField()
     seen = HiddenField()
-
-    def validate_cc(self, field: AddressesField) -> None:
-        if len((self.to.data or ()) + (field.data or ())) > 20:
-            raise ValidationError("To and Cc together may have 20 addresses.")
 
     def wish(self, once: Rule | None) -> Wish:
         return Wish(
@@ -120,6 +116,7 @@ def create(document_id: int) -> ResponseReturnValue:
     try:
         asked = dispatch.request(document, current_user, _wish(form, document))
     except Blocked as blocked:
+        _say_of_recipients(form, blocked.problems)
         return _send_page(document, form, 422, blocked.problems)
     except (BadAddress, WordingProblem, DrawingProblem, ValueError) as problem:
         form.form_errors.append(str(problem))
@@ -168,6 +165,12 @@ def _wish(form: SendForm, document: Document) -> Wish:
     """What was filled in, with the sending it follows and why."""
     wish, past = form.wish(_once(form, document)), follows(form, document)
     return replace(wish, after_id=past.id, again=again.reason(form)) if past else wish
+
+
+def _say_of_recipients(form: SendForm, problems: list[Problem]) -> None:
+    """What is wrong with who receives it is said at To, where it is put right."""
+    wrong = [one for one in problems if one.code in MENDED_HERE]
+    form.to.errors = [*form.to.errors, *(f"{one.message} {one.hint}" for one in wrong)]
 
 
 def _sent_test(document: Document, form: SendForm) -> Dispatch:

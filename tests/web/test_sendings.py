@@ -175,7 +175,7 @@ def test_bad_input_keeps_what_was_typed_and_sends_nothing(
             "": "Write who it goes to.",
             "mary.lee": "“mary.lee” is not an e-mail address: it has no @",
             "m@homes.example\r\nBcc: eve@spam.example": "“Bcc: eve@spam.example” is not an e-mail",
-            ",".join(f"a{n}@homes.example" for n in range(21)): "These are 21 addresses",
+            ",".join(f"a{n}@homes.example" for n in range(101)): "It would go to 101",
         },
         "cc": {"eve": "“eve” is not an e-mail address"},
         "subject": {
@@ -377,6 +377,23 @@ def test_other_recipients_by_hand_are_said_to_depart_from_the_property(
     assert dispatches(app) == []
     trader.post(f"/documents/{hill_street}/dispatches", typed)
     assert dispatches(app)[0].recipients_why == {"eve@homes.example": "written in by hand"}
+
+
+@pytest.mark.sqlite_only
+def test_more_recipients_than_one_mail_may_have_are_said_at_to_and_sent_to_nobody(
+    app: Flask, trader: Visitor, hill_street: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_alone = app.config["PORTAL"].model_copy(update={"GMAIL_RECIPIENTS_MESSAGE": 1})
+    monkeypatch.setitem(app.config, "PORTAL", one_alone)
+    words = "It would go to 2 addresses at once; one e-mail may go to 1. Take some out of To or Cc."
+    page = send_page(trader, hill_street)
+    assert words in page.select_one("#who .notice").text  # type: ignore[union-attr]
+    refused = press(trader, hill_street, subject="As typed")
+    typed = filled_in(BeautifulSoup(refused.text, "html.parser"))
+    assert (refused.status_code, typed["cc"], typed["subject"]) == (422, MARY, "As typed")
+    assert said(refused).count(words) == 2  # at the top, and at the field
+    assert dispatches(app) == []
+    assert press(trader, hill_street, cc="").status_code == 303
 
 
 @pytest.mark.sqlite_only

@@ -10,6 +10,7 @@ from werkzeug.datastructures import MultiDict
 
 from portal.sandbox import accounts, grants
 from portal.sandbox.accounts import Account
+from portal.sandbox.clients import may_return_to
 from portal.sandbox.google import current
 from portal.sandbox.grants import CodeRequest
 from portal.sandbox.scopes import MAIL, asked, joined, of_mail
@@ -30,7 +31,6 @@ PASSED_ON = [
     "include_granted_scopes",
     "hd",
 ]
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 
 
 class Blocked(Exception):
@@ -178,19 +178,12 @@ def _check_app(values: dict[str, str]) -> None:
             raise Blocked(400, "invalid_request", f"Missing required parameter: {name}")
     if values["client_id"] != current().settings.client_id:
         raise Blocked(401, "invalid_client", "The OAuth client was not found.")
-    if not _may_return_to(values["redirect_uri"]):
+    if not may_return_to(values["redirect_uri"], current().settings.redirect_uris):
         raise Blocked(400, "redirect_uri_mismatch", f"redirect_uri={values['redirect_uri']}")
     if values["response_type"] != "code":
         raise Blocked(400, "unsupported_response_type", "Only response_type=code works here.")
     if values.get("code_challenge_method", "plain") not in ("plain", "S256"):
         raise Blocked(400, "invalid_request", "Invalid code_challenge_method.")
-
-
-def _may_return_to(uri: str) -> bool:
-    if uri in current().settings.redirect_uris:
-        return True
-    parts = urlsplit(uri)
-    return parts.scheme == "http" and (parts.hostname or "") in LOOPBACK and not parts.fragment
 
 
 def _page(template: str, ask: Ask, **values: object) -> Response:

@@ -1,6 +1,7 @@
-"""Fault: one way in which a call to Google goes wrong, steered for tests and try-outs.
+"""Fault: one way in which a call to a provider goes wrong, steered for tests and try-outs.
 
-Every kind says whether the deed happens: the act is done, or certainly is not.
+Every kind says whether the deed happens: the act is done, or certainly is not. In which words a
+call is refused, each stand-in says for itself.
 """
 
 from __future__ import annotations
@@ -11,15 +12,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
-from portal.sandbox import errors
-from portal.sandbox.errors import GoogleError, OAuthError
-
-OAUTH_METHODS = ("token", "revoke", "userinfo", "certs", "discovery")
-RETRY_AFTER = timedelta(minutes=15)
 LOG_LENGTH = 1_000
 
 
@@ -30,15 +25,8 @@ class Kind:
     meaning: str
 
 
-KINDS = {
-    "refuse": Kind(False, "error", "Refused for good (400; code, reason and message can be told)."),
-    "401": Kind(False, "error", "The access token is called invalid."),
-    "revoked": Kind(False, "error", "token: invalid_grant; elsewhere 401."),
-    "429": Kind(False, "error", "Too many calls a minute."),
-    "rate-limit-403": Kind(False, "error", "The same, as Google often says it: with 403."),
-    "concurrent": Kind(False, "error", "429 Too many concurrent requests for user."),
-    "daily-limit": Kind(False, "error", "The day's sending limit is reached."),
-    "domain-policy": Kind(False, "error", "The domain's administrator has disabled Gmail apps."),
+#: What can happen to any call, whoever answers it.
+WIRE = {
     "500-before": Kind(False, "error", "500, and nothing was done."),
     "503-before": Kind(False, "error", "503, and nothing was done."),
     "500-after": Kind(True, "error", "500, though the deed was done."),
@@ -78,6 +66,9 @@ class Fault:
     reason: str | None = None
     message: str | None = None
     error_subtype: str = ""
+    #: The error in which a refusal of this kind is worded, for the method called.
+    refusal: Callable[[Fault, str], Exception] = field(kw_only=True, repr=False)
+    wire: Kind = field(kw_only=True, repr=False)
     seen: int = 0
     fired: int = 0
     _chance: random.Random = field(default_factory=random.Random)
@@ -87,7 +78,7 @@ class Fault:
 
     @property
     def acts(self) -> bool:
-        return KINDS[self.kind].acts
+        return self.wire.acts
 
     def fires(self, method: str, account: str | None) -> bool:
         if not fnmatchcase(method, self.method) or (self.account and self.account != account):
@@ -101,65 +92,14 @@ class Fault:
 
     def end(self, method: str) -> None:
         """Ends the exchange the way this kind ends it."""
-        ends = KINDS[self.kind].ends
-        if ends in ("reset", "close", "half"):
-            raise ConnectionCut(ends, self.hang)
-        raise self._oauth_error() if method in OAUTH_METHODS else self._google_error()
-
-    def _oauth_error(self) -> OAuthError:
-        if self.kind == "revoked":
-            words = "Token has been expired or revoked."
-            return OAuthError("invalid_grant", words, subtype=self.error_subtype)
-        if self.kind == "429":
-            return OAuthError("rate_limit_exceeded", "Rate Limit Exceeded", code=429)
-        if self.kind.startswith("50"):
-            return OAuthError("internal_failure", "Backend Error", code=int(self.kind[:3]))
-        reason = self.reason or "invalid_request"
-        return OAuthError(reason, self.message or "Bad Request", code=self.code or 400)
-
-    def _google_error(self) -> GoogleError:
-        error = _ANSWERS.get(self.kind, lambda: errors.invalid("Invalid To header"))()
-        if self.kind == "refuse":
-            reason = self.reason or "invalidArgument"
-            error = GoogleError(self.code or 400, reason, self.message or error.message)
-        return error
+        if self.wire.ends in ("reset", "close", "half"):
+            raise ConnectionCut(self.wire.ends, self.hang)
+        raise self.refusal(self, method)
 
     def listed(self) -> dict[str, Any]:
         names = ("id", "method", "kind", "times", "after", "probability", "seed", "delay", "hang",
                  "account", "seen", "fired")  # fmt: skip
         return {name: getattr(self, name) for name in names} | {"acts": self.acts}
-
-
-def _retry_after() -> datetime:
-    return datetime.now(UTC) + RETRY_AFTER
-
-
-def _rate_limit_403() -> GoogleError:
-    moment = _retry_after().strftime("%Y-%m-%dT%H:%M:%S.000Z")
-    words = f"User-rate limit exceeded.  Retry after {moment}"
-    return GoogleError(403, "userRateLimitExceeded", words, item={"domain": "usageLimits"})
-
-
-_ANSWERS: dict[str, Callable[[], GoogleError]] = {
-    "401": errors.bad_credentials,
-    "revoked": errors.bad_credentials,
-    "429": lambda: errors.over_quota(6_000),
-    "rate-limit-403": _rate_limit_403,
-    "concurrent": lambda: GoogleError(
-        429,
-        "rateLimitExceeded",
-        "Too many concurrent requests for user.",
-        item={"domain": "usageLimits"},
-    ),
-    "daily-limit": lambda: errors.sending_limit(_retry_after()),
-    "domain-policy": lambda: GoogleError(
-        403, "domainPolicy", "The domain administrators have disabled Gmail apps."
-    ),
-    "500-before": errors.backend_error,
-    "500-after": errors.backend_error,
-    "503-before": lambda: errors.backend_error(503),
-    "503-after": lambda: errors.backend_error(503),
-}
 
 
 @dataclass
@@ -181,12 +121,13 @@ class Firing:
         self.entry["acted"] = True
         if self.fault.kind == "slow-answer":
             time.sleep(self.fault.delay)
-        elif self.fault.kind not in ("delay", "garbage"):
+        elif self.fault.wire.ends not in ("pass", "garbage"):
             self.fault.end(self.method)
 
 
 class Faults:
-    def __init__(self) -> None:
+    def __init__(self, kinds: dict[str, Kind], refusal: Callable[[Fault, str], Exception]) -> None:
+        self.kinds, self._refusal = kinds, refusal
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
         self._next_id = 1
@@ -194,8 +135,8 @@ class Faults:
 
     def add(self, told: dict[str, Any]) -> Fault:
         kind, method = told.get("kind"), told.get("method", "*")
-        if kind not in KINDS:
-            raise ValueError(f"kind={kind!r}: one of {', '.join(KINDS)}")
+        if kind not in self.kinds:
+            raise ValueError(f"kind={kind!r}: one of {', '.join(self.kinds)}")
         wrong = set(told) - _TOLD.keys() - {"kind", "method"}
         for name, value in told.items():
             if name in _TOLD and not isinstance(value, _TOLD[name]):
@@ -203,8 +144,9 @@ class Faults:
         if wrong or not isinstance(method, str):
             raise ValueError(f"not understood: {', '.join(sorted(wrong)) or 'method'}")
         with self._lock:
-            fault = Fault(id=self._next_id, method=method, **{k: v for k, v in told.items()
-                          if k != "method"})  # fmt: skip
+            given = {name: value for name, value in told.items() if name != "method"}
+            wire = self.kinds[kind]
+            fault = Fault(self._next_id, method, refusal=self._refusal, wire=wire, **given)
             self._next_id += 1
             self._faults.append(fault)
         return fault

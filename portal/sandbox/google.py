@@ -10,9 +10,11 @@ from flask import current_app
 from portal.sandbox import accounts
 from portal.sandbox.clock import Clock
 from portal.sandbox.faults import Faults
+from portal.sandbox.google_faults import KINDS, refusal
 from portal.sandbox.quota import Quota
 from portal.sandbox.settings import SandboxSettings
-from portal.sandbox.store import ALL_TABLES, MAIL_TABLES, Store
+from portal.sandbox.store import Store
+from portal.sandbox.tables import ALL_TABLES, MAIL_TABLES, SCHEMA
 
 
 @dataclass
@@ -20,7 +22,7 @@ class LocalGoogle:
     settings: SandboxSettings
     store: Store
     clock: Clock
-    faults: Faults = field(default_factory=Faults)
+    faults: Faults = field(default_factory=lambda: Faults(KINDS, refusal))
     quota: Quota = field(default_factory=Quota)
     calls: Counter[str] = field(default_factory=Counter)
     #: How many were answered 429, by method.
@@ -28,7 +30,7 @@ class LocalGoogle:
 
     @classmethod
     def start(cls, settings: SandboxSettings) -> LocalGoogle:
-        store = Store(settings.store_path)
+        store = Store(settings.store_path, SCHEMA)
         google = cls(settings, store, Clock(store))
         google.seed()
         return google

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import secrets
 import sqlite3
 from dataclasses import dataclass
 
-from portal.sandbox import accounts
+from portal.sandbox import accounts, clients
 from portal.sandbox.accounts import Account
 from portal.sandbox.errors import OAuthError
 from portal.sandbox.google import LocalGoogle
@@ -219,9 +216,5 @@ def _check_verifier(challenge: str | None, how: str | None, verifier: str | None
         return
     if not verifier:
         raise OAuthError("invalid_grant", "Missing code verifier.")
-    told = verifier
-    if how == "S256":
-        digest = hashlib.sha256(verifier.encode()).digest()
-        told = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-    if not hmac.compare_digest(told.encode(), challenge.encode()):
+    if not clients.proves(verifier, challenge, how):
         raise OAuthError("invalid_grant", "Invalid code verifier.")

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hmac
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import unquote
 
 from flask import Blueprint, Response, request, url_for
 
-from portal.sandbox import accounts, grants, identity
+from portal.sandbox import accounts, clients, grants, identity
 from portal.sandbox.errors import GoogleError, OAuthError, google_json
 from portal.sandbox.gmail import bearer_token
 from portal.sandbox.google import current
 from portal.sandbox.grants import Grant
 from portal.sandbox.scopes import joined
+from portal.sandbox.signing import public_keys
 
 blueprint = Blueprint("oauth", __name__)
 Answer = dict[str, Any]
@@ -101,7 +98,7 @@ def discovery() -> Answer:
 
 @endpoint("certs", "/oauth2/v3/certs", ("GET",))
 def certs() -> Answer:
-    return identity.public_keys(current().store)
+    return public_keys(current().store)
 
 
 @endpoint("token", "/token", ("POST",))
@@ -168,20 +165,16 @@ def _authenticated_client() -> str:
         raise OAuthError("invalid_request", "Could not determine client ID from request.")
     if client_id != settings.client_id:
         raise OAuthError("invalid_client", "The OAuth client was not found.", code=401)
-    if not hmac.compare_digest(secret.encode(), settings.client_secret.encode()):
+    if not clients.same(secret, settings.client_secret):
         raise OAuthError("invalid_client", "Unauthorized", code=401)
     return client_id
 
 
 def _basic() -> tuple[str, str] | None:
-    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "basic":
-        return None
     try:
-        client_id, _, secret = base64.b64decode(encoded).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+        return clients.basic_credentials(request.headers.get("Authorization", ""))
+    except ValueError:
         raise OAuthError("invalid_client", "Unauthorized", code=401) from None
-    return unquote(client_id), unquote(secret)
 
 
 def _required(name: str) -> str:

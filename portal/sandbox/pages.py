@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from email import message_from_bytes
 from email.message import Message as MimeMessage
-from email.utils import getaddresses
 
 from flask import Blueprint, Response, abort, make_response, redirect, render_template, request
 from flask import url_for as address_of
 from markupsafe import Markup
-from markupsafe import escape as escaped
 
-from portal.sandbox import accounts, addresses, mailbox, mime
+from portal.sandbox import accounts, addresses, letters, mailbox, mime
 from portal.sandbox.accounts import Account
 from portal.sandbox.google import current
 from portal.sandbox.mailbox import Message
@@ -21,8 +18,6 @@ blueprint = Blueprint("pages", __name__)
 PAGE_LENGTH = 50
 NEWEST = 2**62
 FOLDERS = {"inbox": "INBOX", "sent": "SENT", "drafts": "DRAFT"}
-ENCLOSED = {"message/rfc822": "enclosed message", "message/delivery-status": "delivery report"}
-HTML_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 @blueprint.get("/")
@@ -68,29 +63,27 @@ def drafts(email: str) -> str:
 @blueprint.get("/mail/u/<email>/message/<id>")
 def message(email: str, id: str) -> str:
     account, found = _message(email, id)
-    mail = _parsed(found)
-    text = mime.first_text(mail, "plain")
+    head = found.head
+    about = [
+        ("Message-ID", found.message_id),
+        ("Id", found.id),
+        ("Labels", ", ".join(found.labels)),
+        *(pair for pair in head.pairs() if pair[0].lower().startswith("x-")),
+    ]
     return render_template(
         "message.html",
         account=account,
         message=found,
         folder="sent" if "SENT" in found.labels else "inbox",
-        head=found.head,
-        text=linked(text) if text is not None else None,
-        has_html=mime.first_text(mail, "html") is not None,
-        attachments=_attachments(mail),
-        technical=[pair for pair in found.head.pairs() if pair[0].lower().startswith("x-")],
+        head=head,
+        technical=about,
+        **letters.parts_to_show(_parsed(found)),
     )
 
 
 @blueprint.get("/mail/u/<email>/message/<id>/html")
 def message_html(email: str, id: str) -> Response:
-    html = mime.first_text(_parsed(_message(email, id)[1]), "html")
-    if html is None:
-        abort(404)
-    answer = make_response(html)
-    answer.headers["Content-Security-Policy"] = HTML_POLICY
-    return answer
+    return letters.page_of(_parsed(_message(email, id)[1]))
 
 
 @blueprint.get("/mail/u/<email>/message/<id>/original")
@@ -101,13 +94,7 @@ def original(email: str, id: str) -> Response:
 
 @blueprint.get("/mail/u/<email>/message/<id>/attachment/<part>")
 def attachment(email: str, id: str, part: str) -> Response:
-    piece = dict(mime.walk(_parsed(_message(email, id)[1]))).get(part.strip("-"))
-    if piece is None:
-        abort(404)
-    answer = Response(mime.content(piece), content_type=piece.get_content_type())
-    name = mime.decoded(piece.get_filename() or "attachment")
-    answer.headers.set("Content-Disposition", "attachment", filename=name)
-    return answer
+    return letters.attachment(_parsed(_message(email, id)[1]), part)
 
 
 def account_or_404(email: str) -> Account:
@@ -115,37 +102,6 @@ def account_or_404(email: str) -> Account:
     if account is None:
         abort(404)
     return account
-
-
-def linked(text: str) -> Markup:
-    """Plain text as HTML, its web addresses turned into links."""
-    words: list[str] = []
-    for line in text.splitlines():
-        for word in line.split(" "):
-            safe = escaped(word)
-            is_link = word.startswith(("http://", "https://"))
-            words.append(f'<a href="{safe}" rel="noopener">{safe}</a>' if is_link else str(safe))
-            words.append(" ")
-        words[-1] = "\n"
-    return Markup("".join(words))
-
-
-@blueprint.app_template_filter("when")
-def when(moment: float) -> str:
-    local = datetime.fromtimestamp(moment).astimezone()
-    return f"{local:%a} {local.day} {local:%b %Y, %H:%M}"
-
-
-@blueprint.app_template_filter("person")
-def person(header: str) -> str:
-    """The name in a From or To line, or else its address."""
-    names = [name or email for name, email in getaddresses([header])]
-    return ", ".join(names) or "(nobody)"
-
-
-@blueprint.app_template_filter("size")
-def size(count: int) -> str:
-    return f"{count / 1_000_000:.1f} MB" if count >= 1_000_000 else f"{max(count // 1000, 1)} kB"
 
 
 def _folder(email: str, folder: str) -> str:
@@ -179,13 +135,3 @@ def _message(email: str, id: str) -> tuple[Account, Message]:
 
 def _parsed(found: Message) -> MimeMessage:
     return message_from_bytes(mailbox.raw(current().store, found))
-
-
-def _attachments(mail: MimeMessage) -> list[tuple[str, str, int]]:
-    listed = []
-    for part_id, piece in mime.walk(mail):
-        kind = piece.get_content_type()
-        name = mime.decoded(piece.get_filename() or "") or ENCLOSED.get(kind)
-        if name:
-            listed.append((part_id, name, len(mime.content(piece))))
-    return listed

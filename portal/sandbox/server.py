@@ -1,4 +1,4 @@
-"""SandboxServer: serves a local Google over real sockets, which its faults may really cut."""
+"""Server: serves a stand-in over real sockets, which its faults may really cut."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from portal.sandbox.app import create_sandbox
 from portal.sandbox.faults import ConnectionCut
 from portal.sandbox.google import LocalGoogle
 from portal.sandbox.settings import SandboxSettings
+from portal.sandbox.shell import CUT
+from portal.sandbox.store import Store
 
 IDLE_SECONDS = 75
 # Room for the biggest mail in base64 inside JSON, and a little more to be able to refuse it.
@@ -45,7 +47,7 @@ class Handler(WSGIRequestHandler):
         environ["CONTENT_LENGTH"] = str(len(body))
         environ.pop("HTTP_TRANSFER_ENCODING", None)
         answer = self._call(environ)
-        cut = environ.get("local_google.cut")
+        cut = environ.get(CUT)
         if isinstance(cut, ConnectionCut):
             self._cut(cut, answer)
         else:
@@ -148,25 +150,17 @@ class Server(ThreadedWSGIServer):
                 connection.shutdown(socket.SHUT_RDWR)
 
 
-class SandboxServer:
-    """A local Google in a thread of this process: `with SandboxServer() as google: google.url`."""
+class StandInServer:
+    """A stand-in's app in a thread of this process."""
 
-    def __init__(
-        self,
-        settings: SandboxSettings | None = None,
-        *,
-        host: str = "127.0.0.1",
-        port: int = 0,
-    ) -> None:
-        self._host, self._port = host, port
-        self.app = create_sandbox(settings)
+    def __init__(self, app: Flask, host: str, port: int) -> None:
+        self.app, self._host, self._port = app, host, port
         self._server: Server | None = None
         self._thread: threading.Thread | None = None
 
     @property
-    def google(self) -> LocalGoogle:
-        google: LocalGoogle = self.app.extensions["local_google"]
-        return google
+    def store(self) -> Store:
+        raise NotImplementedError
 
     @property
     def port(self) -> int:
@@ -180,7 +174,7 @@ class SandboxServer:
     def start(self) -> Self:
         self._server = Server(self._host, self._port, self.app)
         self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.05,), daemon=True, name="local-google"
+            target=self._server.serve_forever, args=(0.05,), daemon=True, name=self.app.name
         )
         self._thread.start()
         return self
@@ -193,7 +187,7 @@ class SandboxServer:
         self._server.server_close()
         self._server.drop_all()
         self._server = None
-        self.google.store.close()
+        self.store.close()
 
     def wait(self) -> None:
         assert self._thread is not None
@@ -211,6 +205,28 @@ class SandboxServer:
         self.stop()
 
 
+class SandboxServer(StandInServer):
+    """A local Google: `with SandboxServer() as google: google.url`."""
+
+    def __init__(
+        self,
+        settings: SandboxSettings | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        super().__init__(create_sandbox(settings), host, port)
+
+    @property
+    def google(self) -> LocalGoogle:
+        google: LocalGoogle = self.app.extensions["local_google"]
+        return google
+
+    @property
+    def store(self) -> Store:
+        return self.google.store
+
+
 def serve(
     host: str = "127.0.0.1",
     port: int = 8025,
@@ -219,13 +235,18 @@ def serve(
     settings: SandboxSettings | None = None,
     ready: Callable[[str], object] | None = None,
 ) -> None:
-    """Blocks until SIGINT or SIGTERM; `ready` is told the address once it answers."""
+    """Serves a local Google until SIGINT or SIGTERM."""
     settings = settings or SandboxSettings()
     settings.store_path = store_path or settings.store_path
+    serve_until_told(SandboxServer(settings, host=host, port=port), ready)
+
+
+def serve_until_told(stand_in: StandInServer, ready: Callable[[str], object] | None = None) -> None:
+    """Blocks until SIGINT or SIGTERM; `ready` is told the address once it answers."""
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    with SandboxServer(settings, host=host, port=port) as server:
+    with stand_in as server:
         if ready:
             ready(server.url)
         ended.wait()

@@ -2,60 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
-from flask import Blueprint, Response, current_app, jsonify, request
+from flask import Response, jsonify, request
 
 from portal.sandbox import accounts, addresses, grants, mailbox, mime, sending
 from portal.sandbox.accounts import Account
-from portal.sandbox.faults import KINDS
 from portal.sandbox.gmail_drafts import discard
 from portal.sandbox.google import LocalGoogle, current
 from portal.sandbox.scopes import asked, joined
+from portal.sandbox.telling import Json, Misunderstood, steering_blueprint, told
 
-blueprint = Blueprint("steering", __name__, url_prefix="/_sandbox")
-Json = dict[str, Any]
+blueprint = steering_blueprint(current)
 STATUSES = {"accepted": "accepted", "pending": "pending", "blank": None}
-
-
-class Misunderstood(Exception):
-    """What was told makes no sense; the words say why."""
-
-
-@blueprint.errorhandler(Misunderstood)
-def misunderstood(problem: Misunderstood) -> tuple[Json, int]:
-    return {"error": str(problem)}, 400
-
-
-def told(act: Callable[[Json], Any]) -> Callable[..., Response]:
-    """Hands the JSON (or the query) to the act, and its result back as JSON."""
-
-    @wraps(act)
-    def view(**values: str) -> Response:
-        given = request.get_json(force=True, silent=True) if request.get_data() else {}
-        if not isinstance(given, dict):
-            raise Misunderstood("Send a JSON object.")
-        try:
-            return jsonify(act({**request.args.to_dict(), **given, **values}))
-        except (ValueError, TypeError, KeyError) as problem:
-            raise Misunderstood(f"{type(problem).__name__}: {problem}") from problem
-
-    return view
-
-
-@blueprint.get("/")
-def index() -> Response:
-    """What can be steered and asked."""
-    listed = {}
-    for rule in current_app.url_map.iter_rules():
-        if rule.endpoint.startswith(f"{blueprint.name}."):
-            view = current_app.view_functions[rule.endpoint]
-            verb = next(iter((rule.methods or set()) - {"HEAD", "OPTIONS"}))
-            listed[f"{verb} {rule.rule}"] = inspect.getdoc(view) or ""
-    return jsonify(listed)
 
 
 @blueprint.get("/accepted")
@@ -78,55 +37,6 @@ def accepted() -> Response:
 def forget_accepted(given: Json) -> Json:
     """Forgets what was accepted; the mail itself stays."""
     return {"forgotten": current().store.run("DELETE FROM accepted")}
-
-
-@blueprint.post("/reset")
-@told
-def reset(given: Json) -> Json:
-    """Everything as at the first start; `mail_only` keeps accounts, addresses and tokens."""
-    current().reset(mail_only=bool(given.get("mail_only")))
-    return {"reset": "mail" if given.get("mail_only") else "all"}
-
-
-@blueprint.get("/faults")
-def list_faults() -> Response:
-    """The faults set, every kind with its meaning, and what struck which call."""
-    google = current()
-    meanings = {name: {"acts": kind.acts, "meaning": kind.meaning} for name, kind in KINDS.items()}
-    listed = google.faults.listed()
-    return jsonify({"faults": listed, "log": list(google.faults.log), "kinds": meanings})
-
-
-@blueprint.post("/faults")
-@told
-def add_fault(given: Json) -> Json:
-    """`kind`, `method` (a pattern), `times` (null: always), `after`, `probability` with `seed`,
-    `delay`, `hang`, `account`; for `refuse` also `code`, `reason`, `message`."""
-    return current().faults.add(given).listed()
-
-
-@blueprint.delete("/faults")
-@told
-def clear_faults(given: Json) -> Json:
-    """Everything works again."""
-    current().faults.clear()
-    return {"faults": []}
-
-
-@blueprint.post("/clock")
-@told
-def clock(given: Json) -> Json:
-    """Winds the clock forward by `advance` seconds: tokens expire, limits free themselves."""
-    current().clock.advance(float(given["advance"]))
-    return {"offset": current().clock.offset, "now": current().clock.now()}
-
-
-@blueprint.post("/settings")
-@told
-def settings(given: Json) -> Json:
-    """Limits (0: none), and whether the app is verified, internal or in testing."""
-    current().settings.steer(given)
-    return current().settings.steerable()
 
 
 @blueprint.post("/accounts")

@@ -11,6 +11,7 @@ from googleapiclient.discovery import build_from_document
 
 from portal.sandbox.server import SandboxServer
 from portal.sandbox.settings import SandboxSettings
+from portal.sandbox.shell import CUT
 from tests.contract.discovery import Notary, document
 from tests.sandbox.visitor import CALLBACK, GMAIL, OFFICE, Steering, Visitor
 
@@ -29,7 +30,7 @@ def watched() -> Iterator[tuple[SandboxServer, Notary]]:
     server, notary = SandboxServer(), Notary()
 
     def witness(answer: Response) -> Response:
-        if "local_google.cut" not in request.environ:
+        if CUT not in request.environ:
             notary.witness(request, answer)
         return answer
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from portal.sandbox.faults import KINDS
+from portal.sandbox.google_faults import KINDS
 from tests.sandbox.visitor import FULL, OFFICE, App, Gmail, Steering, letter
 
 REASONS = {

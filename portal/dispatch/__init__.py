@@ -13,7 +13,6 @@ from portal.dispatch.deciding import (
     came_back,
     decide,
     may_decide,
-    may_let_go,
     settle,
 )
 from portal.dispatch.freezing import Blocked, Manuscript, Wish, frozen, manuscript
@@ -77,7 +76,6 @@ __all__ = [
     "load",
     "manuscript",
     "may_decide",
-    "may_let_go",
     "move",
     "needing_attention",
     "next_number",

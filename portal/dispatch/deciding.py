@@ -12,6 +12,7 @@ from portal.dispatch.holding import hold_by_person, let_go
 from portal.dispatch.moving import accept, load, move, tell
 from portal.dispatch.tables import NEVER_KNOWN, Dispatch, Lane, Proof, Purpose, State
 from portal.extensions import db
+from portal.senders import Trouble
 
 
 class Deed(StrEnum):
@@ -35,22 +36,19 @@ class Decided:
 
 
 def may_decide(dispatch: Dispatch, user: User) -> bool:
-    """Whoever asked for it may take it back, hold and hurry it, and so may every manager."""
+    """Whoever asked for it may take it back, hold and hurry it, and so may every manager.
+
+    What a manager holds is for managers alone, until one of them lets it go.
+    """
     mine = dispatch.requested_by_id == user.id and dispatch.purpose != Purpose.NOTICE
-    return mine or user.is_manager
-
-
-def may_let_go(dispatch: Dispatch, user: User) -> bool:
-    """Whether this person may let it go, or hurry it: what a manager holds only a manager may."""
-    return may_decide(dispatch, user) and (user.is_manager or not dispatch.held_by_manager)
+    return user.is_manager or (mine and not dispatch.held_by_manager)
 
 
 def decide(dispatches: Sequence[Dispatch], deed: Deed, user: User) -> Decided:
     """Do the deed to each that has not left, in one commit; wakes a worker where some may leave."""
     decided = Decided()
     for one in dispatches:
-        allowed = may_let_go if deed in (Deed.LET_GO, Deed.SEND_NOW) else may_decide
-        if not allowed(one, user):
+        if not may_decide(one, user):
             decided.refused.append(one)
         elif DEEDS[deed](one, user):
             decided.done.append(one)
@@ -117,7 +115,9 @@ def _cancel(dispatch: Dispatch, user: User) -> bool:
 
 
 def _take_back(dispatch: Dispatch, user: User, words: str) -> bool:
-    moved = move(dispatch.id, (State.QUEUED, State.HELD), State.CANCELLED)
+    # His page may be a moment old: the hold that binds him may have come just now.
+    free = () if user.is_manager else (Dispatch.hold_code != Trouble.MANAGER,)
+    moved = move(dispatch.id, (State.QUEUED, State.HELD), State.CANCELLED, *free)
     if moved:
         tell(dispatch.id, words, user.name)
     return moved

@@ -125,7 +125,8 @@ def _change(
 def hold_by_person(dispatch: Dispatch, user: User) -> bool:
     """Hold one until somebody lets it go, whatever becomes ready. The caller commits.
 
-    A manager's hold binds: only a manager lets it go. It may take the place of somebody else's.
+    A manager's hold binds: only a manager lets it go or cancels it. It may take the place of
+    somebody else's.
     """
     code = Trouble.MANAGER if user.is_manager else Trouble.PERSON
     weaker = Dispatch.hold_code != Trouble.MANAGER if user.is_manager else BY_ITSELF

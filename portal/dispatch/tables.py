@@ -194,7 +194,7 @@ class Dispatch(Base):
 
     @property
     def held_by_manager(self) -> bool:
-        """Whether only a manager may let it go."""
+        """Whether only a manager may let it go, or cancel it."""
         return self.held_by_hand and self.hold_code == Trouble.MANAGER
 
     @property

@@ -190,7 +190,7 @@ def _tell(decided: Decided, deed: Deed) -> None:
 
 def _not_yours(one: Dispatch) -> str:
     """Why this person may not do what they wanted."""
-    if dispatch.may_decide(one, current_user):
+    if one.held_by_manager and one.requested_by_id == current_user.id:
         return f"{one.about} waits: {one.state_note} {queues.only_a_manager(one)}"
     asker = f"{one.requested_by.name}, who asked for it, or" if one.requested_by_id else "Only"
     return f"Nothing was changed: {asker} a manager decides about {one.about}."
@@ -232,12 +232,6 @@ def undo_left(one: Dispatch) -> int | None:
 def may_decide(one: Dispatch) -> bool:
     """Whether who looks at it may take it back, hold or hurry it."""
     return dispatch.may_decide(one, current_user)
-
-
-@pages.app_template_filter()
-def may_let_go(one: Dispatch) -> bool:
-    """Whether who looks at it may let it go."""
-    return dispatch.may_let_go(one, current_user)
 
 
 @pages.app_template_filter()

@@ -14,6 +14,7 @@ from portal.dispatch import Dispatch, Lane, State, waiting
 from portal.dispatch.waiting import Group, Rest, Resting, Stretch
 from portal.mailboxes import Mailbox
 from portal.web.context import clock, stuck_in_queue
+from portal.web.guard import whom_to_ask
 
 #: What leaves sooner is not worth a time of its own.
 SOON = timedelta(seconds=90)
@@ -193,9 +194,10 @@ def _row(one: Dispatch, group: Group, moment: datetime) -> Row:
 
 
 def only_a_manager(one: Dispatch) -> str:
-    """That what a manager holds is not this person's to let go; "" where nothing is in the way."""
-    bound = one.held_by_manager and not current_user.is_manager
-    return "Only a manager can let it go." if bound else ""
+    """That what a manager holds is not this person's to decide, and who does; else ""."""
+    if current_user.is_manager or not one.held_by_manager:
+        return ""
+    return f"Only a manager can let it go or cancel it: ask {whom_to_ask()}."
 
 
 def _countdown(one: Dispatch, left: str) -> str:

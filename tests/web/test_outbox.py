@@ -226,20 +226,24 @@ def test_what_is_ticked_is_held_cancelled_or_sent_at_once_together(
 
 
 @pytest.mark.sqlite_only
-def test_what_olive_holds_is_not_toms_to_let_go(
+def test_what_olive_holds_is_not_toms_to_let_go_or_to_cancel(
     app: Flask, manager: Visitor, trader: Visitor, queue: Callable[..., int]
 ) -> None:
     address = f"/outbox/{queue('INV-1')}"
     manager.post(address, {"do": "hold"})
-    sentence = "Olive Park holds it. Only a manager can let it go."
+    bound = "Only a manager can let it go or cancel it: ask Olive Park."
+    sentence = f"Olive Park holds it. {bound}"
     for page in ("/outbox", "/dispatches/1"):
-        assert "Only a manager can let it go." in trader.words(page)
-        assert not soup(trader.get(page)).select("form:not(#ticked) [value=let_go]")
+        assert bound in trader.words(page)
+        assert not soup(trader.get(page)).select("form:not(#ticked) [name=do]")
+        assert not soup(trader.get(page)).select("[name=dispatch]")
         assert soup(manager.get(page)).select("form:not(#ticked) [value=let_go]")
     assert sentence in trader.words("/dispatches/1")
-    for deed in ("let_go", "send_now"):
+    for deed in ("let_go", "send_now", "cancel", "undo", "hold"):
         told = trader.post(address, {"do": deed})
         assert f"INV-1 waits: {sentence}" in trader.words(told.location)
+    ticked = trader.post("/outbox/ticked", {"do": "cancel", "dispatch": ["1"]})
+    assert f"INV-1 waits: {sentence}" in trader.words(ticked.location)
     assert stands(app, 1) == State.HELD
     manager.post(address, {"do": "let_go"})
     assert stands(app, 1) == State.QUEUED

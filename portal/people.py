@@ -21,6 +21,7 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    true,
     tuple_,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -45,7 +46,8 @@ class Company(Base):
     mixed_batches: in a batch over several branches every document goes by its own rules ("each"),
     or all of them by the company's ("company"). one_off: who may choose another sender for one
     sending, "managers" or "everyone". undo_seconds: how long a sending can be taken back before it
-    leaves; 0 lets it leave at once.
+    leaves; 0 lets it leave at once. share_batches: whether a batch leaves through every mailbox of
+    the company that may use its address, or through one.
     """
 
     __tablename__ = "company"
@@ -69,6 +71,7 @@ class Company(Base):
     mixed_batches: Mapped[str] = mapped_column(default="each")
     one_off: Mapped[str] = mapped_column(default="managers")
     undo_seconds: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    share_batches: Mapped[bool] = mapped_column(default=True, server_default=true())
     version: Mapped[int] = mapped_column(default=1)
 
     __mapper_args__ = {"version_id_col": version}

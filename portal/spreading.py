@@ -2,7 +2,8 @@
 
 Only what no attempt has touched is moved, from the company's mailboxes to the company's, and its
 address stays what it was: the same message leaves through another mailbox. What a person waits for
-stays where it is, as does all that goes by somebody's own mailbox.
+stays where it is, as does all that goes by somebody's own mailbox, and everything where the company
+wants each batch to leave through one mailbox.
 """
 
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from portal.columns import now
 from portal.dispatch import Dispatch, Event, Lane, State
 from portal.extensions import db
 from portal.mailboxes import Address, Mailbox
+from portal.people import Company
 from portal.stores import reading
 
 #: So many are moved by one statement; the writer's other threads wait for it.
@@ -53,14 +55,18 @@ def spread() -> int:
 
 
 def _addresses_of_several() -> list[str]:
-    """Addresses that several of the company's mailboxes have, and that a batch's mail waits for."""
+    """Addresses that several of the company's mailboxes have, and that a batch's mail waits for.
+
+    None where the company does not want its batches shared.
+    """
     company = select(Mailbox.id).where(Mailbox.owner_id.is_(None))
     busy = select(Dispatch.id).where(Dispatch.mailbox_id == Mailbox.id, _movable()).limit(1)
     waiting = select(Mailbox.id).where(Mailbox.owner_id.is_(None), busy.exists())
     if db.session.scalar(waiting.limit(1)) is None:
         return []
     accepted = Address.mailbox_id.in_(company), Address.verification == "accepted"
-    query = select(Address.email).where(*accepted).group_by(Address.email)
+    wanted = select(Company.id).where(Company.share_batches.is_(True))
+    query = select(Address.email).where(*accepted, wanted.exists()).group_by(Address.email)
     return list(db.session.scalars(query.having(func.count() > 1)))
 
 

@@ -240,6 +240,7 @@ MANAGERS_ONLY = {
     "restoration.seen",
     "restoration.show",
     "settings.show",
+    "settings.share_batches",
     "outbox.holding",
     "outbox.hold_all",
     "outbox.let_go",

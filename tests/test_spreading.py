@@ -15,6 +15,7 @@ from portal.columns import now
 from portal.dispatch import Dispatch, Lane, State
 from portal.extensions import db
 from portal.mailboxes import Address, Mailbox
+from portal.people import company
 from portal.providers.gmail import FULL_SCOPES
 from tests import asking, factories, servers
 from tests.factories import ACCOUNTS, OFFICE
@@ -118,6 +119,17 @@ def test_what_a_person_holds_back_is_not_sent_by_a_side_door(office: Mailbox) ->
     office.held_at = now()
     db.session.commit()
     assert spreading.spread() == 0
+
+
+def test_a_company_that_wants_each_batch_in_one_mailbox_has_it_so(office: Mailbox) -> None:
+    another()
+    queued(2)
+    company().share_batches = False
+    db.session.commit()
+    assert spreading.spread() == 0
+    company().share_batches = True
+    db.session.commit()
+    assert spreading.spread() == 1
 
 
 def test_a_mailbox_whose_day_is_full_gives_its_mail_away(office: Mailbox) -> None:

@@ -26,6 +26,8 @@ class Outlook:
 
     shared: the addresses whose mail goes by several mailboxes. help: what further mailboxes that
     may send as `email` would change; None where all is done today, or little would change.
+    if_shared: when it would be done through several mailboxes that may use its address, where the
+    company keeps each batch in one; None where that is no sooner.
     """
 
     forecasts: list[pace.Forecast] = field(default_factory=list)
@@ -33,6 +35,7 @@ class Outlook:
     shared: list[str] = field(default_factory=list)
     email: str = ""
     help: pace.Help | None = None
+    if_shared: datetime | None = None
 
 
 def forecast(batch: Batch) -> list[pace.Forecast]:
@@ -42,9 +45,23 @@ def forecast(batch: Batch) -> list[pace.Forecast]:
 
 def outlook(batch: Batch) -> Outlook:
     """When it will be done, and what would help; held mail waits for people, and counts nowhere."""
-    moment, groups, frozen = now(), _unfrozen(batch), _frozen(batch)
+    moment, groups = now(), _unfrozen(batch)
     carriers = spreading.carriers(email for email, _ in groups)
-    loads = _loads(batch, groups, frozen, carriers)
+    if company().share_batches:
+        so_far, loads = _through(batch, groups, carriers, moment)
+        return _with_help(batch, so_far, groups, loads, moment)
+    so_far, _ = _through(batch, groups, {}, moment)
+    if all(len(boxes) < 2 for boxes in carriers.values()):
+        return so_far
+    otherwise, _ = _through(batch, groups, carriers, moment)
+    return replace(so_far, if_shared=otherwise.done_by if otherwise.shared else None)
+
+
+def _through(
+    batch: Batch, groups: Groups, carriers: dict[str, list[Mailbox]], moment: datetime
+) -> tuple[Outlook, Loads]:
+    """When it is done where what is to be frozen yet is shared by these, and who does what."""
+    loads = _loads(batch, groups, _frozen(batch), carriers)
     shared = [
         email
         for (email, box_id), count in groups.items()
@@ -52,8 +69,7 @@ def outlook(batch: Batch) -> Outlook:
     ]
     found = [pace.forecast(one, moment) for one in loads.values() if one.waiting]
     slowest_first = sorted(found, key=lambda one: (one.done_by, one.waiting), reverse=True)
-    so_far = Outlook(slowest_first, pace.done_by(found), sorted(set(shared)))
-    return _with_help(batch, so_far, groups, loads, moment)
+    return Outlook(slowest_first, pace.done_by(found), sorted(set(shared))), loads
 
 
 # -- what waits ------------------------------------------------------------------------------------

@@ -2,21 +2,29 @@
 
 from dataclasses import dataclass
 
-from flask import Blueprint
+from flask import Blueprint, flash, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from portal import dispatch, mailboxes, policy
+from portal import dispatch, history, mailboxes, policy
 from portal.accounts import User
 from portal.documents.kinds import KINDS, Kind
+from portal.extensions import db
 from portal.mailboxes import Mailbox
 from portal.providers.gmail import PERMISSIONS
 from portal.senders import Choice, Mode, Rule
+from portal.web.context import company
 from portal.web.guard import managers_only
 from portal.web.outbox import UNDO_CHOICES
-from portal.web.page import page
+from portal.web.page import page, see_other
 
 pages = Blueprint("settings", __name__)
+
+#: What each answer means for a batch.
+SHARING = {
+    "yes": "A batch leaves through every mailbox of the company that may use its address.",
+    "no": "A batch leaves through one mailbox. What waits in another already leaves from there.",
+}
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,23 @@ def show() -> ResponseReturnValue:
         staff=_staff(),
         undo_choices=UNDO_CHOICES,
     )
+
+
+@pages.post("/settings/sharing")
+@managers_only
+def share_batches() -> ResponseReturnValue:
+    """Whether a batch leaves through all mailboxes that may use its address, or through one."""
+    wanted = request.form.get("share", "")
+    if wanted not in SHARING:
+        flash("Choose one of the two below.", "bad")
+        return see_other(url_for(".show") + "#sharing")
+    ours, share = company(), wanted == "yes"
+    if ours.share_batches != share:
+        ours.share_batches = share
+        history.note("company", ours.id, SHARING[wanted], current_user.name)
+    db.session.commit()
+    flash(SHARING[wanted], "good")
+    return see_other(url_for(".show") + "#sharing")
 
 
 def _own_rules() -> list[tuple[Kind, Choice]]:

@@ -533,3 +533,13 @@ def test_a_batch_of_days_says_which_mailboxes_share_it_and_what_another_would_ch
     shared = said(olive.get(f"{where}/completion"))
     assert f"It leaves through 2 mailboxes at once: 2 by {OFFICE} and 1 by {ACCOUNTS}." in shared
     assert "more mailbox" not in shared
+    told = said(olive.get(olive.post("/settings/sharing", {"share": "no"}).location))
+    assert "A batch leaves through one mailbox" in told
+    kept = olive.get(f"{where}/completion")
+    assert "By your settings each batch leaves through one mailbox. Shared by" in said(kept)
+    assert "mailboxes at once" not in said(kept) and "more mailbox" not in said(kept)
+    assert "/settings#sharing" in kept.text
+    assert "/settings#sharing" not in tom.get(where).text
+    assert "Choose one" in said(olive.get(olive.post("/settings/sharing").location))
+    olive.post("/settings/sharing", {"share": "yes"})
+    assert "mailboxes at once" in said(olive.get(f"{where}/completion"))

@@ -1,20 +1,26 @@
 """Reading: which dispatches there are, for pages and for counting."""
 
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 
 from sqlalchemy import (
+    Executable,
     and_,
+    bindparam,
     func,
     or_,
     select,
+    true,
 )
 
 from portal.accounts import User
 from portal.columns import now
-from portal.dispatch.tables import OPEN_STATES, Dispatch, Proof, Purpose, State
+from portal.dispatch.tables import OPEN_STATES, Dispatch, Event, Proof, Purpose, State
 from portal.documents import Document
 from portal.extensions import db
-from portal.mailboxes import Address
+from portal.instance import Instance
+from portal.mailboxes import Address, Mailbox
 from portal.senders import BY_HAND
 
 #: A hand-over usually takes a second or two; behind a longer one, waiting needs explaining.
@@ -94,6 +100,29 @@ def tally(since: datetime, user: User | None = None) -> dict[State, int]:
     if user is not None:
         query = query.where(Dispatch.requested_by_id == user.id)
     return {State(state): count for state, count in db.session.execute(query)}
+
+
+def standing(dispatch_id: int) -> tuple[Any, ...] | None:
+    """Everything that changes what is said of one while somebody looks on, read cheaply: its state,
+    since when, until when it can be taken back, and more. None where there is no such dispatch.
+    """
+    found = db.session.connection().execute(_standing(), {"id": dispatch_id}).first()
+    return tuple(found) if found is not None else None
+
+
+@cache  # pages that follow a sending ask every second: it costs more to write down than to answer
+def _standing() -> Executable:
+    newest = select(func.max(Event.id)).where(Event.dispatch_id == bindparam("id"))
+    mine = (Dispatch.state, Dispatch.state_since, Dispatch.not_before, Dispatch.hold_code)
+    more = (Dispatch.lane, Dispatch.attempt, Dispatch.proof, Dispatch.needs_person)
+    settling = (Dispatch.settle_after, Dispatch.settle_tries, Dispatch.queued_at)
+    boxes = (Mailbox.health, Mailbox.held_at, Mailbox.paused_until)
+    everything = (Instance.held_at, Instance.stopped_at)
+    query = select(*mine, *more, *settling, *boxes, *everything, newest.scalar_subquery())
+    query = query.add_columns(Document.version).select_from(Dispatch)
+    query = query.outerjoin(Mailbox, Mailbox.id == Dispatch.mailbox_id)
+    query = query.outerjoin(Document, Document.id == Dispatch.document_id)
+    return query.outerjoin(Instance, true()).where(Dispatch.id == bindparam("id"))
 
 
 def waits_behind(one: Dispatch) -> bool:

@@ -16,7 +16,7 @@ from portal.columns import now
 from portal.dispatch import Attempt, Dispatch, Purpose, State
 from portal.extensions import db
 from portal.senders import Trouble
-from portal.web import queues
+from portal.web import queues, stamp
 from portal.web.context import company
 from portal.web.documents import pdf_answer
 from portal.web.fields import Most, printable, stripped
@@ -26,6 +26,8 @@ from portal.web.page import page, see_other, wants_fragment
 pages = Blueprint("dispatches", __name__)
 
 LONGEST_WHY = 2000
+#: For so many seconds after the last change the page looks again every second or two.
+LOOKS_EAGERLY = 120
 
 _UNQUOTED = re.compile(r"[^\w\s.-]")
 _UNFIT_IN_A_NAME = re.compile(r"[^\w.-]+")
@@ -55,6 +57,9 @@ class Way:
 @pages.get("/dispatches/<int:dispatch_id>")
 def show(dispatch_id: int) -> ResponseReturnValue:
     """One sending. Its card asks for itself again while something may still happen."""
+    seen = _seen(dispatch_id)
+    if stamp.is_known(seen):
+        return stamp.NOTHING_NEW
     one = _dispatch(dispatch_id)
     every = _every(one)
     return page(
@@ -62,6 +67,7 @@ def show(dispatch_id: int) -> ResponseReturnValue:
         "card",
         htmx_part=wants_fragment(),
         one=one,
+        seen=seen,
         batch=_batch_name(one),
         shows_words=_is_for_everybody(one),
         decides=_may_decide(one),
@@ -191,14 +197,30 @@ def _dispatch(dispatch_id: int) -> Dispatch:
     return db.session.get(Dispatch, dispatch_id) or abort(404)
 
 
+def _seen(dispatch_id: int) -> str:
+    """The stamp of what its page says. When it is expected to leave is told anew now and then."""
+    standing = dispatch.standing(dispatch_id) or abort(404)
+    state, since, not_before, *_ = standing
+    moment = now()
+    if state == State.QUEUED and not_before and not_before > moment:
+        return stamp.of(standing, moment)  # it counts down
+    age = (moment - since).total_seconds()
+    told_anew = 15 if age < LOOKS_EAGERLY else 60
+    forecast = int(moment.timestamp() // told_anew) if state == State.QUEUED else 0
+    return stamp.of(standing, _rhythm(state, age), forecast)
+
+
 def _every(one: Dispatch) -> str:
     """How often the card looks again: eagerly at first; not at all once nothing can change."""
     if not (one.moving or one.state == State.HELD):
         return ""
-    age = (now() - one.state_since).total_seconds()
     if one.state == State.QUEUED and one.not_before and one.not_before > now():
         return "1s"  # the time in which it can be undone counts down
-    if one.state == State.HELD or age > 120:
+    return _rhythm(one.state, (now() - one.state_since).total_seconds())
+
+
+def _rhythm(state: str, age: float) -> str:
+    if state == State.HELD or age > LOOKS_EAGERLY:
         return "5s"
     return "1s" if age < 15 else "2s"
 

@@ -3,7 +3,6 @@
 It asks for itself again, soon while something changes and ever more rarely while nothing does.
 """
 
-import zlib
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,6 +14,7 @@ from portal import instance, metrics, readiness
 from portal.dispatch import Dispatch, State
 from portal.extensions import db
 from portal.metrics import BoxFigures, Figures, Trouble
+from portal.web import stamp
 from portal.web.context import clock
 from portal.web.guard import managers_only
 from portal.web.page import page, wants_fragment
@@ -182,7 +182,7 @@ def _fingerprint(now: Figures, boxes: list[Box], troubles: list[Trouble]) -> str
         now.rings is None,
         now.sends,
     )
-    return f"{zlib.crc32(repr(facts).encode()):08x}"
+    return stamp.of(*facts)
 
 
 def _still(seen: str) -> int:

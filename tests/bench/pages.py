@@ -6,7 +6,9 @@ counts, not of all together.
 """
 
 import contextlib
+import html
 import random
+import re
 import sys
 import time
 from collections import defaultdict
@@ -105,23 +107,33 @@ def visit(
 
 
 def polled(place: Ground, store: str, served: Child, port: int) -> Row:
-    """What the portal's processes use for each look of a page that waits for its sending."""
+    """What the portal's processes use for each look of a page that waits for its sending.
+
+    Each look names what the one before showed, as the page's own do.
+    """
     path = "/dispatches/{dispatch}".format(**some_ids())
     headers = {"Cookie": cookie_of(place), **HTMX}
     line = HTTPConnection("127.0.0.1", port)
-    get(line, path, headers)
+    path = next_look(get(line, path, headers), path)
     before = cpu_of([served.process.pid])
     for _ in range(POLLS):
-        get(line, path, headers)
+        path = next_look(get(line, path, headers), path)
     each = 1000 * (cpu_of([served.process.pid]) - before) / POLLS
     return Row(f"poll of a running sending, {store}: CPU", f"{each:.2f} ms", "", each, "<= 1")
 
 
-def get(line: HTTPConnection, path: str, headers: dict[str, str]) -> None:
+def get(line: HTTPConnection, path: str, headers: dict[str, str]) -> str:
     line.request("GET", path, headers=headers)
     answer = line.getresponse()
-    answer.read()
-    assert answer.status == 200, f"{path} answered {answer.status}"
+    page = answer.read().decode()
+    assert answer.status in (200, 204), f"{path} answered {answer.status}"
+    return page
+
+
+def next_look(page: str, path: str) -> str:
+    """Where the page looks again; an empty answer leaves it as it was."""
+    found = re.search(r'hx-get="([^"]+)"', page)
+    return html.unescape(found[1]) if found else path
 
 
 def some_ids() -> dict[str, int]:

@@ -72,7 +72,8 @@ def test_the_card_is_a_part_of_its_page_at_the_same_address(
 
 
 def without_tokens(page: str) -> str:
-    """A form's token names its second, so two pages of different seconds differ by it."""
+    """Forms' tokens and what was seen name their moment, so pages of two seconds differ."""
+    page = re.sub(r"[?]seen=\w+", "", page)
     return re.sub(r'(name="csrf_token"[^>]*value=")[^"]+', r"\1", page)
 
 
@@ -122,6 +123,47 @@ def test_every_state_says_what_it_is_and_asks_again_only_while_it_may_change(
         answer = trader.get(sending(accepted_at=now(), **values))
         assert sentence in said(answer)
         assert bool(asks_again(answer)) == (sentence in MOVING), sentence
+
+
+def looks(answer: Any) -> str:
+    """The address at which the card looks again."""
+    card = BeautifulSoup(answer.text, "html.parser").find(id="dispatch")
+    assert card
+    return str(card["hx-get"])
+
+
+def test_a_look_that_finds_nothing_new_is_answered_with_nothing(
+    app: Flask, trader: Visitor, sending: Callable[..., str], all_is_well: None
+) -> None:
+    address = sending(State.HELD, state_note="It is not ready.")
+    again = looks(trader.get(address))
+    answer = trader.get(again, htmx=True)
+    assert (answer.status_code, answer.text) == (204, "")
+    assert "It is not ready." in trader.words(again)  # whoever opens that address sees the page
+    with app.app_context():
+        one = db.session.get_one(Dispatch, int(address.rpartition("/")[2]))
+        dispatch.move(one.id, (State.HELD,), State.QUEUED, state_note="")
+        db.session.commit()
+    news = trader.get(again, htmx=True)
+    assert "In queue" in said(news) and looks(news) != again
+
+
+def test_a_manager_who_holds_the_mailbox_is_news(
+    app: Flask, trader: Visitor, sending: Callable[..., str], all_is_well: None
+) -> None:
+    again = looks(trader.get(sending()))
+    with app.app_context():
+        box = db.session.get_one(Mailbox, 1)
+        box.held_at, box.held_by_id = now(), olive().id
+        db.session.commit()
+    assert "Olive Park holds this mailbox" in said(trader.get(again, htmx=True))
+
+
+def test_what_can_still_be_taken_back_counts_down_at_every_look(
+    trader: Visitor, sending: Callable[..., str], all_is_well: None
+) -> None:
+    again = looks(trader.get(sending(not_before=now() + timedelta(seconds=30))))
+    assert trader.get(again, htmx=True).status_code == 200
 
 
 @pytest.mark.sqlite_only

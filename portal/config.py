@@ -69,6 +69,9 @@ class Config(BaseModel):
     WORKERS: int = Field(0, ge=0, le=16)
     #: What this machine is called among the workers; empty: the host's own name.
     WORKER_NAME: str = ""
+    #: Who is asked what the sender domains publish: addresses of name servers, with a port where it
+    #: is not 53, between commas. Empty: those that this machine uses. off: nobody.
+    DNS_RESOLVER: str = ""
     #: json: each line of the logs is one JSON object; text: lines for people.
     LOG_FORMAT: Literal["json", "text"] = "json"
     #: Who reads /metrics gives it as a bearer token. Empty: only who asks from this very machine.
@@ -150,6 +153,14 @@ class Config(BaseModel):
             raise ValueError("must be at most 60 letters, figures, dots and dashes")
         return value
 
+    @field_validator("DNS_RESOLVER")
+    @classmethod
+    def _resolver(cls, value: str) -> str:
+        if value != "off":
+            for part in value.split(",") if value else ():
+                _server(part)
+        return value
+
     @field_validator("METRICS_TOKEN")
     @classmethod
     def _metrics_token(cls, value: str) -> str:
@@ -191,6 +202,12 @@ class Config(BaseModel):
     def is_local_microsoft(self) -> bool:
         """Whether the provider is the local Microsoft rather than Microsoft itself."""
         return _is_loopback(urlsplit(self.MICROSOFT_AUTHORITY_URL).hostname or "")
+
+    @property
+    def dns_servers(self) -> list[tuple[str, int]]:
+        """The name servers of DNS_RESOLVER, address and port; none: those of this machine."""
+        named = self.DNS_RESOLVER and self.DNS_RESOLVER != "off"
+        return [_server(part) for part in self.DNS_RESOLVER.split(",")] if named else []
 
     @property
     def counters(self) -> str:
@@ -244,6 +261,22 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _server(part: str) -> tuple[str, int]:
+    """192.0.2.1, 192.0.2.1:5353, 2001:db8::1 or [2001:db8::1]:5353, taken apart."""
+    text = part.strip()
+    if text.count(":") == 1 or "]:" in text:
+        host, _, port = text.rpartition(":")
+    else:
+        host, port = text, "53"
+    try:
+        address, number = ipaddress.ip_address(host.strip("[]")), int(port)
+    except ValueError:
+        number = 0
+    if not 0 < number < 65536:
+        raise ValueError("must be off, or name servers such as 192.168.1.1 or 127.0.0.1:5353")
+    return str(address), number
 
 
 def _token_key(part: str) -> tuple[str, bytes]:

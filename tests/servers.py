@@ -147,6 +147,7 @@ def settings(**chosen: str) -> dict[str, str]:
         "GOOGLE_DISCOVERY_URL": f"{nowhere}/.well-known/openid-configuration",
         "GMAIL_API_URL": nowhere,
         "GMAIL_WEB_URL": nowhere,
+        "DNS_RESOLVER": "off",
         "PROVIDER_TIMEOUT": "5",
         # Only tests of the pace wait for it.
         "GMAIL_UNITS_PER_MINUTE": "1000000",

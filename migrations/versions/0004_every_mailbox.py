@@ -16,5 +16,24 @@ def upgrade() -> None:
     op.add_column("company", shared)
 
 
+    op.create_table(
+        "domains",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("selectors", sa.Text(), nullable=False),
+        sa.Column("asked_at", MOMENT),
+        sa.Column("checked_at", MOMENT),
+        sa.Column("records", sa.JSON(), nullable=False),
+        sa.Column("findings", sa.JSON(), nullable=False),
+        sa.Column("tone", sa.String(), nullable=False),
+        sa.Column("passed_at", MOMENT),
+        sa.Column("failing_since", MOMENT),
+        sa.Column("proofs", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_domains"),
+        sa.UniqueConstraint("name", name="uq_domains_name"),
+    )
+
+
 def downgrade() -> None:
+    op.drop_table("domains")
     op.drop_column("company", "share_batches")

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from datetime import timedelta
 from email import message_from_bytes
 from email.policy import default
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
 from portal import delivery, dispatch
-from portal.dispatch import Blocked, Dispatch, Purpose, State, seal_of
+from portal.columns import now
+from portal.dispatch import Blocked, Deed, Dispatch, Purpose, State, seal_of
 from portal.dispatch.resending import renamed
 from portal.envelope import DISPATCH_HEADER, Attachment, Mailable, seal
 from portal.extensions import db
@@ -23,7 +25,7 @@ from portal.people import company
 from portal.policy import set_rule
 from portal.senders import Mode
 from tests import servers
-from tests.factories import asked, connected, document, nia, office_mailbox, olive, tom, wish
+from tests.factories import MARY, asked, connected, document, nia, office_mailbox, olive, tom, wish
 
 if TYPE_CHECKING:
     from portal.sandbox.server import SandboxServer
@@ -180,6 +182,59 @@ def test_an_unclear_one_is_settled_by_sending_it_again(
         assert "Nobody could tell whether it left" in story(first)
         assert dispatch.needing_attention() == []
         assert again.state == State.QUEUED
+
+
+def test_what_had_left_after_all_is_told_in_both_stories(
+    app: Flask, gone: Callable[..., Dispatch]
+) -> None:
+    with app.app_context():
+        handed_over = now() - timedelta(hours=2)
+        first = gone(State.UNKNOWN, needs_person=True, handed_over_at=handed_over)
+        assert not dispatch.turned_out(first, tom(), left=True)  # that is still to be settled
+        again = dispatch.resend(first, tom(), 2, WHY)
+        again.state, again.accepted_at = State.ACCEPTED, now()
+        db.session.commit()
+        assert dispatch.turned_out(first, nia(), left=True)
+        first = dispatch.load(first.id)
+        assert (first.state, first.accepted_at) == (State.ACCEPTED, handed_over)
+        assert f"So {MARY} got it twice: sending 2 left too. Why it was sent again: {WHY}" in (
+            story(first)
+        )
+        assert f"Sending 1 had left after all, so {MARY} got it twice." in story(again)
+        assert dispatch.doubles(first) == [again] and dispatch.doubles(again) == [first]
+        for left in (True, False):
+            assert not dispatch.turned_out(first, olive(), left=left)
+
+
+def test_what_still_waits_to_repeat_it_is_held_until_somebody_decides(
+    app: Flask, gone: Callable[..., Dispatch]
+) -> None:
+    with app.app_context():
+        first = gone(State.UNKNOWN, needs_person=True)
+        again = dispatch.resend(first, tom(), 2, WHY)
+        assert dispatch.turned_out(first, nia(), left=True)
+        again = dispatch.load(again.id)
+        assert again.held_by_hand and dispatch.release_ready() == 0
+        assert "Sending 1 had left after all: this would be a second one." in story(again)
+        assert dispatch.doubles(dispatch.load(first.id)) == []  # it need not become two
+        dispatch.decide([again], Deed.CANCEL, tom())
+        assert again.state == State.CANCELLED
+
+
+def test_what_somebody_found_out_not_to_have_left_may_turn_out_otherwise_yet(
+    app: Flask, gone: Callable[..., Dispatch]
+) -> None:
+    with app.app_context():
+        first = gone(State.UNKNOWN, needs_person=True)
+        again = dispatch.resend(first, tom(), 2, WHY)
+        again.state, again.to = State.ACCEPTED, ["mary@work.example"]
+        db.session.commit()
+        assert dispatch.turned_out(first, tom(), left=False)
+        first = dispatch.load(first.id)
+        assert not first.never_known and "it did not leave" in story(first)
+        assert dispatch.turned_out(first, tom(), left=True)
+        first = dispatch.load(first.id)
+        assert first.left_after_all and "twice" not in story(first)  # each went to another address
 
 
 @pytest.mark.sqlite_only

@@ -16,6 +16,7 @@ from portal.dispatch.deciding import (
     settle,
 )
 from portal.dispatch.freezing import Blocked, Manuscript, Wish, frozen, manuscript
+from portal.dispatch.hindsight import doubles, turned_out
 from portal.dispatch.holding import hold_mailbox, release_ready
 from portal.dispatch.moving import accept, load, move, show_on_document, tell
 from portal.dispatch.proving import Seal, paper_of, seal_of
@@ -69,6 +70,7 @@ __all__ = [
     "came_back",
     "can_resend",
     "decide",
+    "doubles",
     "followed_by",
     "frozen",
     "give_time",
@@ -99,6 +101,7 @@ __all__ = [
     "store_all",
     "tally",
     "tell",
+    "turned_out",
     "waiting_for",
     "waits_behind",
 ]

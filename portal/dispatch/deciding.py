@@ -10,7 +10,7 @@ from portal.accounts import User
 from portal.columns import now
 from portal.dispatch.holding import hold_by_person, let_go
 from portal.dispatch.moving import accept, load, move, tell
-from portal.dispatch.tables import NEVER_KNOWN, Dispatch, Lane, Proof, Purpose, State
+from portal.dispatch.tables import NEVER_KNOWN, NOT_FOUND, Dispatch, Lane, Proof, Purpose, State
 from portal.extensions import db
 from portal.senders import Trouble
 
@@ -80,8 +80,7 @@ def settle(dispatch: Dispatch, user: User, *, left: bool) -> bool:
         values = {"proof": Proof.NOT_GRANTED, "accepted_at": when}
         moved = accept(dispatch.id, (State.UNKNOWN,), **values)
     else:
-        note = "A person found that it did not leave."
-        values = {"state_note": note, "needs_person": False, "settle_after": None}
+        values = {"state_note": NOT_FOUND, "needs_person": False, "settle_after": None}
         moved = move(dispatch.id, (State.UNKNOWN,), State.REFUSED, **values)
     if moved:
         found = "did leave" if left else "did not leave"

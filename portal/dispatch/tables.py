@@ -61,6 +61,9 @@ SPARE_SECONDS = 5
 STATES = {state: EMAIL_STATUSES[EmailStatus(state)] for state in State}
 #: What is noted of an unclear sending that somebody sent again without finding out.
 NEVER_KNOWN = "Nobody could tell whether it left, so it was sent again."
+#: What is noted where somebody looked in vain, and where it was found later all the same.
+NOT_FOUND = "A person found that it did not leave."
+LEFT_AFTER_ALL = "It had left after all: somebody found it later."
 #: Where something can still become of it.
 OPEN_STATES = (State.QUEUED, State.SUBMITTING, State.HELD, State.UNKNOWN)
 
@@ -186,6 +189,16 @@ class Dispatch(Base):
     def never_known(self) -> bool:
         """Whether nobody found out what became of it before it was sent again."""
         return self.state == State.REFUSED and self.state_note == NEVER_KNOWN
+
+    @property
+    def may_turn_out(self) -> bool:
+        """Whether somebody may still find out that it left: a person decided without proof."""
+        return self.state == State.REFUSED and self.state_note in (NEVER_KNOWN, NOT_FOUND)
+
+    @property
+    def left_after_all(self) -> bool:
+        """Whether it was found to have left once somebody had given it up."""
+        return self.state == State.ACCEPTED and self.state_note == LEFT_AFTER_ALL
 
     @property
     def held_by_hand(self) -> bool:

@@ -129,6 +129,17 @@ def settle(dispatch_id: int) -> ResponseReturnValue:
     return see_other(url_for("dispatches.show", dispatch_id=dispatch_id))
 
 
+@pages.post("/dispatches/<int:dispatch_id>/hindsight")
+def turned_out(dispatch_id: int) -> ResponseReturnValue:
+    """Somebody found out later what nobody could tell when they decided."""
+    one, answer = _decidable(dispatch_id), request.form.get("left", "")
+    if answer not in ("yes", "no"):
+        flash("Choose whether it left or did not leave.", "bad")
+    elif not dispatch.turned_out(one, current_user, left=answer == "yes"):
+        flash("Nothing was changed: that is known already.", "info")
+    return _show(dispatch_id)
+
+
 @pages.get("/dispatches/<int:dispatch_id>/return")
 def found_back(dispatch_id: int) -> ResponseReturnValue:
     """Saying that an accepted mail came back."""

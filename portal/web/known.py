@@ -12,12 +12,14 @@ from portal.extensions import db
 class Known:
     """seal: None where it was not looked at. follows: the sending this one was asked for after, and
     same: whether it is that very message, None where it was not looked at. changed: since when its
-    document is another."""
+    document is another. doubles: the sendings that brought the same people the same, because one
+    that nobody could tell of turned out to have left."""
 
     seal: Seal | None
     follows: Dispatch | None
     same: bool | None
     followed_by: list[Dispatch]
+    doubles: list[Dispatch]
     changed: datetime | None
     looked: str
 
@@ -32,6 +34,7 @@ def known(one: Dispatch, *, hurried: bool = False, thorough: bool = False) -> Kn
         follows=db.session.get(Dispatch, one.resend_of_id) if one.resend_of_id else None,
         same=None if hurried else dispatch.repeats(one),
         followed_by=dispatch.followed_by(one),
+        doubles=dispatch.doubles(one),
         changed=one.document.changed_at if changed else None,
         looked=_looked(one) if one.state == State.UNKNOWN else "",
     )

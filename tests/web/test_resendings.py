@@ -14,7 +14,7 @@ from portal.dispatch import Attempt, Dispatch, Event, Proof, State
 from portal.extensions import db
 from portal.policy import set_rule
 from portal.senders import Mode
-from tests.factories import asked, cancelled, document, office_mailbox, olive, tom
+from tests.factories import MARY, asked, cancelled, document, office_mailbox, olive, tom
 from tests.visitor import Visitor, said, visitor
 
 PAGE = "/dispatches/1/resending"
@@ -122,6 +122,31 @@ def test_an_unclear_one_shows_what_is_known_and_three_ways_on(
         cancelled(db.session.get_one(Dispatch, 2), tom())
     send_page = trader.words("/documents/1/dispatches/new")
     assert "Nobody knows whether this left at" in send_page and "Send it again" in send_page
+
+
+def test_what_turns_out_later_is_said_on_the_page_of_the_one_that_was_unclear(
+    app: Flask, trader: Visitor, ended: Callable[..., None]
+) -> None:
+    ended(State.UNKNOWN, needs_person=True, accepted_at=None, handed_over_at=now())
+    trader.post(PAGE, filled_in(trader, why="unclear", sure="y"))
+    with app.app_context():
+        again = db.session.get_one(Dispatch, 2)
+        again.state, again.accepted_at = State.ACCEPTED, now()
+        db.session.commit()
+    page = trader.words("/dispatches/1")
+    assert "Did somebody find out since?" in page and "They got it twice" not in page
+    trader.post("/dispatches/1/hindsight", {"left": "perhaps"})
+    assert "Choose whether it left" in trader.words("/dispatches/1")
+    told = trader.words(trader.post("/dispatches/1/hindsight", {"left": "yes"}).location)
+    assert "They got it twice Sending 2 left too" in told
+    assert "Why: Nobody could tell whether the first one left." in told
+    assert f"So {MARY} got it twice" in told and "Did somebody find out" not in told
+    assert "They got it twice Sending 1 left too" in trader.words("/dispatches/2")
+    assert (
+        "Twice:       sending 2 went to them too" in trader.get("/dispatches/1/evidence.txt").text
+    )
+    trader.post("/dispatches/1/hindsight", {"left": "no"})
+    assert "that is known already" in trader.words("/dispatches/1")
 
 
 def test_who_was_settled_meanwhile_is_looked_at_once_more(

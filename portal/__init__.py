@@ -11,6 +11,7 @@ def create_app(config: Config) -> Flask:
     from portal import (  # noqa: F401  so that every table is known
         batches,
         cli,
+        domains,
         extensions,
         history,
         instance,

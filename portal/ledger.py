@@ -8,12 +8,12 @@ A page that reads Gmail's list of send-from addresses spends one unit without as
 kept free for that.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from flask import current_app
-from sqlalchemy import func, literal, or_, select, update
+from sqlalchemy import Select, func, literal, or_, select, update
 
 from portal import journal, mailboxes, pace
 from portal.columns import db_now, now
@@ -31,6 +31,10 @@ READ_WITHIN = timedelta(minutes=10)
 LESSON = 60.0
 #: What only the operator can put right is looked at again after so many seconds.
 OPERATORS_TURN = 300.0
+
+
+#: A mailbox, and when a message left through it.
+Lately = Select[int | None, datetime | None]
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,44 @@ def _spent_in_a_minute(box: Mailbox, moment: datetime) -> int | None:
     return int(left) * each + int(read) * pace.UNITS["messages.get"] + UNSEEN_UNITS
 
 
+def sent_where_it_counts(room: Mapping[int, int]) -> dict[int, tuple[datetime, ...]]:
+    """When mailboxes sent what they sent in the last 24 hours, the unclear counted as sent.
+
+    room: by mailbox, how many that may have been without any effect on what waits. Of those that
+    stayed within it nothing is read, and nothing said.
+    """
+    counts = _counts_lately(list(room))
+    busy = [box_id for box_id, most in room.items() if counts.get(box_id, 0) > most]
+    found: dict[int, list[datetime]] = {box_id: [] for box_id in busy}
+    for query in _moments_lately(busy) if busy else ():
+        for box_id, at in db.session.execute(query):
+            if box_id is not None and at is not None:
+                found[box_id].append(at)
+    return {box_id: tuple(moments) for box_id, moments in found.items()}
+
+
+def _counts_lately(box_ids: list[int]) -> dict[int, int]:
+    counts: dict[int, int] = {}
+    for query in _moments_lately(box_ids):
+        some = query.subquery()
+        grouped = select(some.c.mailbox_id, func.count()).group_by(some.c.mailbox_id)
+        for box_id, count in db.session.execute(grouped).tuples():
+            counts[box_id] = counts.get(box_id, 0) + count
+    return counts
+
+
+def _moments_lately(box_ids: list[int]) -> tuple[Lately, Lately]:
+    """What was accepted in the last 24 hours, and what is unclear of them."""
+    mine, since = Dispatch.mailbox_id.in_(box_ids), now() - pace.DAY
+    unclear = Dispatch.state.in_((State.SUBMITTING, State.UNKNOWN))
+    accepted = select(Dispatch.mailbox_id, Dispatch.accepted_at)
+    handed_over = select(Dispatch.mailbox_id, Dispatch.handed_over_at)
+    return (
+        accepted.where(mine, Dispatch.accepted_at > since),
+        handed_over.where(mine, unclear, Dispatch.handed_over_at > since),
+    )
+
+
 # -- learning --------------------------------------------------------------------------------------
 
 
@@ -180,12 +222,29 @@ def obey(mailbox_id: int, answer: ProviderAnswer, attempt: int = 1) -> None:
 
 def load(box: Mailbox, waiting: int, ahead: int = 0, lane: Lane = Lane.BATCH) -> pace.Load:
     """What a mailbox has to do, for pace.forecast(); ahead: so many go before these."""
+    return replace(task(box, waiting, ahead, lane), sent=tuple(sent_lately(box.id)))
+
+
+def task(box: Mailbox, waiting: int, ahead: int = 0, lane: Lane = Lane.BATCH) -> pace.Load:
+    """The same without what it sent before; with_days() reads that of many at once."""
     limits = limits_of(box)
     if lane != Lane.BATCH:
         limits = replace(limits, kept=0)
     opens_at = box.paused_until if box.is_paused else None
-    sent = tuple(sent_lately(box.id))
-    return pace.Load(box.id, box.email, waiting, limits, ahead, sent, opens_at)
+    return pace.Load(box.id, box.email, waiting, limits, ahead, opens_at=opens_at)
+
+
+def with_days(tasks: Mapping[int, pace.Load], more: Mapping[int, int]) -> dict[int, pace.Load]:
+    """What mailboxes have to do, with what each sent in the last 24 hours where that counts.
+
+    more: so many further messages may come to a mailbox beside those of its task.
+    """
+    room = {
+        box_id: pace.daily(one.limits) - one.ahead - one.waiting - more.get(box_id, 0)
+        for box_id, one in tasks.items()
+    }
+    sent = sent_where_it_counts(room)
+    return {box_id: replace(one, sent=sent.get(box_id, ())) for box_id, one in tasks.items()}
 
 
 def expected(box: Mailbox, ahead: int, lane: Lane = Lane.BATCH) -> datetime:

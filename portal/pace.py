@@ -269,8 +269,7 @@ class Forecast:
 
 def forecast(load: Load, now: datetime) -> Forecast:
     """When the last of the waiting messages will have left, if nothing else comes in between."""
-    moments = departures(load, now)
-    done_by = moments[-1] if moments else now
+    done_by = end(load, now)
     days = max(1, math.ceil((done_by - now) / DAY))
     unhindered = now + _gap(load.limits) * (load.ahead + load.waiting)
     held_up = done_by > unhindered
@@ -292,9 +291,24 @@ def departures(load: Load, now: datetime) -> list[datetime]:
     return list(itertools.islice(_leaving(load, now), load.ahead + load.waiting))
 
 
+def end(load: Load, now: datetime) -> datetime:
+    """When the last of them leaves; now where there is none."""
+    count = load.ahead + load.waiting
+    if not count:
+        return now
+    if len(load.sent) + count <= daily(load.limits):  # only the pace of a minute counts
+        return max(now, load.opens_at or now) + _gap(load.limits) * (count - 1)
+    return departures(load, now)[-1]
+
+
+def daily(limits: Limits) -> int:
+    """How many messages that are not kept for people may leave in any 24 hours."""
+    return max(1, limits.per_day - limits.kept)
+
+
 def _leaving(load: Load, now: datetime) -> Iterator[datetime]:
     """When one message after another could leave, for as long as anybody asks."""
-    per_day = max(1, load.limits.per_day - load.limits.kept)
+    per_day = daily(load.limits)
     used = sorted(one for one in load.sent if now - DAY < one <= now)
     last_day = deque(used[-per_day:], per_day)
     gap, free_at = _gap(load.limits), max(now, load.opens_at or now)
@@ -348,7 +362,7 @@ def _turns(number: int, load: Load, now: datetime) -> Iterator[tuple[datetime, i
 
 def last(loads: Sequence[Load], now: datetime) -> datetime:
     """When the last of all that waits will have left; now where nothing waits."""
-    ends = [departures(one, now)[-1] for one in loads if one.waiting]
+    ends = [end(one, now) for one in loads if one.waiting]
     return max(ends, default=now)
 
 

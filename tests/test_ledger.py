@@ -200,6 +200,20 @@ def test_a_full_day_is_read_with_as_few_questions_as_an_empty_one(office: Mailbo
     assert asking.queries(lambda: ledger.meter_of(fresh(office), 0.0)) <= 6
 
 
+def test_the_days_of_many_mailboxes_are_read_only_where_they_count(office: Mailbox) -> None:
+    unclear = {"state": State.UNKNOWN, "accepted_at": None, "handed_over_at": now() - HOUR}
+    sent(now() - 2 * HOUR)
+    sent(now(), **unclear)
+    sent(now() - 25 * HOUR)
+
+    def known(waiting: int, more: int = 0) -> int:
+        task = ledger.task(office, waiting)
+        return len(ledger.with_days({office.id: task}, {office.id: more})[office.id].sent)
+
+    room = pace.daily(ledger.limits_of(office)) - 2
+    assert (known(room), known(room + 1), known(room, more=1)) == (0, 2, 2)
+
+
 # -- with the local Google -------------------------------------------------------------------------
 
 

@@ -121,6 +121,19 @@ def test_more_to_do_is_never_done_sooner(one: Load, more: int) -> None:
     assert pace.forecast(busier, NOW).done_by >= pace.forecast(one, NOW).done_by
 
 
+@given(LOADS)
+def test_the_end_is_foreseen_without_foreseeing_each(one: Load) -> None:
+    assert pace.end(one, NOW) == max(pace.departures(one, NOW), default=NOW)
+
+
+@given(LOADS)
+def test_what_was_sent_counts_only_once_the_day_is_full(one: Load) -> None:
+    """So a ledger need not read it before."""
+    room = pace.daily(one.limits) - one.ahead - one.waiting
+    if len(one.sent) <= room:
+        assert pace.departures(replace(one, sent=()), NOW) == pace.departures(one, NOW)
+
+
 # The meter
 
 

@@ -133,9 +133,18 @@ def _loads(
     ahead, each = _ahead(batch, ids), _recipients_each(batch)
     found = {}
     for box in db.session.scalars(select(Mailbox).where(Mailbox.id.in_(ids))):
-        load = ledger.load(box, frozen.get(box.id, 0), ahead.get(box.id, 0))
-        found[box.id] = replace(load, limits=load.limits.at(each))
-    return found
+        task = ledger.task(box, frozen.get(box.id, 0), ahead.get(box.id, 0))
+        found[box.id] = replace(task, limits=task.limits.at(each))
+    return ledger.with_days(found, _may_come(groups, carriers))
+
+
+def _may_come(groups: Groups, carriers: dict[str, list[Mailbox]]) -> dict[int, int]:
+    """How many messages may be handed out to each mailbox, at most."""
+    most: dict[int, int] = {}
+    for (email, box_id), count in groups.items():
+        for one in _ways(carriers.get(email, []), box_id):
+            most[one] = most.get(one, 0) + count
+    return most
 
 
 def _ways(carriers: list[Mailbox], box_id: int) -> list[int]:
@@ -175,8 +184,10 @@ def _with_help(
     if box.owner_id is not None or not email:  # nobody else's mail goes by somebody's own mailbox
         return outlook
     mine = set(_ways(spreading.carriers([email]).get(email, []), slowest))
-    sharing = [one for one in loads.values() if one.mailbox_id in mine]
-    help_ = pace.help_from(sharing, loads[slowest].limits, moment, tonight)
+    sharing = {one.mailbox_id: one for one in loads.values() if one.mailbox_id in mine}
+    all_of_it = sum(one.waiting for one in sharing.values())
+    known = ledger.with_days(sharing, dict.fromkeys(sharing, all_of_it))
+    help_ = pace.help_from(list(known.values()), loads[slowest].limits, moment, tonight)
     if help_ is None:
         return outlook
     others = [one for one in loads.values() if one.mailbox_id not in mine]

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import (
     Executable,
+    Select,
     and_,
     bindparam,
     func,
@@ -118,8 +119,10 @@ def _standing() -> Executable:
     settling = (Dispatch.settle_after, Dispatch.settle_tries, Dispatch.queued_at)
     boxes = (Mailbox.health, Mailbox.held_at, Mailbox.paused_until)
     everything = (Instance.held_at, Instance.stopped_at)
-    query = select(*mine, *more, *settling, *boxes, *everything, newest.scalar_subquery())
-    query = query.add_columns(Document.version).select_from(Dispatch)
+    columns = (*mine, *more, *settling, *boxes, *everything, Document.version)
+    query: Select[*tuple[Any, ...]] = select(*columns, newest.scalar_subquery()).select_from(
+        Dispatch
+    )
     query = query.outerjoin(Mailbox, Mailbox.id == Dispatch.mailbox_id)
     query = query.outerjoin(Document, Document.id == Dispatch.document_id)
     return query.outerjoin(Instance, true()).where(Dispatch.id == bindparam("id"))

@@ -26,8 +26,10 @@ def register(app: Flask) -> None:
 
     @app.url_defaults
     def _version(endpoint: str, values: dict[str, Any]) -> None:
-        path = folder / str(values.get("filename", ""))
-        if endpoint == "static" and not _is_vendored(values["filename"]) and path.is_file():
+        if endpoint != "static" or _is_vendored(values["filename"]):  # most, and many a page
+            return
+        path = folder / values["filename"]
+        if path.is_file():
             values["v"] = _fingerprint(path, path.stat().st_mtime_ns)
 
     @app.after_request

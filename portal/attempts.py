@@ -31,6 +31,8 @@ from portal.dispatch import (
 from portal.envelope import (
     NeedsPermission,
     NeedsSignIn,
+    NotAllowed,
+    OperatorProblem,
     ProviderAnswer,
     Receipt,
     Refused,
@@ -39,8 +41,8 @@ from portal.envelope import (
 from portal.extensions import db
 from portal.failpoints import reached
 from portal.mailboxes import Mailbox
-from portal.providers.gmail import IN_BETWEEN, WHILE_LOOKED_INTO, Gmail
-from portal.providers.google import OperatorProblem
+from portal.providers.gmail import IN_BETWEEN, WHILE_LOOKED_INTO
+from portal.providers.provider import Provider
 from portal.senders import Trouble, trouble_with
 from portal.stores import reading
 
@@ -85,12 +87,12 @@ class Hands:
         self.mailbox_id, self.gate = mailbox_id, gate
         self.signed_in: datetime | None = None
         self.handed_over = False
-        self._provider: Gmail | None = None
+        self._provider: Provider | None = None
         self._made = self._said = float("-inf")
         self._changes = 0
         self._confirmed: dict[str, float] = {}
 
-    def provider(self) -> Gmail:
+    def provider(self) -> Provider:
         """The provider, ready to call; as the mailbox is, or was a few seconds ago."""
         known = self._provider
         if known is None or time.monotonic() - self._made > ADDRESS_FRESH:
@@ -185,6 +187,8 @@ def _take_answer(claim: Claim, answer: ProviderAnswer, hands: Hands) -> None:
         _mailbox_broken(claim, answer, hands.signed_in)
     elif isinstance(answer, TryLater | OperatorProblem):
         _try_later(claim, answer)
+    elif isinstance(answer, NotAllowed):
+        _not_allowed(claim, answer)
     elif isinstance(answer, Refused):
         _refused(claim, answer)
     else:
@@ -204,14 +208,14 @@ def _hand_over(claim: Claim, hands: Hands) -> Receipt:
     if not provider.two_phase:
         _pass_gate(claim, hands, None)
         _mark_handed_over(claim, hands, None)  # a draft of former days would prove nothing of this
-        return provider.send(claim.mime)
+        return provider.send(claim.mime, claim.from_email, claim.recipients)
     draft_id = claim.draft_id
     if draft_id is None and claim.attempt > 1:
         draft_id = provider.find_draft(claim.token)
     if draft_id is None:
         draft_id = provider.create_draft(claim.mime)
     else:
-        provider.restore_draft(draft_id, claim.mime)
+        draft_id = provider.restore_draft(draft_id, claim.mime)
     reached("draft.made", claim.dispatch_id)
     _pass_gate(claim, hands, draft_id)
     _mark_handed_over(claim, hands, draft_id)
@@ -270,11 +274,14 @@ def _step_back(claim: Claim) -> None:
 
 
 def _accepted(claim: Claim, receipt: Receipt, hands: Hands) -> None:
+    label = hands.provider().label
+
     def keep() -> bool:
         moved = claiming.accepted(claim, receipt.message_id)
-        claiming.end_attempt(claim, "accepted", f"message {receipt.message_id}")
+        claiming.end_attempt(claim, "accepted", receipt.words or f"message {receipt.message_id}")
         if moved:
-            claiming.told(claim.dispatch_id, "Accepted by Gmail.")
+            claiming.told(claim.dispatch_id, f"Accepted by {label}.")
+            _tell_turned_away(claim, receipt)
         hands.works()
         reached("result.written", claim.dispatch_id)
         return moved
@@ -284,6 +291,19 @@ def _accepted(claim: Claim, receipt: Receipt, hands: Hands) -> None:
     else:
         log.error("accepted after it had moved on")
     reached("result.committed", claim.dispatch_id)
+
+
+def _tell_turned_away(claim: Claim, receipt: Receipt) -> None:
+    for one in receipt.turned_away:
+        claiming.told(claim.dispatch_id, f"Not accepted for {one.email}: {one.words}")
+
+
+def _not_allowed(claim: Claim, answer: NotAllowed) -> None:
+    """The address, not the message, is what the provider refused: all of its mail waits."""
+    assert claim.mailbox_id is not None
+    box_id = claim.mailbox_id
+    journal.write(lambda: mailboxes.deny(box_id, claim.from_email))
+    _hold(claim, Trouble.NOT_ALLOWED, answer.message, outcome="not allowed", words=answer.words)
 
 
 def _refused(claim: Claim, answer: Refused) -> None:
@@ -431,11 +451,11 @@ def _left_unclear(claim: Claim, provable: bool) -> None:
         "settle_after": db_now() if provable else None,
         "settle_tries": 0,
         "needs_person": not provable,
-        "state_note": "The worker ended while Gmail was taking it.",
+        "state_note": "The worker ended while the provider was taking it.",
     }
     if _move_claimed(claim, State.UNKNOWN, _lapsed(), **values):
         claiming.end_attempt(claim, "worker ended", "the answer was never stored")
-        tell(claim.dispatch_id, "Unclear: the worker ended while Gmail was taking it.")
+        tell(claim.dispatch_id, "Unclear: the worker ended while the provider was taking it.")
 
 
 # -- small parts -----

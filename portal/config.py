@@ -52,7 +52,7 @@ class Config(BaseModel):
     #: company, "common" for private accounts too, or one company's own id.
     MICROSOFT_CLIENT_ID: str = ""
     MICROSOFT_CLIENT_SECRET: str = Field("", repr=False)
-    MICROSOFT_TENANT: str = Field("organizations", pattern=r"[A-Za-z0-9.-]{1,100}")
+    MICROSOFT_TENANT: str = "organizations"
     MICROSOFT_AUTHORITY_URL: str = "https://login.microsoftonline.com"
     GRAPH_URL: str = "https://graph.microsoft.com"
     SANDBOX_PORT: int = Field(8025, ge=1, le=65535)
@@ -151,6 +151,13 @@ class Config(BaseModel):
     def _worker_name(cls, value: str) -> str:
         if not re.fullmatch(r"[A-Za-z0-9._-]{0,60}", value):
             raise ValueError("must be at most 60 letters, figures, dots and dashes")
+        return value
+
+    @field_validator("MICROSOFT_TENANT")
+    @classmethod
+    def _tenant(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9.-]{1,100}", value):
+            raise ValueError("must be organizations, common, or a company's tenant id or domain")
         return value
 
     @field_validator("DNS_RESOLVER")

@@ -117,11 +117,28 @@ def _address(one: Mailable) -> str:
 
 
 @dataclass(frozen=True)
+class Turned:
+    """A recipient whom the provider did not take, while it took the message for the others.
+
+    words: what it said.
+    """
+
+    email: str
+    words: str
+
+
+@dataclass(frozen=True)
 class Receipt:
-    """The provider accepted the message. That is not delivery."""
+    """The provider accepted the message. That is not delivery.
+
+    message_id: by which its sent copy is found, nothing where there is none. turned_away: for whom
+    it was not accepted. words: the provider's own, where they say more than the id.
+    """
 
     message_id: str
     thread_id: str = ""
+    turned_away: tuple[Turned, ...] = ()
+    words: str = ""
 
 
 @dataclass(frozen=True)
@@ -181,6 +198,14 @@ class NeedsSignIn(ProviderAnswer):
 
 class NeedsPermission(ProviderAnswer):
     """The mailbox did not grant what this call needs. Not accepted."""
+
+
+class NotAllowed(ProviderAnswer):
+    """The provider does not let this mailbox send as this address. Not accepted."""
+
+
+class OperatorProblem(ProviderAnswer):
+    """The provider refuses this installation itself, or its set-up. Not accepted."""
 
 
 class OutcomeUnknown(ProviderAnswer):

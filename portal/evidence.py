@@ -7,7 +7,7 @@ Neither sends anything, and neither asks the provider with a transaction open.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from flask import current_app
@@ -17,12 +17,19 @@ from portal import journal, ledger, mailboxes
 from portal.columns import db_now, now
 from portal.dispatch import Attempt, Dispatch, Proof, State, accept, claiming, load, move, tell
 from portal.dispatch.claiming import ToProve
-from portal.envelope import NeedsPermission, NeedsSignIn, ProviderAnswer, SentCopy, TryLater
+from portal.envelope import (
+    NeedsPermission,
+    NeedsSignIn,
+    OperatorProblem,
+    ProviderAnswer,
+    SentCopy,
+    TryLater,
+)
 from portal.extensions import db
 from portal.failpoints import reached
 from portal.mailboxes import Mailbox
-from portal.providers.gmail import ARRIVES_WITHIN, CLOCKS_APART, Gmail, address_of
-from portal.providers.google import OperatorProblem
+from portal.providers.gmail import ARRIVES_WITHIN, CLOCKS_APART, address_of
+from portal.providers.provider import Provider
 from portal.stores import reading
 
 #: After this many look-ups without evidence a person is asked.
@@ -44,13 +51,19 @@ class Case:
 
     dispatch_id: int
     mailbox_id: int
-    provider: Gmail
+    provider: Provider
     signed_in: datetime
     draft_id: str | None
     token: str
     first_tried_at: datetime
     handed_over_at: datetime | None
     tries: int
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether what the provider shows may still change by itself."""
+        at, wait = self.handed_over_at, timedelta(seconds=self.provider.settles_after)
+        return at is not None and at > now() - wait
 
     def is_all_about(self, handed_over_at: datetime) -> bool:
         """Whether it can have left only about then: no earlier attempt, and no time since."""
@@ -66,6 +79,10 @@ def reconcile(dispatch_id: int, spend: Callable[[str], None] | None = None) -> N
     """
     case = _case(dispatch_id, State.UNKNOWN)
     if case is None or case.draft_id is None:
+        return
+    if case.is_settling:
+        wait = case.provider.settles_after
+        _settled(dispatch_id, (State.UNKNOWN,), settle_after=db_now(wait))
         return
     case.provider.spend = spend or case.provider.spend
     if not journal.write(lambda: _put_off(dispatch_id, case.tries)):
@@ -179,13 +196,13 @@ def found_sent(dispatch_id: int, copy: SentCopy, states: tuple[State, ...], **va
 def _found_unsent(dispatch_id: int) -> None:
     values = {"settle_after": None, "state_note": "", "handed_over_at": None}
     if move(dispatch_id, (State.UNKNOWN,), State.QUEUED, **values):
-        tell(dispatch_id, "Settled: the draft is still in Gmail, so it had not left. Queued again.")
+        tell(dispatch_id, "Settled: its draft is still there, so it had not left. Queued again.")
 
 
 def _ask_person(dispatch_id: int) -> None:
     values = {"needs_person": True, "settle_after": None}
     if move(dispatch_id, (State.UNKNOWN,), State.UNKNOWN, **values):
-        tell(dispatch_id, "Gmail shows neither the draft nor a sent copy. A person must decide.")
+        tell(dispatch_id, "There is neither a draft nor a sent copy. A person must decide.")
 
 
 # -- drafts that nobody needs any more -----
@@ -211,7 +228,7 @@ def discard_draft(dispatch_id: int) -> None:
 # -- the proof of From -----
 
 
-def read_proof(dispatch_id: int, provider: Gmail | None = None) -> Proof:
+def read_proof(dispatch_id: int, provider: Provider | None = None) -> Proof:
     """Read the From that the sent copy really bears. A stranger's From stops the address.
 
     provider: its mailbox's, where the caller has it at hand.
@@ -225,7 +242,7 @@ def read_proof(dispatch_id: int, provider: Gmail | None = None) -> Proof:
     return prove(one, provider)
 
 
-def prove(one: ToProve, provider: Gmail | None) -> Proof:
+def prove(one: ToProve, provider: Provider | None) -> Proof:
     """read_proof() of what is known already to be accepted and unread."""
     dispatch_id = one.dispatch_id
     if provider is None or one.message_id is None or not provider.can_read_sent:

@@ -53,14 +53,14 @@ class Spent:
 
 
 def limits_of(box: Mailbox) -> pace.Limits:
-    """What Gmail lets this mailbox send, the way the portal sends through it."""
+    """What its provider lets this mailbox send, the way the portal sends through it."""
     config: Config = current_app.config["PORTAL"]
     units = units_of(box)
-    per_day, recipients = config.GMAIL_DAILY_CONSUMER, config.GMAIL_RECIPIENTS_CONSUMER
-    if box.hosted_domain:
-        per_day, recipients = config.GMAIL_DAILY_WORKSPACE, config.GMAIL_RECIPIENTS_WORKSPACE
+    per_day, recipients = _daily(box, config)
+    tariff = pace.TARIFFS[box.provider]
+    drafts, reads = box.abilities.two_phase, box.can_read_sent
     return pace.Limits(
-        pace.per_minute(units, drafts=not box.send_only, reads_back=box.can_read_sent),
+        pace.per_minute(units, drafts=drafts, reads_back=reads, tariff=tariff),
         per_day,
         units,
         max(recipients, per_day),  # every message has one: fewer would be another daily limit
@@ -68,10 +68,28 @@ def limits_of(box: Mailbox) -> pace.Limits:
     )
 
 
+def _daily(box: Mailbox, config: Config) -> tuple[int, int]:
+    """Messages and recipients in any 24 hours."""
+    if box.provider == "microsoft":
+        return config.MICROSOFT_DAILY, config.MICROSOFT_DAILY
+    if box.provider == "smtp":
+        return config.SMTP_DAILY, config.SMTP_DAILY
+    if box.hosted_domain:
+        return config.GMAIL_DAILY_WORKSPACE, config.GMAIL_RECIPIENTS_WORKSPACE
+    return config.GMAIL_DAILY_CONSUMER, config.GMAIL_RECIPIENTS_CONSUMER
+
+
+def _configured_units(box: Mailbox, config: Config) -> int:
+    if box.provider == "microsoft":
+        return config.MICROSOFT_MESSAGES_PER_MINUTE * pace.A_MESSAGE
+    if box.provider == "smtp":
+        return config.SMTP_MESSAGES_PER_MINUTE * pace.A_MESSAGE
+    return config.GMAIL_UNITS_PER_MINUTE
+
+
 def units_of(box: Mailbox) -> int:
-    """Units a minute: as configured, or less for a day after Gmail refused that many."""
-    config: Config = current_app.config["PORTAL"]
-    units = config.GMAIL_UNITS_PER_MINUTE
+    """Units a minute: as configured, or less for a day after the provider refused that many."""
+    units = _configured_units(box, current_app.config["PORTAL"])
     if box.learned_units is None or box.learned_at is None:
         return units
     return min(units, box.learned_units) if now() - box.learned_at < pace.LEARNED_FOR else units
@@ -144,8 +162,9 @@ def _spent_in_a_minute(box: Mailbox, moment: datetime) -> int | None:
     if db.session.scalar(unclear.limit(1)) is not None:
         return None
     left, read = db.session.execute(query).one()
-    each = pace.units_each(drafts=not box.send_only, reads_back=False)
-    return int(left) * each + int(read) * pace.UNITS["messages.get"] + UNSEEN_UNITS
+    tariff = pace.TARIFFS[box.provider]
+    each = tariff.sending(drafts=box.abilities.two_phase)
+    return int(left) * each + int(read) * tariff.reading + UNSEEN_UNITS
 
 
 def sent_where_it_counts(room: Mapping[int, int]) -> dict[int, tuple[datetime, ...]]:

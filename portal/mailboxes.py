@@ -7,15 +7,19 @@ refreshed by one process at a time: whoever holds the row's refresh lease asks, 
 import contextlib
 import time
 import uuid
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from flask import current_app
 from sqlalchemy import (
+    JSON,
     ColumnElement,
     ForeignKey,
     LargeBinary,
     UniqueConstraint,
+    and_,
     or_,
     select,
     update,
@@ -26,20 +30,22 @@ from portal import history, instance, vault
 from portal.accounts import User
 from portal.columns import UtcDateTime, db_now, lapsed, now
 from portal.config import Config
-from portal.envelope import NeedsPermission, NeedsSignIn, TryLater
+from portal.envelope import NeedsPermission, NeedsSignIn, OperatorProblem, TryLater
 from portal.extensions import Base, db
-from portal.providers import PROVIDERS, google
-from portal.providers.gmail import FULL_SCOPES, SCOPE, Gmail, ListedAddress
+from portal.providers import KINDS, Gmail, Kind, google
+from portal.providers.google import Account, Grant
+from portal.providers.provider import Abilities, ListedAddress, Provider
 from portal.senders import SendFrom
 from portal.stores import rows_changed
 from portal.vault import CannotOpen
 
+#: With whom each kind of mailbox that one signs in to gets its access.
+SIGN_INS = {"gmail": google}
 #: Ask for a new access token this long before the old one ends.
 EARLY = timedelta(seconds=90)
 REFRESH_LEASE = 45
 #: The columns that hold secrets.
-SEALED = ("access_token", "refresh_token")
-ELSEWHERE = "{} was connected at another Google than the one configured now."
+SEALED = ("access_token", "refresh_token", "password")
 KEYS_DO_NOT_FIT = "This portal's TOKEN_KEYS do not open the mailbox's stored sign-in."
 
 
@@ -52,16 +58,23 @@ class Health(StrEnum):
     DISCONNECTED = "disconnected"
 
 
-def this_google() -> str:
-    """The Google that is configured now, by the address at which it describes its sign-in."""
+def issuers() -> dict[str, str]:
+    """For each kind of mailbox that one signs in to, who is configured now, by the address at which
+    it describes itself."""
     config: Config = current_app.config["PORTAL"]
-    return config.GOOGLE_DISCOVERY_URL
+    return {"gmail": config.GOOGLE_DISCOVERY_URL, "microsoft": config.MICROSOFT_AUTHORITY_URL}
+
+
+def this_google() -> str:
+    """The Google that is configured now."""
+    return issuers()["gmail"]
 
 
 class Mailbox(Base):
     """A connected account. owner_id None means it belongs to the company.
 
-    issuer: the Google it was connected at. No other is ever offered its tokens.
+    provider: its kind (portal.providers.KINDS). issuer: the Google or Microsoft it was connected
+    at; no other is ever offered its tokens. Nothing for kinds that have no such issuer.
     """
 
     __tablename__ = "mailboxes"
@@ -87,6 +100,9 @@ class Mailbox(Base):
     access_token: Mapped[bytes | None] = mapped_column(LargeBinary)
     access_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     refresh_token: Mapped[bytes | None] = mapped_column(LargeBinary)
+    password: Mapped[bytes | None] = mapped_column(LargeBinary)
+    #: Where its server is and how it is spoken to; no secrets. See the kind's own module.
+    server: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict, server_default="{}")
     refresh_holder: Mapped[str | None]
     refresh_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     drain_holder: Mapped[str | None]
@@ -111,14 +127,23 @@ class Mailbox(Base):
         return set(self.scopes.split())
 
     @property
+    def kind(self) -> Kind:
+        return KINDS[self.provider]
+
+    @property
+    def abilities(self) -> Abilities:
+        """What it offers, by its provider and by what was granted."""
+        return self.kind.abilities(self.granted)
+
+    @property
     def missing_scopes(self) -> list[str]:
-        """The Gmail permissions of the full level that were not granted."""
-        return [scope for scope in FULL_SCOPES if SCOPE in scope and scope not in self.granted]
+        """The permissions of the full level that were not granted."""
+        return [scope for scope in self.kind.full if scope not in self.granted]
 
     @property
     def send_only(self) -> bool:
-        """Connected at the small level: it can send, and can prove nothing."""
-        return SCOPE + "send" in self.granted and SCOPE + "compose" not in self.granted
+        """It can send in one step alone, so that an unclear outcome goes to a person."""
+        return self.abilities.send and not self.abilities.two_phase
 
     @property
     def can_send(self) -> bool:
@@ -126,16 +151,16 @@ class Mailbox(Base):
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether another Google is configured now than the one it was connected at."""
-        return self.issuer != this_google()
+        """Whether another Google or Microsoft is configured now than it was connected at."""
+        return self.issuer != issuers().get(self.provider, self.issuer)
 
     @property
     def can_list_addresses(self) -> bool:
-        return SCOPE + "settings.basic" in self.granted
+        return self.abilities.list_addresses
 
     @property
     def can_read_sent(self) -> bool:
-        return SCOPE + "metadata" in self.granted
+        return self.abilities.read_sent
 
     @property
     def is_paused(self) -> bool:
@@ -152,9 +177,11 @@ class Mailbox(Base):
     def why_not(self) -> str:
         """Why it cannot send, as one sentence; empty when it can."""
         if self.is_elsewhere and self.health != Health.DISCONNECTED:
-            return ELSEWHERE.format(self.email)
+            return elsewhere_sentence(self)
+        account = self.kind.account
+        sign_in = f"someone to sign in to {account} again" if account else "its password again"
         sentences = {
-            Health.NEEDS_SIGN_IN: f"{self.email} needs someone to sign in to Google again.",
+            Health.NEEDS_SIGN_IN: f"{self.email} needs {sign_in}.",
             Health.PERMISSION_MISSING: (
                 f"{self.email} did not give the portal permission to send mail."
             ),
@@ -167,11 +194,16 @@ class Mailbox(Base):
         return f"mailboxes/{self.provider}/{self.issuer}/{self.account_sub}/{column}"
 
 
+def elsewhere_sentence(box: Mailbox) -> str:
+    return f"{box.email} was connected at another {box.kind.account} than the one configured now."
+
+
 class Address(Base):
     """A send-from address of a mailbox.
 
-    verification: wanted (somebody is adding it), pending, accepted, lost (no longer listed), or
-    mistrusted (Gmail lists it, and yet put another From in its place).
+    verification: wanted (somebody is adding it), pending, accepted, lost (no longer listed),
+    mistrusted (the provider put another From in its place), denied (it refused mail from it), or
+    untried (where the provider keeps no list, until a first message has proved it).
     """
 
     __tablename__ = "addresses"
@@ -197,6 +229,15 @@ class Elsewhere(NeedsSignIn):
     """The mailbox belongs to another Google. Its sign-in there is as good as it was."""
 
 
+def is_here() -> ColumnElement[bool]:
+    """Whether a mailbox was connected at who is configured now."""
+    elsewhere = [
+        and_(Mailbox.provider == kind, Mailbox.issuer != issuer)
+        for kind, issuer in issuers().items()
+    ]
+    return ~or_(*elsewhere)
+
+
 # -- finding -------------------------------------------------------------------------------------
 
 
@@ -214,7 +255,7 @@ def all_mailboxes() -> list[Mailbox]:
 def mailbox_of(user: User) -> Mailbox | None:
     """A person's own mailbox, if they connected one; one of this Google's before another's."""
     query = select(Mailbox).where(Mailbox.owner_id == user.id)
-    return db.session.scalars(query.order_by(Mailbox.issuer != this_google(), Mailbox.id)).first()
+    return db.session.scalars(query.order_by(~is_here(), Mailbox.id)).first()
 
 
 def may_manage(box: Mailbox, user: User) -> bool:
@@ -255,23 +296,25 @@ def _as_policy_sees(one: Address) -> SendFrom:
 
 
 def connect(
-    account: google.Account,
-    grant: google.Grant,
+    account: Account,
+    grant: Grant,
     *,
     owner: User | None,
     expected: Mailbox | None = None,
+    kind: str = "gmail",
 ) -> Mailbox:
-    """Store what Google granted. Raises CannotConnect, having changed nothing."""
-    box = _by_account(account.sub)
+    """Store what Google or Microsoft granted. Raises CannotConnect, having changed nothing."""
+    box = _by_account(kind, account.sub)
     _refuse_wrong_account(account, box, owner, expected)
     if not grant.refresh_token and (box is None or box.refresh_token is None):
         raise CannotConnect(
-            "Google gave no lasting permission. Start again and allow access when asked."
+            f"{KINDS[kind].account} gave no lasting permission. "
+            "Start again and allow access when asked."
         )
     if box is None:
         box = Mailbox(account_sub=account.sub, owner_id=owner.id if owner else None)
         box.is_company_default = owner is None and not company_mailboxes()
-        box.provider, box.issuer = "gmail", this_google()
+        box.provider, box.issuer = kind, issuers()[kind]
         db.session.add(box)
     box.email, box.name = account.email, account.name
     box.hosted_domain, box.connected_at = account.hosted_domain, now()
@@ -298,7 +341,7 @@ def disconnect(box: Mailbox) -> bool:
     db.session.commit()
     if not_ours:
         return not had
-    return google.revoke(token) if token else not had
+    return SIGN_INS[box.provider].revoke(token) if token else not had
 
 
 def forget_all() -> None:
@@ -361,16 +404,20 @@ def let_go(box: Mailbox, user: User) -> None:
 # -- using ---------------------------------------------------------------------------------------
 
 
-def provider_for(box: Mailbox) -> Gmail:
+def provider_for(box: Mailbox) -> Provider:
     """The provider, ready to call for this mailbox. Call it with no transaction open."""
-    config: Config = current_app.config["PORTAL"]
-    box_id = box.id
-    return PROVIDERS[box.provider](
-        config.GMAIL_API_URL,
-        box.granted,
-        lambda refused: access_token(box_id, refused=refused),
-        config.PROVIDER_TIMEOUT,
-    )
+    return PROVIDERS[box.provider](box, current_app.config["PORTAL"])
+
+
+def _gmail(box: Mailbox, config: Config) -> Gmail:
+    return Gmail(config.GMAIL_API_URL, box.granted, _token_of(box.id), config.PROVIDER_TIMEOUT)
+
+
+def _token_of(box_id: int) -> Callable[[str], str]:
+    return lambda refused: access_token(box_id, refused=refused)
+
+
+PROVIDERS: dict[str, Callable[[Mailbox, Config], Provider]] = {"gmail": _gmail}
 
 
 def refresh_addresses(box: Mailbox) -> list[Address]:
@@ -400,6 +447,15 @@ def mistrust(box_id: int, email: str) -> None:
         update(Address)
         .where(Address.mailbox_id == box_id, Address.email == email.lower())
         .values(verification="mistrusted", since=now())
+    )
+
+
+def deny(box_id: int, email: str) -> None:
+    """The provider refused mail from this address: nothing more is tried under it. No commit."""
+    db.session.execute(
+        update(Address)
+        .where(Address.mailbox_id == box_id, Address.email == email.lower())
+        .values(verification="denied", since=now())
     )
 
 
@@ -463,8 +519,8 @@ def access_token(box_id: int, *, refused: str = "") -> str:
             time.sleep(0.05)
     except CannotOpen as problem:
         db.session.rollback()
-        raise google.OperatorProblem(KEYS_DO_NOT_FIT, str(problem)) from problem
-    raise TryLater("Another process is still asking Google for access.")
+        raise OperatorProblem(KEYS_DO_NOT_FIT, str(problem)) from problem
+    raise TryLater("Another process is still asking for access.")
 
 
 def _stored_token(box_id: int, refused: str) -> str:
@@ -482,7 +538,7 @@ def _stored_token(box_id: int, refused: str) -> str:
 
 
 def _elsewhere(box: Mailbox) -> Elsewhere:
-    problem = Elsewhere(ELSEWHERE.format(box.email), f"connected at {box.issuer}")
+    problem = Elsewhere(elsewhere_sentence(box), f"connected at {box.issuer}")
     db.session.commit()
     return problem
 
@@ -524,10 +580,10 @@ def _end_refresh_lease(box_id: int, holder: str) -> None:
 def _refresh(box_id: int) -> str:
     """A new access token, stored; nothing when somebody signed in again while we asked."""
     box = db.session.get_one(Mailbox, box_id, populate_existing=True)
-    used, secret = box.refresh_token, _opened(box, "refresh_token")
+    used, secret, kind = box.refresh_token, _opened(box, "refresh_token"), box.provider
     db.session.commit()
     try:
-        grant = google.refresh(secret)
+        grant = SIGN_INS[kind].refresh(secret)
     except NeedsSignIn as problem:
         mark_broken(box_id, problem, Mailbox.refresh_token == used)
         box = db.session.get_one(Mailbox, box_id, populate_existing=True)
@@ -593,7 +649,7 @@ def _opened(box: Mailbox, column: str) -> str:
     return vault.open_sealed(_keys(), box.row_name(column), getattr(box, column))
 
 
-def _keep_grant(box: Mailbox, grant: google.Grant) -> None:
+def _keep_grant(box: Mailbox, grant: Grant) -> None:
     box.access_token = _sealed(box, "access_token", grant.access_token)
     box.access_expires_at = now() + timedelta(seconds=grant.lifetime)
     if grant.refresh_token:  # a refresh usually answers without one: the old one stays good
@@ -601,27 +657,26 @@ def _keep_grant(box: Mailbox, grant: google.Grant) -> None:
 
 
 def _judge(box: Mailbox) -> None:
-    may_send = box.granted & {SCOPE + "compose", SCOPE + "send"}
-    box.health = Health.CONNECTED if may_send else Health.PERMISSION_MISSING
+    box.health = Health.CONNECTED if box.abilities.send else Health.PERMISSION_MISSING
     box.health_note = ""
     box.checked_at = now()
 
 
-def _by_account(sub: str) -> Mailbox | None:
+def _by_account(kind: str, sub: str) -> Mailbox | None:
     return db.session.scalar(
         select(Mailbox).where(
-            Mailbox.provider == "gmail",
-            Mailbox.issuer == this_google(),
+            Mailbox.provider == kind,
+            Mailbox.issuer == issuers().get(kind, ""),
             Mailbox.account_sub == sub,
         )
     )
 
 
 def _refuse_wrong_account(
-    account: google.Account, box: Mailbox | None, owner: User | None, expected: Mailbox | None
+    account: Account, box: Mailbox | None, owner: User | None, expected: Mailbox | None
 ) -> None:
     if expected is not None and expected.is_elsewhere:
-        sentence = ELSEWHERE.format(expected.email)
+        sentence = elsewhere_sentence(expected)
         raise CannotConnect(f"{sentence} Nothing was changed. Connect it here as a new mailbox.")
     if expected is not None and expected.account_sub != account.sub:
         raise CannotConnect(

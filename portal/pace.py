@@ -10,12 +10,40 @@ import itertools
 import math
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 DAY = timedelta(days=1)
-#: What Gmail counts for each of the calls the portal makes (units).
+
+
+@dataclass(frozen=True)
+class Tariff:
+    """What a provider counts for each of the calls the portal makes, in units.
+
+    by_draft, at_once: the calls that hand over one message, by way of a draft or in one step;
+    read: the call that reads a sent copy; discard: the one that deletes a draft.
+    """
+
+    calls: Mapping[str, int]
+    at_once: tuple[str, ...]
+    by_draft: tuple[str, ...] = ()
+    read: str = ""
+    discard: str = ""
+
+    def sending(self, *, drafts: bool) -> int:
+        return sum(self.calls[one] for one in (self.by_draft if drafts else self.at_once))
+
+    @property
+    def reading(self) -> int:
+        return self.calls[self.read] if self.read else 0
+
+    @property
+    def discarding(self) -> int:
+        return self.calls[self.discard] if self.discard else 0
+
+
+#: Gmail's own units (guide "quota").
 UNITS = {
     "messages.send": 100,
     "drafts.send": 100,
@@ -27,6 +55,34 @@ UNITS = {
     "messages.get": 20,
     "messages.list": 5,
     "settings.sendAs.list": 1,
+}
+#: What one message comes to where the provider counts messages rather than units.
+A_MESSAGE = 100
+#: Exchange Online takes 30 messages a minute and 1,000 requests: 3,000 units of our own (Graph and
+#: Exchange Online limits).
+EXCHANGE = {
+    "messages.create": 3,
+    "messages.send": 97,
+    "messages.get": 3,
+    "messages.list": 3,
+    "messages.update": 3,
+    "messages.delete": 3,
+    "attachments.upload": 3,
+    "me.get": 3,
+}
+TARIFFS = {
+    "gmail": Tariff(
+        UNITS, ("messages.send",), ("drafts.create", "drafts.send"), "messages.get", "drafts.delete"
+    ),
+    "microsoft": Tariff(
+        EXCHANGE,
+        ("messages.create", "messages.send"),
+        ("messages.create", "messages.send"),
+        "messages.get",
+        "messages.delete",
+    ),
+    # A server's own limits are nobody's to know: one message is a hundred units.
+    "smtp": Tariff({"send": A_MESSAGE}, ("send",)),
 }
 #: Seconds that are counted as the provider's minute: calls arrive a little sooner or later than
 #: they were meant to, and two that were booked further apart than this share no minute there.
@@ -72,15 +128,12 @@ class Limits:
         return replace(self, per_day=max(1, min(self.per_day, fewer)))
 
 
-def per_minute(units_per_minute: int, *, drafts: bool, reads_back: bool) -> int:
-    """Messages a minute that Gmail's units allow: by way of a draft or not, read back or not."""
-    return max(1, units_per_minute // units_each(drafts=drafts, reads_back=reads_back))
-
-
-def units_each(*, drafts: bool, reads_back: bool) -> int:
-    """What one message costs, from its draft to the look at its sent copy."""
-    sending = UNITS["drafts.create"] + UNITS["drafts.send"] if drafts else UNITS["messages.send"]
-    return sending + (UNITS["messages.get"] if reads_back else 0)
+def per_minute(
+    units_per_minute: int, *, drafts: bool, reads_back: bool, tariff: Tariff = TARIFFS["gmail"]
+) -> int:
+    """Messages a minute that the units allow: by way of a draft or not, read back or not."""
+    each = tariff.sending(drafts=drafts) + (tariff.reading if reads_back else 0)
+    return max(1, units_per_minute // each)
 
 
 def kept_for_people(per_day: int, percent: float) -> int:

@@ -29,14 +29,21 @@ from portal.columns import db_now, lapsed, now
 from portal.dispatch import OPEN_STATES, Attempt, Dispatch, Proof, Purpose, State, move, tell
 from portal.dispatch.freezing import token_of
 from portal.documents import Document
-from portal.envelope import Gone, NeedsPermission, NeedsSignIn, ProviderAnswer, SentCopy, TryLater
+from portal.envelope import (
+    Gone,
+    NeedsPermission,
+    NeedsSignIn,
+    OperatorProblem,
+    ProviderAnswer,
+    SentCopy,
+    TryLater,
+)
 from portal.evidence import found_sent
 from portal.extensions import db
 from portal.instance import Instance, settle_here
 from portal.instance import this as this_instance
 from portal.mailboxes import Address, Mailbox
-from portal.providers.gmail import Gmail
-from portal.providers.google import OperatorProblem
+from portal.providers.provider import Provider
 from portal.senders import find, trouble_with
 from portal.stores import reading, rows_changed
 
@@ -312,10 +319,11 @@ def _look_through(mailbox_id: int, look: Look, ends: float) -> None:
 
 
 def _read_through(
-    mailbox_id: int, look: Look, provider: Gmail, meter: pace.Meter, since: datetime, ends: float
+    mailbox_id: int, look: Look, provider: Provider, meter: pace.Meter, since: datetime, ends: float
 ) -> None:
     if look.state != "reading":
-        _adopt_drafts(mailbox_id, provider)
+        if provider.two_phase:
+            _adopt_drafts(mailbox_id, provider)
         look.state, look.problem = "reading", ""
     ids = provider.sent_since(since)
     unread = ids[ids.index(look.last) + 1 :] if look.last in ids else ids
@@ -330,9 +338,9 @@ def _read_through(
     look.state = "done"
 
 
-def _copies(provider: Gmail, meter: pace.Meter, ids: Iterable[str]) -> Iterator[SentCopy]:
+def _copies(provider: Provider, meter: pace.Meter, ids: Iterable[str]) -> Iterator[SentCopy]:
     for message_id in ids:
-        at = meter.reserve(pace.UNITS["messages.get"], time.monotonic())
+        at = meter.reserve(provider.reading_units, time.monotonic())
         time.sleep(max(0.0, at - time.monotonic()))
         try:
             yield provider.sent_copy(message_id)
@@ -340,7 +348,7 @@ def _copies(provider: Gmail, meter: pace.Meter, ids: Iterable[str]) -> Iterator[
             continue
 
 
-def _adopt_drafts(mailbox_id: int, provider: Gmail) -> None:
+def _adopt_drafts(mailbox_id: int, provider: Provider) -> None:
     """A draft that was made after the backup is used rather than made a second time."""
     ours = {token: draft for draft, token in itertools.islice(provider.drafts(), DRAFTS_MOST)}
     ours.pop("", None)

@@ -133,6 +133,10 @@ class Trouble(StrEnum):
     PENDING = "pending"
     LOST = "lost"
     MISTRUSTED = "mistrusted"
+    #: The provider does not let the mailbox send as it.
+    NOT_ALLOWED = "not_allowed"
+    #: Nobody has tried yet whether it may, where the provider keeps no list.
+    UNTRIED = "untried"
     UNSEEN = "unseen"
     MAILBOX = "mailbox"
     NO_MANAGER = "no_manager"
@@ -296,32 +300,48 @@ def find(
     return min(same, key=_preference, default=None)
 
 
+#: What each verification that is not enough comes to. email: the address; box: the mailbox's own.
+UNREADY = {
+    "pending": (
+        Trouble.PENDING,
+        "{email} is not confirmed yet: the code or link in Gmail's mail to it was not used.",
+    ),
+    "mistrusted": (
+        Trouble.MISTRUSTED,
+        "Another address was put in the place of {email} last time, so nothing leaves as it until "
+        "the office manager has looked into it.",
+    ),
+    "denied": (
+        Trouble.NOT_ALLOWED,
+        "{box} is not allowed to send as {email}: its mail provider refused it.",
+    ),
+    "untried": (
+        Trouble.UNTRIED,
+        "Nobody has tried yet whether {box} may send as {email}.",
+    ),
+    "lost": (
+        Trouble.LOST,
+        "{box} may no longer send as {email}: Gmail does not list it any more.",
+    ),
+    "unseen": (
+        Trouble.UNSEEN,
+        "The portal may not see whether {box} can still send as {email}: connect it again and "
+        "leave every box ticked.",
+    ),
+    "wanted": (
+        Trouble.NOT_LINKED,
+        "{email} was not added in Gmail yet, so {box} may not send as it.",
+    ),
+}
+
+
 def trouble_with(email: str, found: SendFrom | None) -> tuple[Trouble | None, str]:
     """What keeps an address from sending, with the sentence to show; (None, "") if nothing."""
     if found is None:
         return Trouble.NOT_LINKED, f"No connected mailbox may send as {email} yet."
-    if found.verification == "pending":
-        return Trouble.PENDING, (
-            f"{email} is not confirmed yet: the code or link in Gmail's mail to it was not used."
-        )
-    if found.verification == "mistrusted":
-        return Trouble.MISTRUSTED, (
-            f"Gmail put another address in the place of {email} last time, so nothing leaves as it "
-            "until the office manager has looked into it."
-        )
-    if found.verification == "lost":
-        return Trouble.LOST, (
-            f"{found.mailbox_email} may no longer send as {email}: Gmail does not list it any more."
-        )
-    if found.verification == "unseen":
-        return Trouble.UNSEEN, (
-            f"The portal may not see whether {found.mailbox_email} can still send as {email}: "
-            "connect it again and leave every box ticked."
-        )
     if found.verification != "accepted":
-        return Trouble.NOT_LINKED, (
-            f"{email} was not added in Gmail yet, so {found.mailbox_email} may not send as it."
-        )
+        trouble, sentence = UNREADY.get(found.verification, UNREADY["wanted"])
+        return trouble, sentence.format(email=email, box=found.mailbox_email)
     if not found.can_send:
         return Trouble.MAILBOX, found.why_not
     return None, ""

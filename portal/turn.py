@@ -109,7 +109,7 @@ class Turn:
             return False
         self._did_something = True
         if carry(claim, self.hands):
-            self._day.note(now(), claim.recipients)
+            self._day.note(now(), len(claim.recipients))
         else:
             self._meter.give_back(units)
         with self._marking:
@@ -157,9 +157,7 @@ class Turn:
             mailboxes.pause(self.mailbox_id, (opens - moment).total_seconds() + 1, DAY_FULL)
 
     def _sending_units(self) -> int:
-        if self.hands.provider().two_phase:
-            return pace.UNITS["drafts.create"] + pace.UNITS["drafts.send"]
-        return pace.UNITS["messages.send"]
+        return self.hands.provider().sending_units
 
     def _is_queued(self, lowest: Lane) -> bool:
         with looking() as store:
@@ -230,12 +228,12 @@ class Turn:
         if state == State.UNKNOWN:
             return 0  # how many calls it takes, nobody knows: each is booked as it is made
         if state != State.ACCEPTED:
-            return pace.UNITS["drafts.delete"]
-        return pace.UNITS["messages.get"] if self.hands.provider().can_read_sent else 0
+            return self.hands.provider().tariff.discarding
+        return self.hands.provider().reading_units
 
     def _spend(self, call: str) -> None:
         """Wait until a call may be made. Raises TryLater where the turn ends before."""
-        units = pace.UNITS[call]
+        units = self.hands.provider().tariff.calls[call]
         if not self._wait_until(self._meter.reserve(units, time.monotonic())):
             self._meter.give_back(units)
             raise TryLater("The turn ended before it was looked up.")

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from flask import Flask, current_app
 from sqlalchemy import and_, or_, select
 
-from portal import logs, mailboxes, queueing
+from portal import domains, logs, mailboxes, queueing
 from portal.columns import db_now
 from portal.dispatch import Dispatch, State, release_ready
 from portal.envelope import ProviderAnswer
@@ -41,6 +41,7 @@ def watch(ends: float = math.inf) -> None:
         became_ready = list(pool.map(lambda one: _read_in_thread(app, one, ends), due))
     if any(became_ready):
         release_ready()
+    domains.look_again(ends)
 
 
 def _read_in_thread(app: Flask, mailbox_id: int, ends: float) -> bool:
@@ -83,6 +84,6 @@ def _awaited() -> list[int]:
         and_(Address.email.in_(held), Mailbox.addresses_checked_at < db_now(-WATCH_NEW)),
     )
     query = select(Mailbox.id).join(Address, Address.mailbox_id == Mailbox.id)
-    here = Mailbox.issuer == mailboxes.this_google()
+    here = mailboxes.is_here()
     query = query.where(Mailbox.health == mailboxes.Health.CONNECTED, here, awaited, due)
     return list(db.session.scalars(query.distinct()))

@@ -61,6 +61,13 @@ BAD = {
     "GMAIL_RECIPIENTS_CONSUMER": ["0", "100001", "x"],
     "GMAIL_RECIPIENTS_MESSAGE": ["0", "501", "x"],
     "GMAIL_DAILY_KEPT": ["-1", "51", "some"],
+    "MICROSOFT_TENANT": ["our company", "a/b"],
+    "MICROSOFT_AUTHORITY_URL": ["login.microsoftonline.com", "http://login.microsoftonline.com"],
+    "GRAPH_URL": ["graph.microsoft.com", "http://graph.microsoft.com"],
+    "MICROSOFT_MESSAGES_PER_MINUTE": ["0", "10001", "x"],
+    "MICROSOFT_DAILY": ["0", "1000001", "x"],
+    "SMTP_MESSAGES_PER_MINUTE": ["0", "10001", "x"],
+    "SMTP_DAILY": ["0", "1000001", "x"],
 }
 
 
@@ -78,6 +85,7 @@ def test_a_bad_value_stops_the_start_and_is_named(name: str, value: str) -> None
 
 def test_every_checked_variable_is_tried_here() -> None:
     unchecked = {"GOOGLE_CLIENT_ID", "GOOGLE_CLIENT_SECRET"}
+    unchecked |= {"MICROSOFT_CLIENT_ID", "MICROSOFT_CLIENT_SECRET"}
     assert set(BAD) == set(Config.model_fields) - unchecked
 
 

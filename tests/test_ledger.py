@@ -13,10 +13,13 @@ from sqlalchemy import update
 from portal import delivery, ledger, pace
 from portal.columns import now
 from portal.dispatch import Dispatch, Lane, State
-from portal.envelope import ProviderAnswer, TryLater
+from portal.envelope import (
+    OperatorProblem,
+    ProviderAnswer,
+    TryLater,
+)
 from portal.extensions import db
 from portal.mailboxes import Mailbox
-from portal.providers.google import OperatorProblem
 from tests import asking, factories, servers
 
 if TYPE_CHECKING:

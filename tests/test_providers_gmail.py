@@ -24,6 +24,7 @@ from portal.envelope import (
     Gone,
     NeedsPermission,
     NeedsSignIn,
+    OperatorProblem,
     OutcomeUnknown,
     ProviderAnswer,
     Refused,
@@ -50,7 +51,6 @@ from portal.providers.gmail import (
     address_of,
     answer_for,
 )
-from portal.providers.google import OperatorProblem
 
 LIMIT = "Gmail's sending limit is reached for now."
 NOT_OURS = "Google does not let this portal in"
@@ -212,13 +212,13 @@ def test_what_could_not_be_reached_was_certainly_not_sent() -> None:
         port = closed.getsockname()[1]
     for url in (f"http://127.0.0.1:{port}", f"https://127.0.0.1:{port}"):
         with pytest.raises(TryLater):
-            provider(url).send(b"mail")
+            provider(url).send(b"mail", "office@brightspark.example", ["mary.lee@homes.example"])
 
 
 def test_a_certificate_that_does_not_fit_is_found_before_anything_is_asked(tmp_path: Path) -> None:
     asked: list[ssl.SSLSocket] = []
     with tls_server(tmp_path, asked.append) as (url, _), pytest.raises(TryLater):
-        provider(url).send(b"mail")
+        provider(url).send(b"mail", "office@brightspark.example", ["mary.lee@homes.example"])
     assert asked == []
 
 
@@ -241,7 +241,7 @@ def test_tls_that_breaks_after_the_request_leaves_it_unclear(
     with tls_server(tmp_path, answer) as (url, certificate):
         trusting(certificate, monkeypatch)
         with pytest.raises(OutcomeUnknown):
-            provider(url).send(b"mail")
+            provider(url).send(b"mail", "office@brightspark.example", ["mary.lee@homes.example"])
     assert received and received[0].startswith(b"POST ")
 
 
@@ -250,7 +250,7 @@ def test_no_request_is_ever_repeated_and_no_redirection_followed() -> None:
     away = b"HTTP/1.1 307 Away\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n"
     for answers in (away, b""):
         with http_server(asked, answers) as url, pytest.raises((TryLater, OutcomeUnknown)):
-            provider(url).send(b"mail")
+            provider(url).send(b"mail", "office@brightspark.example", ["mary.lee@homes.example"])
     assert len(asked) == 2
 
 
@@ -258,7 +258,7 @@ def test_a_proxy_that_asks_for_a_sign_in_of_its_own_gets_nothing_twice() -> None
     asked: list[bytes] = []
     proxy = b"HTTP/1.1 401 No\r\nContent-Length: 6\r\n\r\n<html>"
     with http_server(asked, proxy) as url, pytest.raises(OutcomeUnknown):
-        provider(url).send(b"mail")
+        provider(url).send(b"mail", "office@brightspark.example", ["mary.lee@homes.example"])
     assert len(asked) == 1
 
 
@@ -275,7 +275,7 @@ def test_each_call_is_booked_before_it_is_made() -> None:
         assert booked == [("drafts.create", 0), ("drafts.send", 1), ("drafts.get", 2)]
         gmail.spend = give_up
         with pytest.raises(TryLater, match="no time"):
-            gmail.send(b"mail")
+            gmail.send(b"mail", "office@brightspark.example", ["mary.lee@homes.example"])
     assert len(asked) == 3
 
 
@@ -287,7 +287,7 @@ def test_an_answer_without_an_id_is_no_receipt() -> None:
     for body in (b"{}", b"[]", b"ok", b'{"id":""}'):
         head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
         with http_server([], head + body) as url, pytest.raises(OutcomeUnknown):
-            provider(url).send(b"mail")
+            provider(url).send(b"mail", "office@brightspark.example", ["mary.lee@homes.example"])
 
 
 def trusting(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,10 +8,14 @@ import pytest
 import requests
 from flask import Flask, session
 
-from portal.envelope import NeedsSignIn, TryLater
+from portal.envelope import (
+    NeedsSignIn,
+    OperatorProblem,
+    TryLater,
+)
 from portal.providers import google
 from portal.providers.gmail import FULL_SCOPES, SCOPE
-from portal.providers.google import Account, Grant, OperatorProblem, SignInProblem
+from portal.providers.google import Account, Grant, SignInProblem
 from tests import servers
 from tests.factories import OFFICE
 from tests.sandbox.visitor import Visitor

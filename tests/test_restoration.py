@@ -175,7 +175,7 @@ def fill(google: SandboxServer, count: int) -> None:
     db.session.commit()
     for _ in range(count):
         provider.send(
-            b"From: office@brightspark.example\r\nTo: mary@homes.example\r\n\r\nHello\r\n"
+            b"From: office@brightspark.example\r\nTo: mary@homes.example\r\n\r\nHello\r\n", "", []
         )
 
 
@@ -234,7 +234,7 @@ def plant(google: SandboxServer, dispatch_id: int) -> Mailbox:
         f"{DISPATCH_HEADER}: {token}\r\n\r\nHello\r\n"
     ).encode()
     provider.create_draft(marked)
-    provider.send(marked)
+    provider.send(marked, "", [])
     return toms
 
 

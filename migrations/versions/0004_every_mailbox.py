@@ -12,9 +12,11 @@ MOMENT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
+    with op.batch_alter_table("mailboxes") as mailboxes:
+        mailboxes.add_column(sa.Column("password", sa.LargeBinary()))
+        mailboxes.add_column(sa.Column("server", sa.JSON(), server_default="{}", nullable=False))
     shared = sa.Column("share_batches", sa.Boolean(), server_default=sa.true(), nullable=False)
     op.add_column("company", shared)
-
 
     op.create_table(
         "domains",
@@ -37,3 +39,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("domains")
     op.drop_column("company", "share_batches")
+    with op.batch_alter_table("mailboxes") as mailboxes:
+        mailboxes.drop_column("server")
+        mailboxes.drop_column("password")

@@ -54,7 +54,7 @@ class Claim:
     token: str = ""
     from_email: str = ""
     draft_id: str | None = None
-    recipients: int = 1
+    recipients: tuple[str, ...] = ()
     mime: bytes = b""
     mime_sha256: str = ""
     attempt_id: int = 0
@@ -202,7 +202,7 @@ def _taken(statement: Executable, worker: str, values: dict[str, Any]) -> Claim 
         row.token,
         row.from_email,
         row.draft_id,
-        len(row.to) + len(row.cc),
+        (*row.to, *row.cc),
         row.mime,
         row.mime_sha256,
         noted.inserted_primary_key[0] if noted.inserted_primary_key else 0,

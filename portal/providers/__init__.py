@@ -1,7 +1,30 @@
 """The providers that carry mail. Each speaks one API and answers in the envelope's words."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from portal.providers import gmail
 from portal.providers.gmail import Gmail
+from portal.providers.provider import Abilities, Provider
 
-PROVIDERS = {"gmail": Gmail}
 
-__all__ = ["PROVIDERS", "Gmail"]
+@dataclass(frozen=True)
+class Kind:
+    """One kind of mailbox, as far as it can be told without calling anybody.
+
+    label: what a person calls it. account: with whom one signs in to it; nothing where it has a
+    password. abilities: what a mailbox offers with these permissions. full: the permissions that
+    it takes for everything.
+    """
+
+    label: str
+    account: str
+    abilities: Callable[[set[str]], Abilities]
+    full: tuple[str, ...] = ()
+
+
+KINDS = {
+    "gmail": Kind(Gmail.label, "Google", gmail.abilities, gmail.WANTED_SCOPES),
+}
+
+__all__ = ["KINDS", "Gmail", "Kind", "Provider"]

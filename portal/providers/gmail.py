@@ -10,7 +10,7 @@ import json
 import random
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parseaddr
@@ -28,11 +28,13 @@ from urllib3.exceptions import (
     NewConnectionError,
 )
 
+from portal import pace
 from portal.envelope import (
     DISPATCH_HEADER,
     Gone,
     NeedsPermission,
     NeedsSignIn,
+    OperatorProblem,
     OutcomeUnknown,
     ProviderAnswer,
     Receipt,
@@ -40,12 +42,14 @@ from portal.envelope import (
     SentCopy,
     TryLater,
 )
-from portal.providers.google import OperatorProblem
+from portal.providers.provider import Abilities, ListedAddress, Provider
 from portal.providers.sent import SentList
 
 SCOPE = "https://www.googleapis.com/auth/gmail."
 SIGN_IN_SCOPES = ("openid", "email", "profile")
-FULL_SCOPES = (*SIGN_IN_SCOPES, SCOPE + "compose", SCOPE + "settings.basic", SCOPE + "metadata")
+#: What it takes to send, to see the send-from addresses, and to prove the From.
+WANTED_SCOPES = (SCOPE + "compose", SCOPE + "settings.basic", SCOPE + "metadata")
+FULL_SCOPES = (*SIGN_IN_SCOPES, *WANTED_SCOPES)
 SEND_ONLY_SCOPES = (*SIGN_IN_SCOPES, SCOPE + "send")
 
 
@@ -135,18 +139,18 @@ OF_THE_MESSAGE = (400, 413)
 RETRY_AFTER = re.compile(r"Retry after (\S+)")
 
 
-@dataclass(frozen=True)
-class ListedAddress:
-    """One send-from address as Gmail lists it. verification: accepted or pending."""
+def abilities(scopes: set[str]) -> Abilities:
+    """What a mailbox offers with these permissions."""
+    drafts = SCOPE + "compose" in scopes
+    return Abilities(
+        send=drafts or SCOPE + "send" in scopes,
+        two_phase=drafts,
+        list_addresses=SCOPE + "settings.basic" in scopes,
+        read_sent=SCOPE + "metadata" in scopes,
+    )
 
-    email: str
-    name: str
-    verification: str
-    is_primary: bool
-    is_default: bool
 
-
-class Gmail:
+class Gmail(Provider):
     """One Gmail mailbox. `token(refused)` gives an access token, another than the one refused.
 
     spend: told the name of each call (as in pace.UNITS) right before it is made; what it raises
@@ -154,6 +158,7 @@ class Gmail:
     """
 
     label = "Gmail"
+    tariff = pace.TARIFFS["gmail"]
 
     def __init__(
         self,
@@ -165,29 +170,10 @@ class Gmail:
     ) -> None:
         self.spend = spend
         self._api_url, self._below = api_url, urlsplit(api_url).path
-        self._scopes = scopes
+        self.abilities = abilities(scopes)
         self._token = token
         self._bearer = ""
         self._timeout = urllib3.Timeout(connect=min(timeout, 10), read=timeout)
-
-    # -- what this mailbox allows ----------------------------------------------------------------
-
-    @property
-    def can_send(self) -> bool:
-        return self.two_phase or SCOPE + "send" in self._scopes
-
-    @property
-    def two_phase(self) -> bool:
-        """Whether a draft can serve as the commit token."""
-        return SCOPE + "compose" in self._scopes
-
-    @property
-    def can_list_addresses(self) -> bool:
-        return SCOPE + "settings.basic" in self._scopes
-
-    @property
-    def can_read_sent(self) -> bool:
-        return SCOPE + "metadata" in self._scopes
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -281,9 +267,9 @@ class Gmail:
             raise TryLater("Gmail's answer names no draft.", str(made)[:200])
         return str(made["id"])
 
-    def restore_draft(self, draft_id: str, mime: bytes) -> None:
-        """Put the frozen bytes back into a draft that lay open to its owner's hands."""
+    def restore_draft(self, draft_id: str, mime: bytes) -> str:
         self._call(PUT_DRAFT, draft_id, body=mime)
+        return draft_id
 
     def delete_draft(self, draft_id: str) -> None:
         """Take a draft away, so that nobody sends by hand what was refused or cancelled."""
@@ -296,8 +282,8 @@ class Gmail:
         """Send a draft. Raises OutcomeUnknown unless the answer is certain; Gone if it vanished."""
         return _receipt(self._call(SEND_DRAFT, body=json.dumps({"id": draft_id}).encode()))
 
-    def send(self, mime: bytes) -> Receipt:
-        """Send in one step, for mailboxes that allow no drafts."""
+    def send(self, mime: bytes, sender: str, recipients: Sequence[str]) -> Receipt:
+        # Gmail takes both from the message itself.
         return _receipt(self._call(SEND, body=mime))
 
     # -- the wire --------------------------------------------------------------------------------

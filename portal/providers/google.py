@@ -17,7 +17,7 @@ from flask import Flask, Response, current_app, session
 from joserfc.errors import JoseError
 
 from portal.config import Config
-from portal.envelope import NeedsSignIn, ProviderAnswer, TryLater
+from portal.envelope import NeedsSignIn, OperatorProblem, ProviderAnswer, TryLater
 
 EXTENSION = "sendwright.google"
 #: What Google calls the sign-in scopes in its answers.
@@ -58,10 +58,6 @@ class SignInProblem(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
-
-
-class OperatorProblem(ProviderAnswer):
-    """Google refuses this installation itself: its client id or secret is no longer right."""
 
 
 def register(app: Flask, config: Config) -> None:

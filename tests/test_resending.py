@@ -144,6 +144,21 @@ def test_it_can_be_taken_back_like_any_other(app: Flask, gone: Callable[..., Dis
         assert again.not_before and again.not_before > again.requested_at
 
 
+def test_what_was_taken_back_does_not_make_a_document_unsent(
+    app: Flask, gone: Callable[..., Dispatch]
+) -> None:
+    """Else the next batch sends it once more."""
+    with app.app_context():
+        first = gone()
+        again = dispatch.resend(first, tom(), 2, WHY)
+        dispatch.decide([again], Deed.CANCEL, tom())
+        db.session.refresh(first.document)
+        assert (again.state, first.document.email_status) == (State.CANCELLED, State.ACCEPTED)
+        assert dispatch.came_back(first, tom(), "No such address.")
+        db.session.refresh(first.document)
+        assert first.document.email_status == State.RETURNED
+
+
 def test_pressed_twice_it_is_one(app: Flask, gone: Callable[..., Dispatch]) -> None:
     with app.app_context():
         first = gone()
@@ -235,6 +250,19 @@ def test_what_somebody_found_out_not_to_have_left_may_turn_out_otherwise_yet(
         assert dispatch.turned_out(first, tom(), left=True)
         first = dispatch.load(first.id)
         assert first.left_after_all and "twice" not in story(first)  # each went to another address
+
+
+@pytest.mark.parametrize("state", [State.REFUSED, State.CANCELLED])
+def test_once_it_left_after_all_no_batch_takes_it_up(
+    app: Flask, gone: Callable[..., Dispatch], state: State
+) -> None:
+    with app.app_context():
+        first = gone(State.UNKNOWN, needs_person=True)
+        again = dispatch.resend(first, tom(), 2, WHY)
+        dispatch.move(again.id, (State.QUEUED,), state)
+        dispatch.turned_out(dispatch.load(first.id), tom(), left=True)
+        db.session.refresh(first.document)
+        assert first.document.email_status == State.ACCEPTED
 
 
 @pytest.mark.sqlite_only

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from portal.accounts import User
 from portal.columns import now
 from portal.dispatch.holding import hold_by_person
-from portal.dispatch.moving import accept, move, tell
+from portal.dispatch.moving import accept, load, move, show_on_document, tell
 from portal.dispatch.reading import of_document
 from portal.dispatch.tables import (
     LEFT_AFTER_ALL,
@@ -57,9 +57,12 @@ def _had_left(one: Dispatch, user: User) -> bool:
     if not accept(one.id, (State.REFUSED,), doubted, **values):
         return False
     tell(one.id, LEFT_AFTER_ALL, user.name)
-    for later in _repeating(one):
-        if people_of_both(one, later):
-            _tell_both(one, later, user)
+    later = [load(other.id) for other in _repeating(one)]
+    if all(other.state == State.REFUSED for other in later):
+        show_on_document(later[-1].id if later else one.id, State.ACCEPTED)
+    for other in later:
+        if people_of_both(one, other):
+            _tell_both(one, other, user)
     return True
 
 

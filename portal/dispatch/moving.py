@@ -8,6 +8,7 @@ from sqlalchemy import (
     Executable,
     Table,
     bindparam,
+    func,
     select,
 )
 from sqlalchemy import update as sql_update
@@ -44,8 +45,13 @@ def move(
 
 
 def show_on_document(dispatch_id: int, state: State) -> None:
-    """Let the document's e-mail status say what its newest sending says."""
-    journal.connection().execute(_shown(many=False), {"ids": dispatch_id, "state": state})
+    """Let the document's e-mail status say what its newest sending says.
+
+    One that was taken back says nothing where there is another: the first may have left long ago,
+    and a document that counts as not sent is sent by the next batch.
+    """
+    shown = _taken_back() if state == State.CANCELLED else _shown(many=False)
+    journal.connection().execute(shown, {"ids": dispatch_id, "state": state})
 
 
 def show_on_documents(dispatch_ids: list[int], state: State) -> None:
@@ -66,11 +72,34 @@ def _shown(*, many: bool) -> Executable:
             newer.c.document_id == mine.c.document_id,
             newer.c.purpose == Purpose.DOCUMENT,
             newer.c.sending_number > mine.c.sending_number,
+            newer.c.state != State.CANCELLED,
         )
         .exists(),
     )
     shown = sql_update(documents).where(documents.c.id.in_(newest))
     return shown.values(email_status=bindparam("state"))
+
+
+@cache
+def _taken_back() -> Executable:
+    mine, documents = cast("Table", Dispatch.__table__), cast("Table", Document.__table__)
+    other = mine.alias()
+    of_document = select(mine.c.document_id).where(
+        mine.c.id == bindparam("ids"), mine.c.purpose == Purpose.DOCUMENT
+    )
+    newest = (
+        select(other.c.state)
+        .where(
+            other.c.document_id == documents.c.id,
+            other.c.purpose == Purpose.DOCUMENT,
+            other.c.state != State.CANCELLED,
+        )
+        .order_by(other.c.sending_number.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    shown = sql_update(documents).where(documents.c.id.in_(of_document))
+    return shown.values(email_status=func.coalesce(newest, bindparam("state")))
 
 
 def accept(dispatch_id: int, allowed: tuple[State, ...], *conditions: Any, **values: Any) -> bool:

@@ -42,14 +42,14 @@ def delivery_failure(sender: str, original: bytes, failure: Failure) -> bytes:
     """Put together from bytes: the failed mail may be too odd for any library to write again."""
     message_id = Head.parse(split(original)[0]).raw("Message-ID") or ""
     boundary = secrets.token_hex(14)
-    parts = (_words(failure), _status(message_id, failure), _enclosed(original))
+    parts = (_words(failure), _status(message_id, failure), enclosed(original))
     body = b"".join(f"--{boundary}\r\n".encode() + part + b"\r\n" for part in parts)
     head = [
         *_head(sender, message_id, failure),
         ("MIME-Version", "1.0"),
         ("Content-Type", f'multipart/report; boundary="{boundary}"; report-type=delivery-status'),
     ]
-    return _block(head) + b"\r\n" + body + f"--{boundary}--\r\n".encode()
+    return block(head) + b"\r\n" + body + f"--{boundary}--\r\n".encode()
 
 
 def _head(sender: str, message_id: str, failure: Failure) -> Fields:
@@ -99,13 +99,13 @@ def _status(message_id: str, failure: Failure) -> bytes:
         ("Diagnostic-Code", f"smtp; {failure.diagnostic}"),
         ("Last-Attempt-Date", moment),
     ]
-    kind = _block([("Content-Type", "message/delivery-status")])
-    return kind + b"\r\n" + _block(about_mail) + b"\r\n" + _block(about_recipient)
+    kind = block([("Content-Type", "message/delivery-status")])
+    return kind + b"\r\n" + block(about_mail) + b"\r\n" + block(about_recipient)
 
 
-def _enclosed(original: bytes) -> bytes:
+def enclosed(original: bytes) -> bytes:
     """The failed mail with its headers whole; Gmail too leaves big bodies out."""
-    kind = _block([("Content-Type", "message/rfc822")]) + b"\r\n"
+    kind = block([("Content-Type", "message/rfc822")]) + b"\r\n"
     if len(original) <= LONGEST_ENCLOSED:
         return kind + original
     head = Head.parse(split(original)[0])
@@ -114,5 +114,5 @@ def _enclosed(original: bytes) -> bytes:
     return kind + head.bytes() + b"\r\n(The message was too long to enclose.)\r\n"
 
 
-def _block(fields: Fields) -> bytes:
+def block(fields: Fields) -> bytes:
     return "".join(f"{name}: {' '.join(value.split())}\r\n" for name, value in fields).encode()

@@ -66,6 +66,8 @@ class Fault:
     reason: str | None = None
     message: str | None = None
     error_subtype: str = ""
+    #: Microsoft's number of an error of its sign-in.
+    number: int = 0
     #: The error in which a refusal of this kind is worded, for the method called.
     refusal: Callable[[Fault, str], Exception] = field(kw_only=True, repr=False)
     wire: Kind = field(kw_only=True, repr=False)
@@ -189,4 +191,5 @@ _TOLD: dict[str, type | tuple[type, ...]] = {
     "reason": str,
     "message": str,
     "error_subtype": str,
+    "number": int,
 }

@@ -74,6 +74,7 @@ def message(email: str, id: str) -> str:
         "message.html",
         account=account,
         message=found,
+        message_id=found.id,
         folder="sent" if "SENT" in found.labels else "inbox",
         head=head,
         technical=about,

@@ -9,9 +9,10 @@ from flask import Flask
 from sqlalchemy import event, text
 
 from portal import metrics, readiness
+from portal.batches import Batch
 from portal.columns import now
 from portal.config import Config
-from portal.dispatch import Attempt, Dispatch, State
+from portal.dispatch import Attempt, Deed, Dispatch, Lane, State, decide
 from portal.extensions import db
 from portal.mailboxes import Health, Mailbox
 from portal.workers import Worker
@@ -58,22 +59,24 @@ def ago(**much: float) -> Any:
     return now() - timedelta(**much)
 
 
-def test_what_is_open_is_counted_by_state_and_by_where_it_comes_from(box: Mailbox) -> None:
-    from portal.batches import Batch
-
+def test_what_is_open_is_counted_by_state_and_by_who_goes_first(box: Mailbox) -> None:
     batch = Batch(name="October", kind="invoice", created_by_id=olive().id)
     db.session.add(batch)
     db.session.flush()
-    for _ in range(2):
-        sending(State.QUEUED, batch_id=batch.id)
+    for _ in range(3):
+        last = sending(State.QUEUED, batch_id=batch.id, lane=Lane.BATCH)
+    decide([last], Deed.SEND_NOW, olive())  # of a batch, and yet before everything else
     sending(State.QUEUED, queued_at=ago(minutes=5))
     sending(State.UNKNOWN, needs_person=True)
-    sending(State.UNKNOWN)
+    sending(State.UNKNOWN, lane=Lane.BATCH)
+    sending(State.HELD, mailbox_id=None)
     sending(State.CANCELLED)
     found = metrics.figures()
-    assert (found.in_batches[State.QUEUED], found.by_hand[State.QUEUED]) == (2, 1)
+    queued = {lane.name: states[State.QUEUED] for lane, states in found.by_lane.items()}
+    assert queued == {"FIRST": 1, "PERSON": 1, "BATCH": 2}
     assert (found.open(State.UNKNOWN), found.needing_person) == (2, 1)
-    assert found.boxes[0].queued == 3
+    assert found.by_lane[Lane.BATCH][State.UNKNOWN] == found.by_lane[Lane.PERSON][State.HELD] == 1
+    assert found.boxes[0].queued == 4
 
 
 def test_a_mailbox_shows_what_of_its_minute_and_its_day_is_used(box: Mailbox) -> None:
@@ -114,7 +117,8 @@ def test_prometheus_reads_it_and_finds_no_address(box: Mailbox) -> None:
     db.session.commit()
     told = metrics.exposition().decode()
     for line in (
-        'sendwright_dispatches_open{origin="person",state="queued"} 1.0',
+        'sendwright_dispatches_open{lane="person",state="queued"} 1.0',
+        'sendwright_dispatches_open{lane="batch",state="queued"} 0.0',
         f'sendwright_mailbox_waiting{{mailbox="{box.id}"}} 1.0',
         'sendwright_mailboxes{health="needs_sign_in"} 1.0',
         "sendwright_workers_alive 1.0",
@@ -145,7 +149,7 @@ def test_no_figure_reads_through_what_was_sent_before(box: Mailbox) -> None:
         for row in db.session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {words}", values)
     ]
     assert any("ix_dispatches_mailbox_state" in plan for plan in plans)
-    assert any("ix_dispatches_batch (batch_id=? AND state=?)" in plan for plan in plans)
+    assert any("ix_dispatches_work (mailbox_id=? AND lane<?)" in plan for plan in plans)
     through = ("SCAN dispatches", "SCAN attempts", "SCAN batch_items")
     assert [one for one in plans if one.startswith(through)] == []
 

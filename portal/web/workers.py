@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
 from portal import instance, metrics, readiness
-from portal.dispatch import Dispatch, State
+from portal.dispatch import Dispatch, Lane, State
 from portal.extensions import db
 from portal.metrics import BoxFigures, Figures, Trouble
 from portal.web import stamp
@@ -119,14 +119,14 @@ def _health(now: Figures) -> str:
 
 
 def _tiles(now: Figures) -> list[Tile]:
-    batched = now.in_batches[State.QUEUED]
+    batched = now.by_lane[Lane.BATCH][State.QUEUED]
     return [
         Tile(
             now.open(State.QUEUED),
             "In queue",
             "info",
             "clock",
-            f"{batched:,} of them from batches" if batched else "",
+            f"{batched:,} of them go after what people send" if batched else "",
         ),
         Tile(now.open(State.SUBMITTING), "Sending", "info", "send"),
         Tile(now.pending_items, "Being prepared", "open", "hourglass"),

@@ -8,8 +8,8 @@ import logging
 import math
 import re
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -73,6 +73,10 @@ class Domain(Base):
     proofs: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
 
     @property
+    def shown(self) -> str:
+        return names.shown(self.name)
+
+    @property
     def chosen(self) -> list[str]:
         """The DKIM selectors that somebody wrote down."""
         return self.selectors.split()
@@ -122,10 +126,22 @@ def in_use() -> dict[str, Sender]:
         ways.setdefault(domain, {usual.key: usual} if usual else {})
         emails.setdefault(domain, set()).add(email)
     return {
-        domain: Sender(domain, tuple(ways[domain].values()), tuple(sorted(emails[domain])))
+        domain: Sender(domain, _told_apart(ways[domain].values()), tuple(sorted(emails[domain])))
         for domain in sorted(ways)
         if domain
     }
+
+
+def _told_apart(ways: Iterable[Way]) -> tuple[Way, ...]:
+    """Two mailboxes at one provider are called by the provider and their domain."""
+    found = list(ways)
+    labels = [one.label for one in found]
+    return tuple(
+        replace(one, called=f"{one.label} of {names.shown(one.envelope)}")
+        if labels.count(one.label) > 1
+        else one
+        for one in found
+    )
 
 
 def _addresses() -> list[tuple[str, Mailbox]]:
@@ -146,6 +162,10 @@ def _usual_way() -> Way | None:
 def known() -> dict[str, Domain]:
     """What is stored, by name."""
     return {one.name: one for one in db.session.scalars(select(Domain).order_by(Domain.name))}
+
+
+def stored(name: str) -> Domain | None:
+    return db.session.scalar(select(Domain).where(Domain.name == name))
 
 
 def failing() -> list[Domain]:
@@ -198,7 +218,7 @@ def check(name: str, patience: float = asking.PATIENCE) -> Report:
 
 def _set_out(name: str) -> int | None:
     """Claim the asking of a domain; its id, or None where another has done so a moment ago."""
-    found = db.session.scalar(select(Domain).where(Domain.name == name))
+    found = stored(name)
     if found is None:
         return _made(name)
     before = (Domain.asked_at.is_(None)) | (Domain.asked_at < now() - timedelta(seconds=3))
@@ -317,7 +337,7 @@ def tell_managers() -> int:
 def _is_told(row: Domain, manager: User, through: SendFrom) -> bool:
     try:
         to = Mailable(manager.email, manager.name)
-        subject = f"Mail from {names.shown(row.name)} no longer passes the check for forged senders"
+        subject = f"Mail from {row.shown} no longer passes the check for forged senders"
         dispatch.notice(_key(row, manager), to, subject, _body(row, manager), through)
     except Exception:
         journal.undo()
@@ -335,7 +355,7 @@ def _body(row: Domain, manager: User) -> str:
     said = [f"- {one['message']}" for one in row.findings if one["severity"] != "info"]
     return (
         f"Hello {manager.name.split()[0]},\n\n"
-        f"what {names.shown(row.name)} publishes has changed. Until lately mail from it was in "
+        f"what {row.shown} publishes has changed. Until lately mail from it was in "
         f"order; now customers may find it in their spam folder, or not at all:\n\n"
         f"{chr(10).join(said)}\n\n"
         f"What to do: open {_config().PUBLIC_URL}/domains/{row.name}. It shows the record to put "
@@ -347,8 +367,8 @@ def _body(row: Domain, manager: User) -> str:
 # -- what people and test mails add --------------------------------------------------------------
 
 
-def set_selectors(row: Domain, typed: str) -> None:
-    """Remember where the domain's DKIM keys are. Raises BadSelector, having changed nothing.
+def set_selectors(name: str, typed: str) -> None:
+    """Remember where a domain's DKIM keys are. Raises BadSelector, having changed nothing. Commits.
 
     typed: selectors with commas or spaces between them; whole names are cut to their selector.
     """
@@ -361,13 +381,18 @@ def set_selectors(row: Domain, typed: str) -> None:
         )
     if len(found) > MOST_SELECTORS:
         raise BadSelector(f"Write at most {MOST_SELECTORS} selectors.")
+    row = stored(name)
+    if row is None:
+        row = Domain(name=name)
+        db.session.add(row)
     row.selectors = " ".join(found)
+    row.asked_at = None  # so that it is looked up anew
     db.session.commit()
 
 
 def remember_proof(name: str, way: Way, results: Results, at: datetime | None = None) -> None:
     """Keep what an outside receiver said of a test mail through a way. The caller commits."""
-    row = db.session.scalar(select(Domain).where(Domain.name == name))
+    row = stored(name)
     if row is None or not results.findings:
         return
     said = {method: results.of(method) for method in ("spf", "dkim", "dmarc")}

@@ -20,10 +20,12 @@ from werkzeug.test import TestResponse
 
 from portal import batches, trials
 from portal.accounts import User
+from portal.columns import now
 from portal.dispatch import Dispatch, State, Wish, request
 from portal.documents import Document
 from portal.documents.files import attach
 from portal.documents.kinds import KINDS
+from portal.domains import Domain
 from portal.extensions import db
 from portal.mailboxes import Address, Mailbox
 from portal.places import Branch
@@ -82,8 +84,16 @@ def company(app: Flask) -> Flask:
         make_a_rule()
         trials.start(olive)
         make_batches(olive)
+        make_a_domain()
         db.session.remove()
     return app
+
+
+def make_a_domain() -> None:
+    record = {"kind": "found", "values": ["v=spf1 include:mail.example ?all"], "through": []}
+    records = {"TXT brightspark.example": record}
+    db.session.add(Domain(name="brightspark.example", records=records, checked_at=now()))
+    db.session.commit()
 
 
 def make_a_rule() -> None:
@@ -192,6 +202,8 @@ def values_for(rule: Rule, name: str) -> list[Any]:
         return [*range(1, 9), 99999] if every_state else [1, 2, 99999]
     if name == "filename":
         return ["app.css", "nothing.css"]
+    if name == "domain":
+        return ["brightspark.example", "nothing.example"]
     return [*KINDS, "nothing"]
 
 
@@ -300,6 +312,8 @@ MANAGERS_ONLY = {
     "trials.add",
     "trials.send",
     "workers.index",
+    "domains.check",
+    "domains.update",
 }
 #: What its owner does with an own mailbox, and with the company's only a manager.
 OWNERS_ONLY = {

@@ -51,6 +51,12 @@ class Sheet:
         self._answers = answers
         self.wanted: set[Question] = set()
 
+    def if_it_said(self, question: Question, answer: Answer) -> "Sheet":
+        """The same sheet with another answer to one question; they share what they want."""
+        other = Sheet({**self._answers, question: answer})
+        other.wanted = self.wanted
+        return other
+
     def look(self, name: str, kind: str) -> Answer:
         question = (plain_name(name), kind)
         if question not in self._answers:

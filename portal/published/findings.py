@@ -57,50 +57,42 @@ def _spf(code: str, severity: Severity, message: str, hint: str = "", **more: An
     return Finding(code, "spf", severity, message, hint, **more)
 
 
-def _needed_spf(domain: str, texts: list[str], wanted: list[str]) -> Needed:
-    return Needed(domain, "TXT", spf.with_terms(texts, wanted), tuple(texts))
-
-
 # -- SPF -----------------------------------------------------------------------------------------
 
 
-def no_spf(domain: str, wanted: list[str]) -> Finding:
+def no_spf(domain: str) -> Finding:
     return _spf(
         "spf_none",
         Severity.BAD,
         f"{shown(domain)} does not say which servers may send for it: there is no SPF record.",
         WHERE_DNS,
-        record=_needed_spf(domain, [], wanted) if wanted else None,
     )
 
 
-def spf_meant(domain: str, text: str, wanted: list[str]) -> Finding:
+def spf_meant(text: str) -> Finding:
     return _spf(
         "spf_meant",
         Severity.BAD,
         f"A record looks like SPF but begins wrongly, so nobody reads it: {_short(text)}",
         "It has to begin with v=spf1 and a space.",
-        record=Needed(domain, "TXT", spf.with_terms([], wanted), (text,)) if wanted else None,
     )
 
 
-def several_spf(domain: str, texts: list[str], wanted: list[str]) -> Finding:
+def several_spf(texts: list[str]) -> Finding:
     return _spf(
         "spf_several",
         Severity.BAD,
         f"There are {len(texts)} SPF records. There may be only one; with more, none counts.",
         "Delete them all and add this one, which allows what they allowed together.",
-        record=_needed_spf(domain, texts, wanted),
     )
 
 
-def spf_lacks(domain: str, texts: list[str], wanted: list[str], way: Way, servers: str) -> Finding:
+def spf_lacks(domain: str, way: Way) -> Finding:
     return _spf(
         "spf_lacks",
         Severity.BAD,
-        f"The SPF record does not allow {servers} to send for {shown(domain)}.",
+        f"The SPF record does not allow {way.label} to send for {shown(domain)}.",
         "Change the record that is there; do not add a second one.",
-        record=_needed_spf(domain, texts, wanted),
         way=way.key,
     )
 
@@ -184,14 +176,13 @@ def spf_crowded(words: list[str]) -> Finding:
     )
 
 
-def spf_ends_open(qualifier: str, record: spf.Record) -> Finding:
-    fixed = record.text.rpartition(" ")[0] + " ~all"
+def spf_ends_open(qualifier: str) -> Finding:
     if qualifier == "+":
         message = "The SPF record allows the whole world to send in your name (+all)."
-        return _spf("spf_all_pass", Severity.BAD, message, f"Let it end with ~all: {fixed}")
+        return _spf("spf_all_pass", Severity.BAD, message, "Let it end with ~all.")
     if qualifier == "?":
         message = "The SPF record says nothing about servers that it does not name (?all)."
-        return _spf("spf_all_neutral", Severity.WARN, message, f"Let it end with ~all: {fixed}")
+        return _spf("spf_all_neutral", Severity.WARN, message, "Let it end with ~all.")
     message = "The SPF record does not say what holds for servers that it does not name."
     return _spf("spf_no_all", Severity.WARN, message, "Let it end with ~all.")
 
@@ -249,20 +240,19 @@ def dkim_fault(key: dkim.Key, domain: str, way: Way) -> Finding:
 
 
 def _dkim_words(key: dkim.Key, name: str, way: Way) -> tuple[Severity, str, str]:
-    make = f"{way.label} shows the value to add"
-    make += f" under {way.key_help}." if way.key_help else "."
+    make = f"{way.label} shows the value."
     fault = dkim.Fault
     return {
         fault.MISSING: (
             Severity.WARN,
             f"No key is published at {name}, so mail through {way.label} "
             f"does not bear a signature of your domain.",
-            f"{make} Afterwards, switch signing on there.",
+            f"{make} Once the record is there, switch signing on in the same place.",
         ),
         fault.DANGLING: (
             Severity.WARN,
             f"{name} leads to {_list(list(key.through[-1:]))}, where there is no key.",
-            f"Switch signing on at {way.label}; then the key is there by itself. {make}",
+            f"Switch signing on at {way.label}; then the key is there by itself.",
         ),
         fault.SEVERAL: (
             Severity.WARN,

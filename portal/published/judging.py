@@ -4,12 +4,12 @@ What is published only suggests what receivers find; a test mail proves it (resu
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from portal.published import dkim, dmarc, findings, spf
+from portal.published import dkim, dmarc, findings, mending, spf
 from portal.published.answers import Answer, Kind, Question, Sheet
-from portal.published.findings import Finding
+from portal.published.findings import Finding, Needed, Severity
 from portal.published.names import is_within, owner_of, shown
 from portal.published.spf import Result
 from portal.published.ways import Way
@@ -107,12 +107,14 @@ def _judge(sheet: Sheet, report: Report, ways: Sequence[Way], selectors: Sequenc
         silent = found.answer.kind is Kind.SILENT
         report.findings.append(findings.no_answer(domain, silent=silent))
     lights = {way.key: _spf_light(sheet, report, way) for way in ways}
-    _add_spf(report, ways, lights)
+    _add_spf(sheet, report, ways, lights)
     report.ways = [
         _way(report, way, lights[way.key], _dkim_light(report, way, selectors), policy)
         for way in ways
     ]
     report.findings += _about_dmarc(sheet, policy, _certain(found.answer))
+    once = {(one.code, one.message): one for one in reversed(report.findings)}
+    report.findings = list(reversed(once.values()))
 
 
 def _certain(answer: Answer) -> bool:
@@ -166,22 +168,20 @@ def _spf_result(sheet: Sheet, envelope: str, way: Way) -> Result:
     return Result.UNSURE if own.is_certain and theirs.is_certain else Result.TEMPERROR
 
 
-def _add_spf(report: Report, ways: Sequence[Way], lights: Mapping[str, Light]) -> None:
+def _add_spf(
+    sheet: Sheet, report: Report, ways: Sequence[Way], lights: Mapping[str, Light]
+) -> None:
     found = report.survey
     if found is None or not _certain(found.answer):
         return
     own = [way for way in ways if (way.envelope or report.domain) == report.domain]
-    lacking = [way for way in own if lights[way.key].tone is Tone.BAD and way.spf_term]
-    wanted = list(dict.fromkeys(way.spf_term for way in lacking))
+    mended = mending.mend(sheet, found, own, _spf_result)
     if found.record is None:
-        report.findings += _no_single_record(found, own, wanted)
-        return
-    report.findings += _about_spf(found, found.record)
-    if not found.is_error:
-        report.findings += [
-            findings.spf_lacks(report.domain, found.texts, wanted, way, way.label)
-            for way in lacking
-        ]
+        told = _no_single_record(found, own)
+    else:
+        told = _about_spf(found, found.record)
+        told += [findings.spf_lacks(report.domain, way) for way in mended.lacking]
+    report.findings += _with_record(told, mended.record)
     report.findings += [
         findings.envelope_elsewhere(report.domain, way)
         for way in ways
@@ -189,19 +189,21 @@ def _add_spf(report: Report, ways: Sequence[Way], lights: Mapping[str, Light]) -
     ]
 
 
-def _no_single_record(found: spf.Survey, own: Sequence[Way], wanted: list[str]) -> list[Finding]:
+def _with_record(told: list[Finding], record: Needed | None) -> list[Finding]:
+    """The findings with the record that mends them all beside the last of them that matters."""
+    matters = [one for one in told if one.severity is not Severity.INFO]
+    if record is None or not matters:
+        return told
+    return [replace(one, record=record) if one is matters[-1] else one for one in told]
+
+
+def _no_single_record(found: spf.Survey, own: Sequence[Way]) -> list[Finding]:
     if found.texts:
-        return [findings.several_spf(found.domain, found.texts, _new(found.texts, wanted))]
+        return [findings.several_spf(found.texts)]
     meant = [text for text in found.answer.values if spf.is_meant_as_spf(text)]
     if meant:
-        return [findings.spf_meant(found.domain, meant[0], wanted)]
-    return [findings.no_spf(found.domain, wanted)] if own else []
-
-
-def _new(texts: list[str], wanted: list[str]) -> list[str]:
-    """What of the wanted is in none of the records yet."""
-    words = {word.lower().lstrip("+") for text in texts for word in text.split()}
-    return [one for one in wanted if one not in words]
+        return [findings.spf_meant(meant[0])]
+    return [findings.no_spf(found.domain)] if own else []
 
 
 def _about_spf(found: spf.Survey, record: spf.Record) -> list[Finding]:
@@ -215,7 +217,7 @@ def _about_spf(found: spf.Survey, record: spf.Record) -> list[Finding]:
         (bool(found.crowded), lambda: findings.spf_crowded(found.crowded)),
         (found.lookups > spf.MOST_LOOKUPS, lambda: findings.too_many_lookups(found)),
         (len(found.voids) > spf.MOST_VOID, lambda: findings.too_many_voids(found)),
-        (last, lambda: findings.spf_ends_open(record.all_qualifier, record)),
+        (last, lambda: findings.spf_ends_open(record.all_qualifier)),
         (bool(record.after_all), lambda: findings.spf_after_all(record)),
         (bool(found.pointers), findings.spf_pointer),
         (bool(found.macros), lambda: findings.spf_macro(found.macros)),
@@ -317,11 +319,11 @@ def _verdict(
     way: Way, tone: Tone, of_spf: Light, of_dkim: Light, policy: dmarc.Found
 ) -> tuple[str, str]:
     if tone is Tone.BAD:
-        title = f"Mail through {way.label} does not pass"
+        title = f"Mail through {way.title} does not pass"
         return title, f"Neither SPF nor DKIM speaks for it. {FOLLOWS[policy.policy]}"
     if tone is Tone.OPEN:
-        return f"Mail through {way.label}: not known", _why_open(way, of_spf, of_dkim)
-    title = f"Mail through {way.label} should pass"
+        return f"Mail through {way.title}: not known", _why_open(way, of_spf, of_dkim)
+    title = f"Mail through {way.title} should pass"
     if of_spf.counts and of_dkim.counts:
         more = "" if policy.record or policy.unread else " A DMARC record is still to come."
         return title, f"SPF and DKIM both speak for it.{more}"
@@ -381,13 +383,13 @@ def _consumer(report: Report, way: Way) -> WayReport:
             Light(name, Tone.GOOD, f"{way.label} sees to it") for name in ("SPF", "DKIM", "DMARC")
         )
         text = "The address belongs to the provider itself, which looks after its records."
-        return WayReport(way, Tone.GOOD, f"Mail through {way.label} should pass", text, lights)
+        return WayReport(way, Tone.GOOD, f"Mail through {way.title} should pass", text, lights)
     report.findings.append(findings.consumer_elsewhere(report.domain, way))
     lights = (
         Light("SPF", Tone.BAD, "Not yours to change"),
         Light("DKIM", Tone.BAD, "Not yours to change"),
         Light("DMARC", Tone.BAD, "Fails"),
     )
-    title = f"Mail through {way.label} does not pass"
+    title = f"Mail through {way.title} does not pass"
     text = f"{shown(report.domain)} belongs to another provider. Such mail looks forged."
     return WayReport(way, Tone.BAD, title, text, lights)

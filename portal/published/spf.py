@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -455,20 +455,21 @@ def all_pass(sheet: Sheet, domain: str, addresses: list[Address]) -> Result:
 # -- putting it right ------------------------------------------------------------------------------
 
 
-def with_terms(texts: list[str], wanted: list[str]) -> str:
+def with_terms(texts: list[str], wanted: list[str], without: Collection[str] = ()) -> str:
     """One record that has everything these had, and the wanted terms before its "all".
 
-    Without any record before: a new one. Broken words and what stood behind "all" stay out.
+    Without any record before: a new one. Left out is what nobody can read, what stood behind "all",
+    and the words in `without`. What allowed everybody ends with ~all.
     """
     records = [parse(text) for text in texts]
     ends = {one.all_qualifier for one in records}
     redirects = [one.redirect for one in records if one.redirect]
-    if len(records) == 1 and redirects and not wanted:
+    if len(records) == 1 and redirects and not wanted and not without:
         return " ".join(["v=spf1", *(term.text for term in records[0].terms)])
     # A redirect only works without "all"; as an include its servers stay allowed.
-    words = [term.text for one in records for term in _kept(one)]
-    words += [f"include:{term.value}" for term in redirects]
-    last = next((f"{one}all" for one in "~-?" if one in ends), "~all")
+    words = [term.text for one in records for term in _kept(one) if term.text not in without]
+    words += [f"include:{term.value}" for term in redirects if term.text not in without]
+    last = "-all" if ends == {"-"} else "~all"
     return " ".join(dict.fromkeys(["v=spf1", *words, *wanted, last]))
 
 

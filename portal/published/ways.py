@@ -11,6 +11,7 @@ class Way:
     selectors: where its DKIM keys stand, by_cname as forwarding to the provider's own.
     envelope: the domain of the envelope's sender, which the provider puts there: its mailbox's.
     key_help: where its DKIM key is made. consumer: whose free addresses are its own.
+    called: what tells it from another mailbox at the same provider.
     """
 
     slug: str
@@ -22,6 +23,11 @@ class Way:
     hosts: tuple[str, ...] = ()
     key_help: str = ""
     consumer: str = ""
+    called: str = ""
+
+    @property
+    def title(self) -> str:
+        return self.called or self.label
 
     @property
     def key(self) -> str:

@@ -11,7 +11,7 @@ from flask import Flask, g, request, url_for
 from flask_login import current_user
 from sqlalchemy import select
 
-from portal import mailboxes, queueing
+from portal import domains, mailboxes, queueing
 from portal.columns import now
 from portal.dispatch import queued, waiting_for
 from portal.documents.facts import money
@@ -110,8 +110,22 @@ def _banners() -> list[Banner]:
     if (holds := held_by()) is not None:
         found.insert(0, _held_banner(holds))
     found[:0] = _store_banners()
+    found += _domain_banners()
     stuck = stuck_in_queue()
     return [*found, _service_banner(stuck)] if stuck else found
+
+
+def _domain_banners() -> list[Banner]:
+    """Who can put a domain right is told on every page that its mail no longer passes."""
+    return [
+        Banner(
+            "bad",
+            f"Mail from {one.shown} no longer passes the check for forged senders.",
+            url_for("domains.show", domain=one.name),
+            "See what is missing",
+        )
+        for one in (domains.failing() if current_user.is_manager else [])
+    ]
 
 
 def held_by() -> Instance | None:

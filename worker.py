@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from portal import create_app, delivery, logs, mailboxes, queueing, workers
 from portal.config import Config, ConfigProblem
 from portal.extensions import db
-from portal.providers import gmail
+from portal.providers import wire
 from portal.vault import CannotOpen
 
 
@@ -69,7 +69,7 @@ def _forget_shared() -> None:
     """Nothing that the parent opened may be used on both sides of a fork."""
     db.session.remove()
     db.engine.dispose()
-    gmail.forget_connections()
+    wire.forget_connections()
 
 
 if __name__ == "__main__":

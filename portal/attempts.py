@@ -33,6 +33,7 @@ from portal.envelope import (
     NeedsSignIn,
     NotAllowed,
     OperatorProblem,
+    OutcomeUnknown,
     ProviderAnswer,
     Receipt,
     Refused,
@@ -41,7 +42,6 @@ from portal.envelope import (
 from portal.extensions import db
 from portal.failpoints import reached
 from portal.mailboxes import Mailbox
-from portal.providers.gmail import IN_BETWEEN, WHILE_LOOKED_INTO
 from portal.providers.provider import Provider
 from portal.senders import Trouble, trouble_with
 from portal.stores import reading
@@ -291,6 +291,8 @@ def _accepted(claim: Claim, receipt: Receipt, hands: Hands) -> None:
     else:
         log.error("accepted after it had moved on")
     reached("result.committed", claim.dispatch_id)
+    if receipt.rests and claim.mailbox_id is not None:
+        mailboxes.pause(claim.mailbox_id, receipt.rests, f"{label} asks for a rest.")
 
 
 def _tell_turned_away(claim: Claim, receipt: Receipt) -> None:
@@ -395,9 +397,9 @@ def _unknown(claim: Claim, problem: ProviderAnswer) -> None:
         reached("result.written", claim.dispatch_id)
 
     journal.write(keep)
-    if problem.message == IN_BETWEEN and claim.mailbox_id is not None:
-        # It would answer the next message the same way, and leave that one unclear as well.
-        mailboxes.pause(claim.mailbox_id, WHILE_LOOKED_INTO, IN_BETWEEN)
+    rests = problem.rests if isinstance(problem, OutcomeUnknown) else 0
+    if rests and claim.mailbox_id is not None:
+        mailboxes.pause(claim.mailbox_id, rests, problem.message)
     return None
 
 

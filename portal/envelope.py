@@ -132,13 +132,15 @@ class Receipt:
     """The provider accepted the message. That is not delivery.
 
     message_id: by which its sent copy is found, nothing where there is none. turned_away: for whom
-    it was not accepted. words: the provider's own, where they say more than the id.
+    it was not accepted. words: the provider's own, where they say more than the id. rests: so many
+    seconds it asks for before the next message.
     """
 
     message_id: str
     thread_id: str = ""
     turned_away: tuple[Turned, ...] = ()
     words: str = ""
+    rests: float = 0
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,10 @@ class TryLater(ProviderAnswer):
         self.after, self.exact, self.too_fast = after, exact, too_fast
 
 
+class OnItsWay(TryLater):
+    """What was taken to be sent has not left yet: its copy is looked for again after a moment."""
+
+
 class NeedsSignIn(ProviderAnswer):
     """The mailbox's permission is gone until its owner signs in again. Not accepted."""
 
@@ -209,7 +215,14 @@ class OperatorProblem(ProviderAnswer):
 
 
 class OutcomeUnknown(ProviderAnswer):
-    """The message may or may not have been accepted; only evidence can tell."""
+    """The message may or may not have been accepted; only evidence can tell.
+
+    rests: so many seconds the mailbox is left alone, where the next message would fare no better.
+    """
+
+    def __init__(self, message: str, words: str = "", *, rests: float = 0) -> None:
+        super().__init__(message, words)
+        self.rests = rests
 
 
 class Gone(ProviderAnswer):

@@ -31,11 +31,10 @@ from portal.envelope import (
     TryLater,
 )
 from portal.pace import UNITS
-from portal.providers import gmail
+from portal.providers import wire
 from portal.providers.gmail import (
     DROP_DRAFT,
     FULL_SCOPES,
-    IN_BETWEEN,
     LIST_ADDRESSES,
     LIST_DRAFTS,
     LIST_SENT,
@@ -51,6 +50,7 @@ from portal.providers.gmail import (
     address_of,
     answer_for,
 )
+from portal.providers.wire import IN_BETWEEN
 
 LIMIT = "Gmail's sending limit is reached for now."
 NOT_OURS = "Google does not let this portal in"
@@ -291,8 +291,8 @@ def test_an_answer_without_an_id_is_no_receipt() -> None:
 
 
 def trusting(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gmail.certifi, "where", lambda: str(certificate))
-    monkeypatch.setattr(gmail, "_pool", None)
+    monkeypatch.setattr(wire.certifi, "where", lambda: str(certificate))
+    monkeypatch.setattr(wire, "_pool", None)
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from portal.dispatch import Dispatch, State
 from portal.envelope import OutcomeUnknown
 from portal.extensions import db
 from portal.mailboxes import Address, Mailbox
-from portal.providers.gmail import IN_BETWEEN, SEND_ONLY_SCOPES
+from portal.providers.gmail import SEND_ONLY_SCOPES
 from portal.turn import Turn
 from tests import factories, servers
 from tests.test_delivery import Google
@@ -188,7 +188,9 @@ def test_what_stands_in_between_leaves_one_message_unclear_and_not_all(office: M
     claim = attempts.claim(asked.id)
     assert claim is not None
     assert attempts.claiming.hand_over(claim, 10, "draft-1")
-    attempts._unknown(claim, OutcomeUnknown(IN_BETWEEN, "403 <html>"))
+    attempts._unknown(
+        claim, OutcomeUnknown("It answered in Gmail's place.", "403 <html>", rests=300)
+    )
     assert dispatch.load(asked.id).state == State.UNKNOWN
     assert reread(office).is_paused
 

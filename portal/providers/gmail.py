@@ -9,7 +9,6 @@ import itertools
 import json
 import random
 import re
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,16 +16,7 @@ from email.utils import parseaddr
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-import certifi
-import urllib3
-from urllib3.connection import HTTPSConnection
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    HTTPError,
-    MaxRetryError,
-    NameResolutionError,
-    NewConnectionError,
-)
+from urllib3.exceptions import HTTPError
 
 from portal import pace
 from portal.envelope import (
@@ -44,6 +34,15 @@ from portal.envelope import (
 )
 from portal.providers.provider import Abilities, ListedAddress, Provider
 from portal.providers.sent import SentList
+from portal.providers.wire import (
+    IN_BETWEEN,
+    WHILE_LOOKED_INTO,
+    broken,
+    connections,
+    in_between,
+    patience,
+    unclear,
+)
 
 SCOPE = "https://www.googleapis.com/auth/gmail."
 SIGN_IN_SCOPES = ("openid", "email", "profile")
@@ -109,10 +108,6 @@ DROP_DRAFT = Call("drafts.delete", "DELETE", "/drafts/{}")
 SEND_DRAFT = Call("drafts.send", "POST", "/drafts/send", TOLD, carries=True, sends=True)
 SEND = Call("messages.send", "POST", "/messages/send", MAIL, carries=True, sends=True)
 
-#: Two for each mailbox that has its turn (turn.py): more would be opened and closed for each call.
-MOST_CONNECTIONS = 256
-#: Never a byte of the request left: certainly not accepted.
-NOT_REACHED = (NewConnectionError, ConnectTimeoutError, NameResolutionError)
 LIMIT_REASONS = {
     "rateLimitExceeded",
     "userRateLimitExceeded",
@@ -130,9 +125,6 @@ CLOCKS_APART, ARRIVES_WITHIN = timedelta(minutes=5), timedelta(minutes=15)
 #: named, it is tried again every hour.
 LONGEST_WAIT, AN_HOUR = 24 * 3600.0, 3600.0
 LIMIT_REACHED = "Gmail's sending limit is reached for now."
-#: What somebody has to put right first is tried again after so many seconds.
-WHILE_LOOKED_INTO = 300.0
-IN_BETWEEN = "Something between here and Gmail answered in its place."
 NOT_LET_IN = "Google does not let this portal in: its project at Google must be put right."
 #: So Gmail refuses a message for what it is: 400, 413.
 OF_THE_MESSAGE = (400, 413)
@@ -173,7 +165,7 @@ class Gmail(Provider):
         self.abilities = abilities(scopes)
         self._token = token
         self._bearer = ""
-        self._timeout = urllib3.Timeout(connect=min(timeout, 10), read=timeout)
+        self._timeout = patience(timeout)
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -323,51 +315,8 @@ class Gmail(Provider):
                 call.verb, url, body, headers, retries=False, redirect=False, timeout=self._timeout
             )
         except HTTPError as failure:
-            raise _broken(failure, call.sends) from failure
+            raise broken(failure, sends=call.sends, name="Gmail") from failure
         return answer.status, answer.data
-
-
-class _Connection(HTTPSConnection):
-    """Tells a handshake that failed, before anything was asked, from TLS that broke later on."""
-
-    def connect(self) -> None:
-        try:
-            super().connect()
-        except OSError as failure:
-            raise NewConnectionError(self, f"no TLS connection: {failure}") from failure
-
-
-class _ConnectionPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _Connection
-
-
-_pool: urllib3.PoolManager | None = None
-_pool_lock = threading.Lock()
-_hosts: dict[str, urllib3.HTTPConnectionPool] = {}
-
-
-def connections(address: str) -> urllib3.HTTPConnectionPool:
-    """The kept-open connections of this process to one address, shared by all mailboxes."""
-    global _pool
-    with _pool_lock:
-        if _pool is None:
-            _pool = urllib3.PoolManager(
-                num_pools=8, maxsize=MOST_CONNECTIONS, retries=False, ca_certs=certifi.where()
-            )
-            _pool.pool_classes_by_scheme = {
-                **_pool.pool_classes_by_scheme,
-                "https": _ConnectionPool,
-            }
-            _hosts.clear()
-        if address not in _hosts:
-            _hosts[address] = _pool.connection_from_url(address)
-        return _hosts[address]
-
-
-def forget_connections() -> None:
-    """After a fork: the parent's sockets must not be shared."""
-    global _pool
-    _pool = None
 
 
 @dataclass(frozen=True)
@@ -383,7 +332,7 @@ def answer_for(status: int, body: bytes, call: Call) -> ProviderAnswer:
     """Sort what was answered instead of the thing asked for, by what happens next."""
     error, words = _error(body), _words(status, body)
     if status >= 500 or status == 408:
-        return _unclear(call.sends, "Gmail answered with an error of its own.", words)
+        return unclear("Gmail answered with an error of its own.", words, sends=call.sends)
     if error is None or status < 400:
         return _not_gmail(status, call, words)
     if status == 401:
@@ -399,7 +348,7 @@ def _not_gmail(status: int, call: Call, words: str) -> ProviderAnswer:
     """No answer of Gmail's: something in between may have taken the call or passed it on."""
     if status < 400 or status == 429:  # by their meaning, it did neither
         return TryLater(IN_BETWEEN, words, WHILE_LOOKED_INTO)
-    return _unclear(call.sends, IN_BETWEEN, words, WHILE_LOOKED_INTO)
+    return in_between(words, sends=call.sends)
 
 
 def _refusal(status: int, error: GmailError, call: Call, words: str) -> ProviderAnswer:
@@ -421,18 +370,6 @@ def _forbidden(error: GmailError, words: str) -> ProviderAnswer:
     return OperatorProblem(NOT_LET_IN, words)
 
 
-def _broken(failure: HTTPError, sends: bool) -> ProviderAnswer:
-    cause = failure.reason if isinstance(failure, MaxRetryError) else failure
-    words = f"{type(cause).__name__}: {cause}"[:300]
-    if isinstance(cause, NOT_REACHED):
-        return TryLater("Gmail could not be reached.", words)
-    return _unclear(sends, "The connection to Gmail broke before it answered.", words)
-
-
-def _unclear(sends: bool, message: str, words: str, after: float = 30) -> ProviderAnswer:
-    return OutcomeUnknown(message, words) if sends else TryLater(message, words, after)
-
-
 def _parsed(answer: bytes, sends: bool) -> dict[str, Any]:
     if not answer and not sends:  # what a deletion answers
         return {}
@@ -441,7 +378,7 @@ def _parsed(answer: bytes, sends: bool) -> dict[str, Any]:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise _unclear(sends, "Gmail's answer could not be read.", repr(answer[:200]))
+        raise unclear("Gmail's answer could not be read.", repr(answer[:200]), sends=sends)
     return found
 
 

@@ -1,0 +1,103 @@
+"""Wire: the kept-open connections over which providers are called, and what a broken one means.
+
+Nothing is ever repeated by the client: a POST that got no answer may have been carried out. Whether
+it can have been is what decides between "try later" and "unclear".
+"""
+
+import threading
+
+import certifi
+import urllib3
+from urllib3.connection import HTTPSConnection
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    MaxRetryError,
+    NameResolutionError,
+    NewConnectionError,
+)
+
+from portal.envelope import OutcomeUnknown, ProviderAnswer, TryLater
+
+#: Two for each mailbox that has its turn (turn.py): more would be opened and closed for each call.
+MOST_CONNECTIONS = 256
+#: Never a byte of the request left: certainly not accepted.
+NOT_REACHED = (NewConnectionError, ConnectTimeoutError, NameResolutionError)
+#: What somebody has to put right first is tried again after so many seconds.
+WHILE_LOOKED_INTO = 300.0
+IN_BETWEEN = "Something between here and the mail provider answered in its place."
+
+
+class _Connection(HTTPSConnection):
+    """Tells a handshake that failed, before anything was asked, from TLS that broke later on."""
+
+    def connect(self) -> None:
+        try:
+            super().connect()
+        except OSError as failure:
+            raise NewConnectionError(self, f"no TLS connection: {failure}") from failure
+
+
+class _ConnectionPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _Connection
+
+
+_pool: urllib3.PoolManager | None = None
+_pool_lock = threading.Lock()
+_hosts: dict[str, urllib3.HTTPConnectionPool] = {}
+
+
+def connections(address: str) -> urllib3.HTTPConnectionPool:
+    """The kept-open connections of this process to one address, shared by all mailboxes."""
+    global _pool
+    with _pool_lock:
+        if _pool is None:
+            _pool = urllib3.PoolManager(
+                num_pools=8, maxsize=MOST_CONNECTIONS, retries=False, ca_certs=certifi.where()
+            )
+            _pool.pool_classes_by_scheme = {
+                **_pool.pool_classes_by_scheme,
+                "https": _ConnectionPool,
+            }
+            _hosts.clear()
+        if address not in _hosts:
+            _hosts[address] = _pool.connection_from_url(address)
+        return _hosts[address]
+
+
+def forget_connections() -> None:
+    """After a fork: the parent's sockets must not be shared."""
+    global _pool
+    _pool = None
+
+
+def patience(seconds: float) -> urllib3.Timeout:
+    """How long a call may take: to connect, and then for each piece of its answer."""
+    return urllib3.Timeout(connect=min(seconds, 10), read=seconds)
+
+
+def broken(failure: HTTPError, *, sends: bool, name: str) -> ProviderAnswer:
+    """What a call comes to whose connection failed. sends: by it a message may have left."""
+    cause = failure.reason if isinstance(failure, MaxRetryError) else failure
+    words = f"{type(cause).__name__}: {cause}"[:300]
+    if isinstance(cause, NOT_REACHED):
+        return TryLater(f"{name} could not be reached.", words)
+    return unclear(f"The connection to {name} broke before it answered.", words, sends=sends)
+
+
+def unclear(
+    message: str, words: str, *, sends: bool, after: float = 30, rests: float = 0
+) -> ProviderAnswer:
+    """What a call comes to that may have been carried out, or not.
+
+    after: when what sends nothing is tried again; rests: how long the mailbox is left alone where a
+    message may have left, since the next would fare no better.
+    """
+    if sends:
+        return OutcomeUnknown(message, words, rests=rests)
+    return TryLater(message, words, max(after, rests))
+
+
+def in_between(words: str, *, sends: bool) -> ProviderAnswer:
+    """An answer that is not the provider's own: what stands between may have passed the call on."""
+    return unclear(IN_BETWEEN, words, sends=sends, rests=WHILE_LOOKED_INTO)

@@ -83,6 +83,52 @@ def templates_compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def routes_compiled_once() -> Iterator[None]:
+    """As the templates: an address that was taken apart for one portal is so for the next."""
+    from werkzeug.routing import Rule
+
+    kept: dict[tuple[object, ...], Rule] = {}
+    compiling = Rule.compile
+
+    def compile_once(rule: Rule) -> None:
+        key = (rule.rule, str(rule.defaults), rule.subdomain, rule.merge_slashes)
+        known = kept.setdefault(key, rule)
+        if known is rule:
+            compiling(rule)
+            return
+        rule.arguments |= known.arguments
+        rule._parts, rule._trace = known._parts, known._trace
+        rule._converters = known._converters
+        rule._build = known._build.__func__.__get__(rule)  # type: ignore[attr-defined]
+        rule._build_unknown = known._build_unknown.__func__.__get__(rule)  # type: ignore[attr-defined]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Rule, "compile", compile_once)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def statements_compiled_once() -> Iterator[None]:
+    """As in a portal that runs for months: a statement is compiled for the first who asks."""
+    from flask_sqlalchemy import SQLAlchemy
+    from sqlalchemy import Engine
+
+    kept: dict[str, Engine] = {}
+    making = SQLAlchemy._make_engine
+
+    def make_engine(self: SQLAlchemy, *given: Any) -> Engine:
+        engine = making(self, *given)
+        known = kept.setdefault(engine.dialect.name, engine)
+        engine.dialect = engine.pool._dialect = known.dialect
+        engine._compiled_cache = known._compiled_cache
+        return engine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SQLAlchemy, "_make_engine", make_engine)
+        yield
+
+
 # Stores
 
 
@@ -110,27 +156,17 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def database(store: str, request: pytest.FixtureRequest) -> Iterator[str]:
-    """The address of a database with tables and nothing in them, one of its own for each test."""
-    if store == "sqlite":
-        yield from _fresh_sqlite(request)
-    else:
-        yield from _fresh_postgresql(request)
-
-
-def _fresh_sqlite(request: pytest.FixtureRequest) -> Iterator[str]:
-    template: Path = request.getfixturevalue("sqlite_template")
+def database(store: str, request: pytest.FixtureRequest) -> str:
+    """The address of a database with tables and nothing in them, for this test alone."""
+    if store == "postgresql":
+        template: str = request.getfixturevalue("postgres_template")
+        server: servers.Postgres = request.getfixturevalue("postgres")
+        return server.as_new("sendwright_test", template)
+    empty: Path = request.getfixturevalue("sqlite_template")
     folder: Path = request.getfixturevalue("tmp_path")
     copy = folder / "sendwright.sqlite3"
-    copy.write_bytes(template.read_bytes())
-    yield f"sqlite:///{copy}"
-
-
-def _fresh_postgresql(request: pytest.FixtureRequest) -> Iterator[str]:
-    template: str = request.getfixturevalue("postgres_template")
-    server: servers.Postgres = request.getfixturevalue("postgres")
-    with server.database("sendwright_test", template) as address:
-        yield address
+    copy.write_bytes(empty.read_bytes())
+    return f"sqlite:///{copy}"
 
 
 @pytest.fixture(scope="session")
@@ -171,13 +207,24 @@ def client(app: "Flask") -> "FlaskClient":
     return app.test_client()
 
 
-@pytest.fixture
-def local_google() -> Iterator["SandboxServer"]:
-    """A local Google with its seed accounts, on a free port."""
+@pytest.fixture(scope="session")
+def running_google() -> Iterator["SandboxServer"]:
     from portal.sandbox.server import SandboxServer
 
     with SandboxServer() as running:
         yield running
+
+
+@pytest.fixture
+def local_google(running_google: "SandboxServer") -> "SandboxServer":
+    """A local Google with its seed accounts and nothing else: as new."""
+    from portal.sandbox.settings import SandboxSettings
+
+    fresh = SandboxSettings()
+    running_google.google.settings.domains = fresh.domains
+    running_google.google.settings.steer(fresh.steerable())
+    running_google.google.reset()
+    return running_google
 
 
 @pytest.fixture

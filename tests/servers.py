@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,9 @@ class Postgres:
     address: Callable[[str], str]
     restart: Callable[[str], None]
     home: Path
+    #: By the name of a database that tests use in turn: its shape when it was new, and what
+    #: takes out of it all that a test has put in.
+    _used: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def execute(self, words: str, *names: str) -> None:
         statement = sql.SQL(words).format(*(sql.Identifier(name) for name in names))  # type: ignore[arg-type]
@@ -67,6 +70,56 @@ class Postgres:
             yield self.address(name)
         finally:
             self.execute("DROP DATABASE {} WITH (FORCE)", name)
+
+    def as_new(self, name: str, template: str) -> str:
+        """The address of a database that is as its template: emptied, which takes a tenth of the
+        time of making one, unless more than its rows has changed."""
+        if not self._emptied(name):
+            self.execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+            self.execute("CREATE DATABASE {} TEMPLATE {}", name, template)
+            with psycopg.connect(self.address(name), autocommit=True) as connection:
+                self._used[name] = _shape(connection), _emptying(connection)
+        return self.address(name)
+
+    def _emptied(self, name: str) -> bool:
+        if name not in self._used:
+            return False
+        shape, emptying = self._used[name]
+        with psycopg.connect(self.address(name), autocommit=True) as connection:
+            connection.execute(OTHERS_END)
+            if _shape(connection) != shape:
+                return False
+            connection.execute(emptying)
+        return True
+
+
+OTHERS_END = """
+    SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+#: Every table, index and sequence with the transaction that last changed it, and the settings.
+SHAPE = """
+    SELECT string_agg(oid || ' ' || xmin, ',' ORDER BY oid),
+        (SELECT string_agg(setconfig::text, ',') FROM pg_db_role_setting)
+    FROM pg_class WHERE relnamespace = 'public'::regnamespace
+"""
+#: One statement for each table that a migration made, and for each number it counts up.
+EMPTYING = """
+    SELECT CASE relkind WHEN 'S' THEN format('SELECT setval(%L, 1, false)', oid::regclass)
+        ELSE format('DELETE FROM %s', oid::regclass) END
+    FROM pg_class WHERE relnamespace = 'public'::regnamespace
+        AND relkind IN ('r', 'S') AND relname <> 'alembic_version'
+"""
+
+
+def _shape(connection: "psycopg.Connection[Any]") -> str:
+    return str(connection.execute(SHAPE).fetchall())
+
+
+def _emptying(connection: "psycopg.Connection[Any]") -> Any:
+    found = [row[0] for row in connection.execute(EMPTYING)]
+    # As a replica: in any order, whoever refers to whom.
+    return "; ".join(["SET session_replication_role = replica", *found])
 
 
 @contextlib.contextmanager

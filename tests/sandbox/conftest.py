@@ -1,27 +1,14 @@
-"""One local Google for all tests here, as new before each of them."""
-
-from collections.abc import Iterator
+"""The local Google, and whoever speaks to it."""
 
 import pytest
 
 from portal.sandbox.server import SandboxServer
-from portal.sandbox.settings import SandboxSettings
 from tests.sandbox.visitor import App, Gmail, Steering, Visitor
 
 
-@pytest.fixture(scope="session")
-def running() -> Iterator[SandboxServer]:
-    with SandboxServer() as server:
-        yield server
-
-
 @pytest.fixture
-def server(running: SandboxServer) -> SandboxServer:
-    fresh = SandboxSettings()
-    running.google.settings.domains = fresh.domains
-    running.google.settings.steer(fresh.steerable())
-    running.google.reset()
-    return running
+def server(local_google: SandboxServer) -> SandboxServer:
+    return local_google
 
 
 @pytest.fixture

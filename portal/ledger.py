@@ -188,7 +188,7 @@ def _counts_lately(box_ids: list[int]) -> dict[int, int]:
     for query in _moments_lately(box_ids):
         some = query.subquery()
         grouped = select(some.c.mailbox_id, func.count()).group_by(some.c.mailbox_id)
-        for box_id, count in db.session.execute(grouped).tuples():
+        for box_id, count in db.session.execute(grouped):
             counts[box_id] = counts.get(box_id, 0) + count
     return counts
 

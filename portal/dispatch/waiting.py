@@ -7,19 +7,24 @@ import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, true, tuple_
+from sqlalchemy import ColumnElement, Executable, and_, func, or_, select, true, tuple_
 from sqlalchemy.orm import joinedload, lazyload, selectinload
 
 from portal.columns import db_now
-from portal.dispatch.tables import SPARE_SECONDS, WORK, Dispatch, Lane, State
+from portal.dispatch.tables import SPARE_SECONDS, WORK, Dispatch, Event, Lane, State
 from portal.documents import Document
 from portal.extensions import db
-from portal.mailboxes import Mailbox
+from portal.instance import Instance
+from portal.mailboxes import Health, Mailbox
 from portal.senders import BY_HAND
 
 #: So many rows a page shows of one group, and so many at most are counted.
 ROWS, MOST_COUNTED = 25, 1000
+#: So many of a person's own are shown where many mailboxes have something to send.
+OWN = 10
 
 
 class Group(StrEnum):
@@ -146,6 +151,34 @@ def handed_over_now(mailbox_id: int) -> list[Dispatch]:
         Dispatch.mailbox_id == mailbox_id, Dispatch.state == State.SUBMITTING
     )
     return list(db.session.scalars(query.order_by(Dispatch.id).limit(ROWS).options(*_LOADED)))
+
+
+def own(user_id: int, mailbox_ids: list[int]) -> list[Dispatch]:
+    """What a person asked for that waits in these mailboxes' queues, newest first."""
+    query = select(Dispatch).where(
+        WORK, Dispatch.mailbox_id.in_(mailbox_ids), Dispatch.lane.in_((Lane.FIRST, Lane.PERSON))
+    )
+    query = query.where(Dispatch.state == State.QUEUED, Dispatch.requested_by_id == user_id)
+    query = query.where(_may_leave()).order_by(Dispatch.id.desc()).limit(OWN)
+    return list(db.session.scalars(query.options(*_LOADED)).unique())
+
+
+def standing() -> tuple[Any, ...]:
+    """What changes with anything that waits, in one cheap reading: the newest line of all stories,
+    and who holds what, or keeps it waiting."""
+    return tuple(db.session.connection().execute(_standing()).one())
+
+
+@cache  # the Outbox asks every second or two
+def _standing() -> Executable:
+    return select(
+        select(func.max(Event.id)).scalar_subquery(),
+        select(func.max(Instance.held_at)).scalar_subquery(),
+        select(func.max(Instance.stopped_at)).scalar_subquery(),
+        func.count().filter(Mailbox.health == Health.CONNECTED),
+        *(function(Mailbox.held_at) for function in (func.count, func.max)),
+        *(function(Mailbox.paused_until) for function in (func.count, func.max)),
+    ).select_from(Mailbox)
 
 
 def mailboxes_at_work() -> list[int]:

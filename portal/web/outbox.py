@@ -6,12 +6,13 @@ from flask_login import current_user
 from flask_wtf import FlaskForm
 from sqlalchemy import select
 
-from portal import dispatch, history, instance, mailboxes, queueing
+from portal import batches, dispatch, history, instance, mailboxes, queueing
 from portal.columns import now
 from portal.dispatch import Decided, Deed, Dispatch, State, waiting
+from portal.dispatch.waiting import Group
 from portal.extensions import db
 from portal.mailboxes import Mailbox
-from portal.web import queues
+from portal.web import overview, queues, stamp
 from portal.web.context import clock, company, held_by, stuck_in_queue
 from portal.web.fields import Line
 from portal.web.filling import ticked
@@ -21,6 +22,8 @@ from portal.web.page import page, see_other
 pages = Blueprint("outbox", __name__)
 
 LONGEST_WHY = 200
+#: What only passing time changes is told anew after so many seconds.
+TOLD_ANEW = 15
 #: How much of who held and let go before the page of it shows.
 LINES_TOLD = 20
 #: For how many seconds a sending can be taken back: what may be chosen.
@@ -45,14 +48,23 @@ class HoldForm(FlaskForm):  # type: ignore[misc]
 def index() -> ResponseReturnValue:
     """Everything that waits, or one group of it further on."""
     moment, wanted = now(), queues.Wanted.read(request.args)
-    sections = queues.sections(wanted, moment)
+    seen = stamp.of(waiting.standing(), int(moment.timestamp() // TOLD_ANEW))
+    if stamp.is_known(seen):
+        return stamp.NOTHING_NEW
+    parts = [] if wanted.group and not wanted.every_queue else batches.still_waiting()
+    many = overview.read(wanted, parts, moment)
+    sections = queues.sections(wanted, parts, moment, queues=many is None)
+    counts_down = any(one.group is Group.UNDO for one in sections)
+    moving = many is not None and many.moving
     return page(
         "outbox/index.html",
         "region",
         sections=sections,
+        many=many,
         everything=held_by(),
-        every=f"{queues.rhythm(sections, moment)}s",
-        here=request.full_path.rstrip("?"),
+        every=f"{queues.rhythm(sections, moment, moving=moving)}s",
+        here=wanted.address(),
+        look=wanted.address(seen=None if counts_down else seen),
         narrowed=wanted.group is not None,
         stuck=stuck_in_queue(),
     )

@@ -8,7 +8,7 @@ from flask import url_for
 from flask_login import current_user
 from werkzeug.datastructures import MultiDict
 
-from portal import batches, dispatch, instance, ledger, mailboxes, pace
+from portal import dispatch, instance, ledger, mailboxes, pace
 from portal.batches import Waiting
 from portal.dispatch import Dispatch, Lane, State, waiting
 from portal.dispatch.waiting import Group, Rest, Resting, Stretch
@@ -45,10 +45,15 @@ class Wanted:
             return cls()
         return cls(Group(args["show"]), args.get("mailbox", 0, int), args.get("after", ""))
 
-    def address(self) -> str:
-        return url_for(
-            "outbox.index", show=self.group, mailbox=self.mailbox_id or None, after=self.after
-        )
+    @property
+    def every_queue(self) -> bool:
+        """Whether it is the queues of all mailboxes, further on."""
+        return self.group is Group.QUEUE and not self.mailbox_id
+
+    def address(self, seen: str | None = None) -> str:
+        """Where it stands; seen: the stamp of what is known of it."""
+        box, after = self.mailbox_id or None, self.after or None
+        return url_for("outbox.index", show=self.group, mailbox=box, after=after, seen=seen)
 
 
 @dataclass(frozen=True)
@@ -113,11 +118,17 @@ def strip() -> Strip:
     return Strip(*(waiting.count(one) for one in (Group.UNDO, Group.QUEUE, Group.PERSON)))
 
 
-def sections(wanted: Wanted, moment: datetime) -> list[Section]:
-    """What waits, group by group, in the order in which it will leave or needs somebody."""
-    lines = [] if wanted.group else batches.still_waiting()
+def sections(
+    wanted: Wanted, lines: list[Waiting], moment: datetime, *, queues: bool = True
+) -> list[Section]:
+    """What waits, group by group, in the order in which it will leave or needs somebody.
+
+    lines: what of batches has not left; queues: whether the mailboxes' queues are wanted.
+    """
     found: list[Section] = []
     for group in [wanted.group] if wanted.group else Group:
+        if group is Group.QUEUE and not queues:
+            continue
         if group is Group.QUEUE:
             found += _queues(lines, wanted, moment)
         else:
@@ -125,13 +136,13 @@ def sections(wanted: Wanted, moment: datetime) -> list[Section]:
     return found
 
 
-def rhythm(found: list[Section], moment: datetime) -> int:
-    """How soon to look again, in seconds."""
+def rhythm(found: list[Section], moment: datetime, *, moving: bool = False) -> int:
+    """How soon to look again, in seconds; moving: something else is leaving."""
     rows = [row.one for section in found for row in section.rows]
     ages = [moment - max(one.state_since, one.queued_at) for one in rows]
     if any(section.lines for section in found):
         ages.append(timedelta(minutes=1))
-    at_work = any(
+    at_work = moving or any(
         one.rows and one.group is Group.QUEUE and one.resting.why is Rest.GOES_ON for one in found
     )
     return waiting.rhythm(
@@ -146,9 +157,9 @@ def why_not_yet(one: Dispatch, moment: datetime) -> str:
     box = one.mailbox
     if box is None or one.state != State.QUEUED:
         return ""
-    rests = _resting(box, moment, everything=not instance.may_send())
+    rests = resting(box, moment, everything=not instance.may_send())
     if rests.why is not Rest.GOES_ON:
-        return _about(box, rests)
+        return about(box, rests)
     if stuck_in_queue():
         return "The sending service cannot be reached just now. It leaves once that is back."
     lane = Lane.BATCH if one.lane == Lane.BATCH else Lane.PERSON
@@ -234,12 +245,12 @@ def _queue(
     ahead = waiting.ahead_of(found.rows[0]) if found.rows else 0
     leaving = _departures(box, ahead, len(found.rows), bool(lines), moment)
     later = leaving[0] if leaving and leaving[0] > moment + SOON else None
-    why = _resting(box, moment, everything=everything, day_until=later)
-    known = leaving if _will_leave(box, why) else []
+    why = resting(box, moment, everything=everything, day_until=later)
+    known = leaving if will_leave(box, why) else []
     return Section(
         Group.QUEUE,
         box.email,
-        _about(box, why),
+        about(box, why),
         [*_sending(sending), *_in_line(found, ahead, known, moment, idle=not sending)],
         list(_batched(box, lines, ahead + len(found.rows), bool(known))),
         _further(Wanted(Group.QUEUE, box.id), found),
@@ -248,7 +259,7 @@ def _queue(
     )
 
 
-def _resting(
+def resting(
     box: Mailbox, moment: datetime, *, everything: bool, day_until: datetime | None = None
 ) -> Resting:
     return waiting.resting(
@@ -270,13 +281,13 @@ def _departures(
     return pace.departures(ledger.load(box, queued or 1, ahead, lane), moment)
 
 
-def _will_leave(box: Mailbox, why: Resting) -> bool:
+def will_leave(box: Mailbox, why: Resting) -> bool:
     """Whether what waits leaves by itself, so that one can say when."""
     by_hand = why.why in (Rest.EVERYTHING, Rest.HELD)
     return box.can_send and not by_hand and not stuck_in_queue()
 
 
-def _about(box: Mailbox, why: Resting) -> str:
+def about(box: Mailbox, why: Resting) -> str:
     """Why a mailbox rests, and until when, as one sentence."""
     until = clock(why.until)
     match why.why:

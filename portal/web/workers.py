@@ -27,6 +27,8 @@ RHYTHM = (2, 2, 3, 5, 8, 15, 30)
 SHOWN = 10
 #: From so many mailboxes on, those with nothing to do stand behind a fold.
 MANY_BOXES = 6
+#: At most so many are shown with all their figures: what needs somebody, then the longest queues.
+MOST_BOXES = 12
 #: A first in line that waits longer than this is worth a second look.
 LONG = timedelta(minutes=15)
 ENDED = {
@@ -82,7 +84,7 @@ def index() -> ResponseReturnValue:
     now, troubles = metrics.figures(), metrics.troubles()
     last = {one.mailbox_id: one for one in reversed(troubles)}
     boxes = [_box(one, last.get(one.mailbox.id)) for one in now.boxes]
-    folded = [one for one in boxes if one.idle] if len(boxes) > MANY_BOXES else []
+    shown, folded = _laid_out(boxes)
     seen = _fingerprint(now, boxes, troubles)
     still = _still(seen)
     return page(
@@ -93,8 +95,9 @@ def index() -> ResponseReturnValue:
         health=_health(now),
         tiles=_tiles(now),
         waits_long=now.oldest is not None and now.at - now.oldest > LONG,
-        boxes=[one for one in boxes if one not in folded],
+        boxes=shown,
         folded=folded,
+        fold=_fold_words(folded),
         failed=_failed(troubles[:SHOWN]),
         more_failed=max(0, len(troubles) - SHOWN),
         held=None if now.sends else instance.this(),
@@ -157,6 +160,26 @@ def _box(one: BoxFigures, trouble: Trouble | None) -> Box:
         state, label = "paused", f"Paused until {clock(box.paused_until)}"
         note = box.pause_note
     return Box(one, state, label, note, worked_by, trouble)
+
+
+def _laid_out(boxes: list[Box]) -> tuple[list[Box], list[Box]]:
+    """Those to show with all their figures, and those behind a fold."""
+    if len(boxes) <= MANY_BOXES:
+        return boxes, []
+    busy = [one for one in boxes if not one.idle]
+    first = sorted(busy, key=lambda one: (one.state == "connected", -one.figures.queued))
+    chosen = {one.figures.mailbox.id for one in first[:MOST_BOXES]}
+    shown = [one for one in boxes if one.figures.mailbox.id in chosen]
+    return shown, [one for one in boxes if one.figures.mailbox.id not in chosen]
+
+
+def _fold_words(folded: list[Box]) -> str:
+    """What stands behind the fold, in a line."""
+    count, busy = len(folded), sum(not one.idle for one in folded)
+    what = f"{count:,} more {'mailbox' if count == 1 else 'mailboxes'}"
+    if busy:
+        return f"{what}, {busy:,} with mail to send"
+    return f"{what} {'has' if count == 1 else 'have'} nothing to do"
 
 
 def _failed(troubles: list[Trouble]) -> list[Failed]:

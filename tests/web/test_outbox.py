@@ -10,13 +10,16 @@ from bs4 import BeautifulSoup
 from flask import Flask
 from sqlalchemy import select
 
-from portal import batches, history, instance, pace, queueing
+from portal import batches, history, instance, mailboxes, pace, queueing
 from portal.columns import now
-from portal.dispatch import Dispatch, State
+from portal.dispatch import Dispatch, Lane, State
 from portal.documents import Document
 from portal.extensions import db
 from portal.mailboxes import Mailbox
 from portal.people import company
+from portal.web import outbox, overview
+from tests import asking
+from tests.bench import mails
 from tests.factories import asked, document, nia, office_mailbox, olive, tom
 from tests.visitor import Visitor, said, visitor
 
@@ -341,3 +344,92 @@ def test_a_manager_sets_how_long_a_sending_can_be_taken_back(
     assert "Choose one of the times below." in wrong
     with app.app_context():
         assert company().undo_seconds == 20
+
+
+# -- many mailboxes --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fleet(app: Flask) -> Callable[[int, int], list[int]]:
+    """So many mailboxes of the company with so many messages each, sent by hand; their numbers."""
+
+    def make(boxes: int, each: int = 2) -> list[int]:
+        with app.app_context():
+            office_mailbox()
+            numbers = mails.connect(boxes)
+            mails.queue(numbers, each, lane=Lane.PERSON, pdf_bytes=0)
+            return numbers
+
+    return make
+
+
+def test_many_mailboxes_are_a_line_each_and_their_queues_behind_it(
+    app: Flask, fleet: Callable[..., list[int]]
+) -> None:
+    boxes = fleet(8)
+    with app.app_context():
+        mailboxes.hold(db.session.get_one(Mailbox, boxes[5]), olive())
+        waits = select(Dispatch).where(Dispatch.mailbox_id == boxes[3]).order_by(Dispatch.id)
+        mine = db.session.scalars(waits.limit(1)).one()
+        mine.requested_by_id, about = olive().id, mine.about
+        db.session.commit()
+    manager = visitor(app, olive)
+    page = soup(manager.get("/outbox"))
+    assert "16 wait in the queues of 8 mailboxes." in page.get_text(" ", strip=True)
+    lines = page.select("#section-queues tbody tr")
+    assert len(lines) == 8 and not page.select("section[id^=section-queue-]")
+    assert "Olive Park holds this mailbox" in lines[0].text  # what needs somebody stands first
+    assert [one.select_one("strong").text for one in lines] == ["2"] * 8  # type: ignore[union-attr]
+    assert [one.text for one in page.select("#section-own tbody .number")] == [about]
+    behind = soup(manager.get(str(lines[0].select_one("a")["href"])))  # type: ignore[index]
+    assert len(behind.select("table.waits tbody tr")) == 2
+    assert "Let this mailbox go" in behind.text
+
+
+def test_the_lines_of_many_mailboxes_are_read_in_stretches_that_lose_and_repeat_none(
+    app: Flask, fleet: Callable[..., list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overview, "SHOWN", 3)
+    fleet(8, 1)
+    manager, address, seen = visitor(app, olive), "/outbox", []
+    while address:
+        page = soup(manager.get(address))
+        seen += [str(one["id"]) for one in page.select("#section-queues tbody tr")]
+        further = page.select_one("#section-queues a[rel=next]")
+        address = str(further["href"]) if further else ""
+    assert len(seen) == len(set(seen)) == 8
+
+
+def test_many_mailboxes_are_read_with_as_few_questions_as_some(
+    app: Flask, fleet: Callable[..., list[int]]
+) -> None:
+    fleet(8, 1)
+    manager = visitor(app, olive)
+
+    def asked_for() -> int:
+        with app.app_context():
+            return asking.queries(lambda: manager.get("/outbox"))
+
+    some = asked_for()
+    with app.app_context():
+        mails.queue(mails.connect(12), 1, lane=Lane.PERSON, pdf_bytes=0)
+    assert asked_for() <= some
+
+
+def test_a_look_that_finds_nothing_new_is_answered_with_nothing(
+    app: Flask, queue: Callable[..., int], manager: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "TOLD_ANEW", 10**9)
+    number = queue("INV-1")
+    look = str(soup(manager.get("/outbox")).select_one("#outbox")["hx-get"])  # type: ignore[index]
+    assert manager.get(look, htmx=True).status_code == 204
+    manager.post(f"/outbox/{number}", {"do": "hold"})
+    assert "Held by hand" in said(manager.get(look, htmx=True))
+
+
+def test_what_can_still_be_taken_back_is_told_anew_at_every_look(
+    queue: Callable[..., int], manager: Visitor
+) -> None:
+    queue(not_before=now() + timedelta(seconds=30))
+    look = str(soup(manager.get("/outbox")).select_one("#outbox")["hx-get"])  # type: ignore[index]
+    assert manager.get(look, htmx=True).status_code == 200

@@ -14,8 +14,10 @@ from portal.columns import now
 from portal.dispatch import Attempt, Dispatch, State
 from portal.extensions import db
 from portal.mailboxes import Health, Mailbox
+from portal.web import workers
 from portal.workers import Worker
 from tests import servers
+from tests.bench import mails
 from tests.factories import OFFICE, asked, document, office_mailbox, olive
 from tests.visitor import Visitor, visitor
 
@@ -124,6 +126,26 @@ def test_many_mailboxes_with_nothing_to_do_stand_behind_a_fold(
     fold = soup.select_one("section[aria-labelledby=boxes-title] details")
     assert fold and "8 more mailboxes have nothing to do" in fold.text
     assert OFFICE not in fold.text.replace("\n", "")
+
+
+@pytest.mark.sqlite_only
+def test_of_many_busy_mailboxes_the_longest_queues_are_shown_with_all_their_figures(
+    app: Flask, manager: Visitor, told: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "MOST_BOXES", 2)
+    with app.app_context():
+        boxes = mails.connect(9)
+        mails.queue(boxes, 1, pdf_bytes=0)
+        mails.queue(boxes[4:5], 3, pdf_bytes=0)
+        ended = db.session.get_one(Mailbox, boxes[7])
+        ended.health = Health.NEEDS_SIGN_IN
+        longest, needs_somebody = db.session.get_one(Mailbox, boxes[4]).email, ended.email
+        db.session.commit()
+    card = BeautifulSoup(manager.get("/workers").text, "html.parser")
+    section = card.select_one("section[aria-labelledby=boxes-title]")
+    assert section and "7 more mailboxes, 7 with mail to send" in section.text
+    shown = [one.text for one in section.select("ul.rows:not(details ul) > li strong.break")]
+    assert shown == [longest, needs_somebody]
 
 
 @pytest.mark.sqlite_only

@@ -17,6 +17,8 @@ from urllib.parse import urlsplit, urlunsplit
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from portal import hosts
+
 ROOT = Path(__file__).resolve().parent.parent
 TOKEN_KEY_NAME = re.compile(r"[A-Za-z0-9]{1,32}")
 #: Where secrets and mail travel.
@@ -56,6 +58,8 @@ class Config(BaseModel):
     MICROSOFT_AUTHORITY_URL: str = "https://login.microsoftonline.com"
     GRAPH_URL: str = "https://graph.microsoft.com"
     SANDBOX_PORT: int = Field(8025, ge=1, le=65535)
+    #: Of the local Microsoft; 0: the next after the local Google's.
+    MICROSOFT_SANDBOX_PORT: int = Field(0, ge=0, le=65535)
 
     #: Seconds one call to a provider may take, the whole answer included.
     PROVIDER_TIMEOUT: float = Field(30, gt=0, le=120)
@@ -96,6 +100,17 @@ class Config(BaseModel):
     #: What the portal asks of any other mail server, whose own limits it cannot know.
     SMTP_MESSAGES_PER_MINUTE: int = Field(30, ge=1, le=10_000)
     SMTP_DAILY: int = Field(1000, ge=1, le=1_000_000)
+    #: Mail servers in the company's own network that the portal may be connected to: names,
+    #: addresses and networks, with a port where it is none of mail's, between commas.
+    SMTP_ALLOWED_HOSTS: str = ""
+    #: Those of the same kind that are spoken to without encryption.
+    SMTP_CLEAR_TEXT_HOSTS: str = ""
+    #: Certificate authorities to trust beside the usual ones when a mail server proves who it is.
+    SMTP_CA_FILE: Path | None = None
+    #: The portal's own relay: smtps://user:password@host, or smtp:// for STARTTLS. Empty: none.
+    RELAY_URL: str = Field("", repr=False)
+    #: The addresses that mail leaves from through it, between commas; the first is the usual one.
+    RELAY_FROM: str = ""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, dotenv: Path | None = None) -> Self:
@@ -168,6 +183,35 @@ class Config(BaseModel):
                 _server(part)
         return value
 
+    @field_validator("SMTP_ALLOWED_HOSTS", "SMTP_CLEAR_TEXT_HOSTS")
+    @classmethod
+    def _hosts(cls, value: str) -> str:
+        hosts.entries(value)
+        return value
+
+    @field_validator("SMTP_CA_FILE")
+    @classmethod
+    def _authorities(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError("must be a file of certificates in PEM, and there is none")
+        return value
+
+    @field_validator("RELAY_URL")
+    @classmethod
+    def _relay(cls, value: str) -> str:
+        _check_port(value)
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("smtp", "smtps") or not parts.hostname):
+            raise ValueError("must be like smtps://user:password@mail.example.com:465")
+        return value
+
+    @field_validator("RELAY_FROM")
+    @classmethod
+    def _relay_from(cls, value: str) -> str:
+        if any(not re.fullmatch(r"[^@\s]+@[^@\s]+", one) for one in _listed(value)):
+            raise ValueError("must be whole e-mail addresses, between commas")
+        return value
+
     @field_validator("METRICS_TOKEN")
     @classmethod
     def _metrics_token(cls, value: str) -> str:
@@ -199,6 +243,17 @@ class Config(BaseModel):
         if self.LEASE_SECONDS < 5 * self.PROVIDER_TIMEOUT:
             raise ValueError("LEASE_SECONDS must be at least five times PROVIDER_TIMEOUT")
         return self
+
+    @model_validator(mode="after")
+    def _relay_has_a_from(self) -> Self:
+        if self.RELAY_URL and not self.relay_addresses:
+            raise ValueError("RELAY_FROM must name the address that mail of RELAY_URL leaves from")
+        return self
+
+    @property
+    def relay_addresses(self) -> tuple[str, ...]:
+        """The addresses of RELAY_FROM, in small letters, the usual one first."""
+        return tuple(one.lower() for one in _listed(self.RELAY_FROM))
 
     @property
     def is_local_google(self) -> bool:
@@ -254,6 +309,10 @@ def read_dotenv(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     return {name: value for name, value in dotenv_values(path).items() if value is not None}
+
+
+def _listed(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]
 
 
 def _check_port(address: str) -> None:

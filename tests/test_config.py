@@ -46,6 +46,7 @@ BAD = {
     ],
     "PORT": ["0", "65536", "eight", "80.5", "-1"],
     "SANDBOX_PORT": ["0", "x"],
+    "MICROSOFT_SANDBOX_PORT": ["-1", "65536", "x"],
     "PROVIDER_TIMEOUT": ["0", "-1", "121", "nan", "inf", "soon"],
     "LEASE_SECONDS": ["0", "3601", "nan", "long"],
     "SETTLE_GRACE": ["-1", "3601", "x"],
@@ -68,6 +69,11 @@ BAD = {
     "MICROSOFT_DAILY": ["0", "1000001", "x"],
     "SMTP_MESSAGES_PER_MINUTE": ["0", "10001", "x"],
     "SMTP_DAILY": ["0", "1000001", "x"],
+    "SMTP_ALLOWED_HOSTS": ["smtp://mail.lan", "10.0.0.0/99", "mail.lan:0"],
+    "SMTP_CLEAR_TEXT_HOSTS": ["two words"],
+    "SMTP_CA_FILE": ["/nowhere/authorities.pem"],
+    "RELAY_URL": ["mail.example.com", "https://mail.example.com", "smtp://", "smtp://mail:x"],
+    "RELAY_FROM": ["brightspark.example", "office@brightspark.example,tom"],
 }
 
 

@@ -39,7 +39,7 @@ FLOORS: list[set[str]] = [
         "trials",
         "ledger",
         "spreading",
-        "restoration",
+        *("restoration", "aftermath"),
         "watching",
         "domains",
     },
@@ -55,7 +55,7 @@ FLOORS: list[set[str]] = [
     },
     {
         *("envelope", "mime", "vault", "stores", "columns", "extensions", "children", "keys"),
-        *("config", "failpoints", "journal", "logs", "home"),
+        *("config", "failpoints", "journal", "logs", "home", "hosts"),
     },
 ]
 FLOOR_OF = {noun: number for number, nouns in enumerate(FLOORS) for noun in nouns}

@@ -419,16 +419,6 @@ def no_answer(domain: str, *, silent: bool) -> Finding:
     )
 
 
-def not_public(domain: str) -> Finding:
-    return Finding(
-        "domain_reserved",
-        "domain",
-        Severity.INFO,
-        f"{shown(domain)} is a name for trying out, which nobody can look up.",
-        "With a real domain, its records are judged here.",
-    )
-
-
 def consumer_elsewhere(domain: str, way: Way) -> Finding:
     return Finding(
         "consumer_elsewhere",

@@ -14,6 +14,7 @@ from flask import Flask, current_app
 from sqlalchemy import BigInteger, and_, literal, or_, select
 
 from portal import (
+    aftermath,
     alarms,
     batches,
     instance,
@@ -40,7 +41,8 @@ MOST_MAILBOXES = 120
 HANDFUL = 8
 #: Those of the threads that freeze what batches hold; named like mailboxes, which no mailbox is.
 FREEZERS = (0, -1)
-#: That which looks for what left after a backup, before anything else may leave.
+#: That which looks for what left after a backup: before anything else may leave, and afterwards in
+#: mailboxes that are connected only then.
 LOOKER = -2
 #: That which reads Gmail's lists where an address is awaited.
 WATCHER = -3
@@ -138,9 +140,9 @@ class Drain:
         """What is due that is no mailbox's turn."""
         freezers = [one for one in FREEZERS if one not in busy]
         due = freezers if freezers and batches.is_due() else []
-        if WATCHER not in busy and time.monotonic() >= self._watch_at:
+        if time.monotonic() >= self._watch_at:
             self._watch_at = time.monotonic() + self._pause
-            due.append(WATCHER)
+            due += [one for one in (WATCHER, LOOKER) if one not in busy]
         return due
 
     def _collect(self) -> None:
@@ -231,8 +233,10 @@ def _something_soon() -> bool:
 
 def _work_in_thread(app: Flask, work: int, ends: float) -> float:
     with app.app_context():
-        if work == LOOKER:
+        if work == LOOKER and restoration.is_due():
             restoration.settle(ends)
+        elif work == LOOKER:
+            aftermath.look(ends)
         elif work == WATCHER:
             watching.watch(ends)
         elif work in FREEZERS:

@@ -89,6 +89,7 @@ class Look:
     here waits for it), blind (Sent cannot be read) or skipped; total and read: sent copies; last:
     the id of the last one read; settled: sendings found; strangers: what left and is not known
     here, as {"id", "token", "at", "to", "subject", "document"}, with "test" once all is over.
+    later: the last one read where somebody signed in only afterwards (aftermath.py).
     """
 
     mailbox: str
@@ -99,6 +100,7 @@ class Look:
     settled: int = 0
     problem: str = ""
     strangers: list[dict[str, Any]] = field(default_factory=list)
+    later: str = ""
 
     @property
     def is_over(self) -> bool:
@@ -332,13 +334,14 @@ def _read_through(
         if queueing.stopping.is_set() or time.monotonic() > ends:
             return
         chunk = unread[start : start + CHUNK]
-        copies = list(_copies(provider, meter, chunk))
+        copies = list(copies_of(provider, meter, chunk))
         look.read, look.last, look.problem = look.read + len(chunk), chunk[-1], ""
         journal.write(lambda copies=copies: _compare(mailbox_id, look, copies))  # type: ignore[misc]
     look.state = "done"
 
 
-def _copies(provider: Provider, meter: pace.Meter, ids: Iterable[str]) -> Iterator[SentCopy]:
+def copies_of(provider: Provider, meter: pace.Meter, ids: Iterable[str]) -> Iterator[SentCopy]:
+    """Sent copies, read at the pace of a meter; without those that are gone."""
     for message_id in ids:
         at = meter.reserve(provider.reading_units, time.monotonic())
         time.sleep(max(0.0, at - time.monotonic()))
@@ -368,18 +371,29 @@ def _adopt_drafts(mailbox_id: int, provider: Provider) -> None:
 def _compare(mailbox_id: int, look: Look, copies: list[SentCopy]) -> None:
     """Settle what is known here, list what is not, note how far it got. No commit."""
     ours = {one.token: one for one in copies if one.token}
-    rows = select(Dispatch.id, Dispatch.token, _belongs_to(mailbox_id).label("belongs"))
-    known = {one.token: one for one in db.session.execute(rows.where(Dispatch.token.in_(ours)))}
-    for token, one in known.items():
-        if not one.belongs:
-            _found_elsewhere(one.id, ours[token], look.mailbox)
-        elif found_sent(one.id, ours[token], UNSETTLED, mailbox_id=mailbox_id):
-            look.settled += 1
+    known, settled = settle_found(mailbox_id, look.mailbox, ours)
+    look.settled += settled
     listed = {one["id"] for one in look.strangers}
     strangers = [one for one in ours.values() if one.token not in known]
     look.strangers += [_stranger(one) for one in strangers if one.message_id not in listed]
     _keep(mailbox_id, look)
     _renew()
+
+
+def settle_found(mailbox_id: int, email: str, ours: dict[str, SentCopy]) -> tuple[set[str], int]:
+    """Settle what is known here of the sent copies of a mailbox, by their tokens. No commit.
+
+    The tokens that are known, and how many were settled.
+    """
+    rows = select(Dispatch.id, Dispatch.token, _belongs_to(mailbox_id).label("belongs"))
+    known = db.session.execute(rows.where(Dispatch.token.in_(ours))).all()
+    settled = 0
+    for one in known:
+        if not one.belongs:
+            _found_elsewhere(one.id, ours[one.token], email)
+        elif found_sent(one.id, ours[one.token], UNSETTLED, mailbox_id=mailbox_id):
+            settled += 1
+    return {one.token for one in known}, settled
 
 
 def _belongs_to(mailbox_id: int) -> ColumnElement[bool]:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 import requests
-from sqlalchemy import select
+from sqlalchemy import select, update
 
-from portal import batches, delivery, dispatch, instance, mailboxes, policy, restoration
+from portal import aftermath, batches, delivery, dispatch, instance, mailboxes, policy, restoration
 from portal.dispatch import Proof, State
 from portal.documents import Document
 from portal.envelope import DISPATCH_HEADER
@@ -296,6 +296,67 @@ def test_where_sent_cannot_be_read_a_person_decides(
             assert accepted(local_google) == ["left after"]
 
 
+def test_once_sent_can_be_read_it_tells_what_had_left(
+    database: str, redis_url: str, back_up: BackUp, local_google: SandboxServer
+) -> None:
+    with portal_on(database, redis_url, local_google):
+        factories.connected(local_google.url, scopes=SEND_ONLY_SCOPES)
+        assert instance.may_work()
+        left, never_left = ask("left after"), ask("never left")
+        open_restored = back_up()
+        delivery.send(left)
+        with open_restored():
+            restoration.take_as_real(factories.olive())
+            restoration.settle()
+            assert state(left) == state(never_left) == (State.UNKNOWN, True)
+            aftermath.look()
+            assert state(left) == (State.UNKNOWN, True)  # there is nothing new to look at
+            fill(local_google, 3)
+            factories.connected(local_google.url)
+            delivery.drain()
+            assert state(left) == (State.ACCEPTED, False)
+            assert dispatch.load(left).proof == Proof.MATCHES
+            assert state(never_left) == (State.UNKNOWN, True)  # that is still a person's to say
+            told = "It is not in Sent of office@brightspark.example"
+            assert told in dispatch.load(never_left).state_note
+            assert [one.id for one in restoration.left_to_people()] == [never_left]
+            assert "left after" in accepted(local_google)
+            assert "never left" not in accepted(local_google)
+
+
+@pytest.mark.sqlite_only
+def test_a_late_look_reads_the_stretch_that_counts_and_goes_on_where_it_was_interrupted(
+    database: str,
+    redis_url: str,
+    back_up: BackUp,
+    local_google: SandboxServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(aftermath, "CHUNK", 1)
+    monkeypatch.setattr(aftermath, "AGAIN", -1.0)
+    with portal_on(database, redis_url, local_google):
+        factories.connected(local_google.url, scopes=SEND_ONLY_SCOPES)
+        assert instance.may_work()
+        left = [ask(f"number {one}") for one in range(5)]
+        open_restored = back_up()
+        for one in left:
+            delivery.send(one)
+        with open_restored():
+            restoration.take_as_real(None)
+            restoration.settle()
+            local_google.google.clock.advance(7200)
+            fill(local_google, 6)  # sent long after the portal was confirmed
+            factories.connected(local_google.url)
+            local_google.google.faults.add({"method": "messages.get", "kind": "429", "after": 9})
+            aftermath.look()
+            settled = [one for one in left if state(one) == (State.ACCEPTED, False)]
+            assert 0 < len(settled) < 5 and mailboxes.all_mailboxes()[0].is_paused
+            db.session.execute(update(Mailbox).values(paused_until=None))
+            db.session.commit()
+            aftermath.look()
+            assert {state(one) for one in left} == {(State.ACCEPTED, False)}
+
+
 @pytest.mark.sqlite_only
 def test_a_mailbox_that_cannot_be_opened_holds_the_rest_up_until_somebody_goes_on_without(
     office: Mailbox, back_up: BackUp, local_google: SandboxServer
@@ -387,6 +448,7 @@ def test_what_was_held_without_a_mailbox_and_left_through_one_connected_later_is
         db.session.rollback()
         nia_connects(local_google)
         assert accepted(local_google) == sent
+        assert state(held) == (State.ACCEPTED, False)  # by its copy in Nia's Sent
 
 
 @pytest.mark.sqlite_only

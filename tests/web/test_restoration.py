@@ -70,6 +70,16 @@ def test_everybody_is_told_that_nothing_is_sent_and_managers_what_to_do(
     assert staff.get(PAGE).status_code == 403
 
 
+def test_it_is_said_what_nobody_can_find_out(app: Flask, manager: Visitor, stopped: int) -> None:
+    unseen = (
+        "It cannot see what was both asked for after the backup and sent through a mailbox that"
+    )
+    assert unseen in manager.words(PAGE)
+    look_is(app, stopped=False, state="done", total=3, read=3)
+    for part in (False, True):
+        assert unseen in said(manager.get(PAGE, htmx=part))
+
+
 def test_the_real_portal_looks_first_and_says_how_far_it_is(
     app: Flask, manager: Visitor, stopped: int
 ) -> None:

@@ -197,10 +197,16 @@ def seed(large: bool) -> None:
 
 
 @click.command("sandbox")
-@click.option("--port", default=8025, show_default=True)
-@click.option("--store", default="var/local-google.sqlite3", show_default=True)
-def sandbox(port: int, store: str) -> None:
-    """Start the local Google alone."""
-    from portal.sandbox.server import serve
+@click.option("--microsoft", is_flag=True, help="The local Microsoft instead.")
+@click.option("--port", type=int, help="Default: 8025, or 8026 for the local Microsoft.")
+@click.option("--store", help="Default: a file of its own in var/.")
+def sandbox(microsoft: bool, port: int | None, store: str | None) -> None:
+    """Start the local Google alone, or the local Microsoft."""
+    from portal.sandbox import microsoft as local_microsoft
+    from portal.sandbox import server as local_google
 
-    serve("127.0.0.1", port, store)
+    if microsoft:
+        kept = store or "var/local-microsoft.sqlite3"
+        local_microsoft.serve("127.0.0.1", port or 8026, kept)
+    else:
+        local_google.serve("127.0.0.1", port or 8025, store or "var/local-google.sqlite3")

@@ -24,7 +24,7 @@ TOKEN_KEY_NAME = re.compile(r"[A-Za-z0-9]{1,32}")
 #: Where secrets and mail travel.
 PROVIDER_URLS = (
     *("GOOGLE_DISCOVERY_URL", "GMAIL_API_URL", "GMAIL_WEB_URL"),
-    *("MICROSOFT_AUTHORITY_URL", "GRAPH_URL"),
+    *("MICROSOFT_AUTHORITY_URL", "GRAPH_URL", "OUTLOOK_WEB_URL"),
 )
 GOOGLE_DISCOVERY = "https://accounts.google.com/.well-known/openid-configuration"
 
@@ -57,6 +57,8 @@ class Config(BaseModel):
     MICROSOFT_TENANT: str = "organizations"
     MICROSOFT_AUTHORITY_URL: str = "https://login.microsoftonline.com"
     GRAPH_URL: str = "https://graph.microsoft.com"
+    #: Where people read their mail of Microsoft 365.
+    OUTLOOK_WEB_URL: str = "https://outlook.office.com"
     SANDBOX_PORT: int = Field(8025, ge=1, le=65535)
     #: Of the local Microsoft; 0: the next after the local Google's.
     MICROSOFT_SANDBOX_PORT: int = Field(0, ge=0, le=65535)
@@ -97,6 +99,8 @@ class Config(BaseModel):
     #: Exchange Online: messages a minute, and recipients in any 24 hours.
     MICROSOFT_MESSAGES_PER_MINUTE: int = Field(30, ge=1, le=10_000)
     MICROSOFT_DAILY: int = Field(10_000, ge=1, le=1_000_000)
+    #: For so many seconds Exchange may say nothing certain of what was handed to it.
+    MICROSOFT_SETTLES: float = Field(60, ge=0, le=3600)
     #: What the portal asks of any other mail server, whose own limits it cannot know.
     SMTP_MESSAGES_PER_MINUTE: int = Field(30, ge=1, le=10_000)
     SMTP_DAILY: int = Field(1000, ge=1, le=1_000_000)

@@ -33,6 +33,10 @@ LOCAL_CLIENT = {
     "GOOGLE_CLIENT_ID": "local-client-id",
     "GOOGLE_CLIENT_SECRET": "local-client-secret",
 }
+LOCAL_MICROSOFT_CLIENT = {
+    "MICROSOFT_CLIENT_ID": "10ca1000-0000-4000-8000-000000000001",
+    "MICROSOFT_CLIENT_SECRET": "local-microsoft-secret",
+}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -85,6 +89,9 @@ def settings(data: Path, given: Mapping[str, str]) -> dict[str, str]:
     environ.setdefault("PUBLIC_URL", f"http://{HOST}:{environ.get('PORT', '8000')}")
     if "GOOGLE_CLIENT_ID" not in environ:
         environ.update(local_google_settings(environ.get("SANDBOX_PORT", "8025")))
+        # Where one provider is real, no pretended one may stand beside it.
+        if "MICROSOFT_CLIENT_ID" not in environ:
+            environ.update(local_microsoft_settings(environ))
     return environ
 
 
@@ -95,6 +102,19 @@ def local_google_settings(port: str) -> dict[str, str]:
         "GOOGLE_DISCOVERY_URL": f"{address}/.well-known/openid-configuration",
         "GMAIL_API_URL": address,
         "GMAIL_WEB_URL": address,
+    }
+
+
+def local_microsoft_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    port = parts.microsoft_port(
+        environ.get("MICROSOFT_SANDBOX_PORT", "0"), environ.get("SANDBOX_PORT", "8025")
+    )
+    address = f"http://{HOST}:{port}"
+    return {
+        **LOCAL_MICROSOFT_CLIENT,
+        "MICROSOFT_SANDBOX_PORT": port,
+        "MICROSOFT_AUTHORITY_URL": address,
+        "GRAPH_URL": address,
     }
 
 
@@ -136,6 +156,7 @@ def start(launch: Launch, sockets: Path) -> None:
     local = LOCAL_CLIENT["GOOGLE_CLIENT_ID"] == launch.config.GOOGLE_CLIENT_ID
     redis = parts.start_redis(launch, sockets)
     google = parts.start_local_google(launch) if local else "not started: GOOGLE_CLIENT_ID is set"
+    microsoft = parts.start_local_microsoft(launch) if local_microsoft(launch) else ""
     parts.await_redis(launch)
     sign_ins = parts.prepare_database(launch)
     parts.start_portal(launch)
@@ -145,6 +166,9 @@ def start(launch: Launch, sockets: Path) -> None:
     if local:
         parts.await_page(launch, "The local Google", launch.config.GOOGLE_DISCOVERY_URL)
     say_ready("Local Google", google)
+    if microsoft:
+        parts.await_page(launch, "The local Microsoft", f"{microsoft}/common/discovery/v2.0/keys")
+        say_ready("Local Microsoft", microsoft)
     say_ready("Database", parts.shown_database(launch.config.DATABASE_URL))
     address = parts.portal_address(launch.config)
     parts.await_page(launch, "The portal", f"{address}/healthz")
@@ -158,6 +182,8 @@ def refuse_busy_ports(launch: Launch) -> None:
     wanted = {"PORT": launch.config.PORT}
     if launch.config.is_local_google:
         wanted["SANDBOX_PORT"] = launch.config.SANDBOX_PORT
+    if local_microsoft(launch):
+        wanted["MICROSOFT_SANDBOX_PORT"] = launch.config.MICROSOFT_SANDBOX_PORT
     for variable, port in wanted.items():
         if is_busy(port):
             raise StartProblem(
@@ -165,7 +191,11 @@ def refuse_busy_ports(launch: Launch) -> None:
                 f"Set {variable} to a free port, for example: {variable}={port + 100} make run"
             )
     if len(set(wanted.values())) < len(wanted):
-        raise StartProblem("PORT and SANDBOX_PORT are the same; give each its own.")
+        raise StartProblem(f"Two of {', '.join(wanted)} are the same; give each its own.")
+
+
+def local_microsoft(launch: Launch) -> bool:
+    return LOCAL_MICROSOFT_CLIENT["MICROSOFT_CLIENT_ID"] == launch.config.MICROSOFT_CLIENT_ID
 
 
 def is_busy(port: int) -> bool:
@@ -198,7 +228,7 @@ def say_sign_ins(address: str, sign_ins: "list[SignIn]") -> None:
 
 
 def say_ready(name: str, what: str) -> None:
-    say(f"  {name:<14}{what}")
+    say(f"  {name:<16}{what}")
 
 
 if __name__ == "__main__":

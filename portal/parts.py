@@ -118,6 +118,24 @@ def start_local_google(launch: Launch) -> str:
     return f"http://{HOST}:{port}"
 
 
+def start_local_microsoft(launch: Launch) -> str:
+    port = str(launch.config.MICROSOFT_SANDBOX_PORT)
+    store = launch.data / "local-microsoft.sqlite3"
+    launch.support.append(
+        launch.child(
+            "Local Microsoft",
+            *(sys.executable, "-m", "portal.sandbox.microsoft", "--port", port, "--store", store),
+        )
+    )
+    return f"http://{HOST}:{port}"
+
+
+def microsoft_port(own: str, google: str) -> str:
+    """The local Microsoft's port: its own, or the next after the local Google's."""
+    unset = own in ("", "0")
+    return str(int(google) + 1) if unset and google.isdecimal() else own
+
+
 def prepare_database(launch: Launch) -> "list[SignIn]":
     """Bring the tables up to date and give an empty demo installation its company."""
     from flask_migrate import upgrade

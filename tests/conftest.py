@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from flask import Flask
     from flask.testing import FlaskClient
 
+    from portal.sandbox.microsoft import MicrosoftServer
     from portal.sandbox.server import SandboxServer
 
 STORES = ("sqlite", "postgresql")
@@ -225,6 +226,15 @@ def local_google(running_google: "SandboxServer") -> "SandboxServer":
     running_google.google.settings.steer(fresh.steerable())
     running_google.google.reset()
     return running_google
+
+
+@pytest.fixture
+def local_microsoft() -> Iterator["MicrosoftServer"]:
+    """A local Microsoft with its seed tenants and accounts, on a free port."""
+    from portal.sandbox.microsoft import MicrosoftServer
+
+    with MicrosoftServer() as running:
+        yield running
 
 
 @pytest.fixture

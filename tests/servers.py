@@ -217,6 +217,16 @@ def pointed_at(google: str) -> dict[str, str]:
     }
 
 
+def pointed_at_microsoft(microsoft: str) -> dict[str, str]:
+    """The settings that make a portal use one local Microsoft."""
+    return {
+        "MICROSOFT_CLIENT_ID": "10ca1000-0000-4000-8000-000000000001",
+        "MICROSOFT_CLIENT_SECRET": "local-microsoft-secret",
+        "MICROSOFT_AUTHORITY_URL": microsoft,
+        "GRAPH_URL": microsoft,
+    }
+
+
 def make_app(config: Config) -> "Flask":
     from portal import create_app
 

@@ -22,7 +22,7 @@ from portal.config import Config
 from portal.keys import complete_keys
 from tests.servers import ROOT, Postgres
 
-SERVICES = ("Redis", "Local Google", "Database", "Portal", "Workers")
+SERVICES = ("Redis", "Local Google", "Local Microsoft", "Database", "Portal", "Workers")
 SCARCE = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
 
 
@@ -35,6 +35,7 @@ class Run:
     data: Path
     port: int
     google_port: int
+    microsoft_port: int
 
     def said(self) -> str:
         return self.output.read_text()
@@ -68,10 +69,12 @@ def start(tmp_path: Path) -> Iterator[Starter]:
     runs: list[Run] = []
 
     def begin(data: Path = tmp_path / "data", **chosen: str) -> Run:
-        ports = free_ports(2)
+        ports = free_ports(3)
         environ = dict.fromkeys(Config.model_fields, "")  # nothing from a developer's .env
         environ |= {name: os.environ[name] for name in SCARCE if name in os.environ}
-        environ |= {"PORT": str(ports[0]), "SANDBOX_PORT": str(ports[1]), "WORKERS": "1", **chosen}
+        names = ("PORT", "SANDBOX_PORT", "MICROSOFT_SANDBOX_PORT")
+        environ |= {name: str(port) for name, port in zip(names, ports, strict=True)}
+        environ |= {"WORKERS": "1", **chosen}
         output = tmp_path / f"output-{len(runs)}.txt"
         with output.open("wb") as file:
             command = [sys.executable, "-m", "portal.launch", "--data", str(data)]
@@ -132,9 +135,10 @@ def test_one_command_starts_everything_and_ctrl_c_ends_everything(start: Starter
     assert "olive@brightspark.example" in said
     assert status_of(f"http://127.0.0.1:{run.port}/") == 200
     assert status_of(f"http://127.0.0.1:{run.google_port}/") == 200
+    assert status_of(f"http://127.0.0.1:{run.microsoft_port}/") == 200
 
     family = run.family()
-    assert len(family) >= 5
+    assert len(family) >= 6
     listening = [c.laddr.ip for one in family for c in one.net_connections("inet") if not c.raddr]
     assert set(listening) == {"127.0.0.1"}
 
@@ -220,7 +224,7 @@ def test_a_part_that_dies_is_named_and_everything_stops(
 def test_a_busy_port_is_named_with_its_variable(start: Starter) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        for variable in ("PORT", "SANDBOX_PORT"):
+        for variable in ("PORT", "SANDBOX_PORT", "MICROSOFT_SANDBOX_PORT"):
             run = start(**{variable: str(port)})
             assert run.exit_code() == 1
             assert f"port {port} is in use by another program. Set {variable} " in run.said()
@@ -262,8 +266,9 @@ def test_with_googles_own_settings_no_local_google_runs(start: Starter) -> None:
     run = start(GOOGLE_CLIENT_ID="1234.apps.example", GOOGLE_CLIENT_SECRET="secret")
     wait_for(run.started)
     assert re.search(r"Local Google +not started: GOOGLE_CLIENT_ID is set", run.said())
-    with pytest.raises(OSError):
-        status_of(f"http://127.0.0.1:{run.google_port}/")
+    for port in (run.google_port, run.microsoft_port):
+        with pytest.raises(OSError):
+            status_of(f"http://127.0.0.1:{port}/")
 
 
 # Keys

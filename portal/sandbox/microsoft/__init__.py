@@ -4,6 +4,7 @@ A separate small application, like the local Google; it imports nothing of the p
 """
 
 from portal.sandbox.microsoft.app import create_local_microsoft
+from portal.sandbox.microsoft.server import MicrosoftServer, serve
 from portal.sandbox.microsoft.settings import MicrosoftSettings
 
-__all__ = ["MicrosoftSettings", "create_local_microsoft"]
+__all__ = ["MicrosoftServer", "MicrosoftSettings", "create_local_microsoft", "serve"]

@@ -56,8 +56,8 @@ def checked(told: object) -> Json:
         if name not in BESIDE | IN_THE_MAIL and not name.startswith("@odata."):
             words = (
                 f"The property '{name}' does not exist on type 'microsoft.graph.message'. Make "
-                "sure to only use property names that are defined by the type or mark the type as open "
-                "type."
+                "sure to only use property names that are defined by the type or mark the type as "
+                "open type."
             )
             raise bad_request(words, "RequestBodyRead")
     return told

@@ -75,12 +75,11 @@ def submit(
 
 def let_leave(microsoft: LocalMicrosoft) -> None:
     """Everything whose moment has come: it moves to Sent Items and reaches its recipients."""
-    now = microsoft.clock.now()
-    for due in items.leaving(microsoft.store, now):
+    for due in items.leaving(microsoft.store, microsoft.clock.now()):
         with microsoft.store.transaction():
             item = items.by_immutable_id(microsoft.store, due.immutable_id)
             if item is not None and item.leaves is not None:
-                _leave(microsoft, item, now)
+                _leave(microsoft, item, item.leaves)
 
 
 def recipients(head: Head) -> list[str]:

@@ -13,7 +13,7 @@ from portal.dispatch import State
 from portal.documents import recent
 from portal.mailboxes import Health
 from portal.web import queues
-from portal.web.context import company, stuck_in_queue
+from portal.web.context import company, held_by, stuck_in_queue
 from portal.web.page import page
 
 pages = Blueprint("home", __name__)
@@ -43,6 +43,7 @@ def index() -> ResponseReturnValue:
         connected=bool(boxes) and boxes[0].health != Health.DISCONNECTED,  # the default one
         starts=STARTS,
         stuck=stuck_in_queue(),
+        held=held_by(),
         strip=queues.strip(),
         unfinished=batches.unfinished() if current_user.is_manager else [],
         alarms=[(one, alarms.told(one, current_user)) for one in alarms.stuck()],

@@ -26,6 +26,8 @@ LONGEST_WHY = 200
 TOLD_ANEW = 15
 #: How much of who held and let go before the page of it shows.
 LINES_TOLD = 20
+#: How a line of the history begins that tells of it.
+HELD_OR_LET_GO = ("All mail ", "Mail of ")
 #: For how many seconds a sending can be taken back: what may be chosen.
 UNDO_CHOICES = (0, 10, 20, 60)
 #: What a deed is called once it is done, for one and for several.
@@ -123,7 +125,8 @@ def hold_all() -> ResponseReturnValue:
 def _hold_page(form: HoldForm, status: int = 200) -> ResponseReturnValue:
     boxes = db.session.scalars(select(Mailbox.id))
     told = history.of("company", company().id) + history.of("mailbox", *boxes)
-    newest = sorted(told, key=lambda one: one.id, reverse=True)
+    holds = [one for one in told if one.text.startswith(HELD_OR_LET_GO)]
+    newest = sorted(holds, key=lambda one: one.id, reverse=True)
     return page("outbox/hold.html", None, status, form=form, changes=newest[:LINES_TOLD])
 
 

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 
 from flask import url_for
 from flask_login import current_user
+from sqlalchemy import select
 
-from portal import batches
+from portal import batches, instance
 from portal.batches import Batch, BatchItem, Progress, Results, Summary
 from portal.dispatch import STATES, State
 from portal.documents.kinds import KINDS, Kind
+from portal.extensions import db
+from portal.mailboxes import Mailbox
 from portal.web.context import clock
 from portal.web.guard import whom_to_ask
 
@@ -235,12 +238,28 @@ def _sender_way() -> Way:
 # -- after ---------------------------------------------------------------------------------------
 
 
-def outcome(kind: Kind, results: Results, progress: Progress) -> Outcome:
-    """What to say first of a batch that was sent."""
+def rests(progress: Progress) -> str:
+    """Why nothing more of a batch leaves for now, or not all; "" where all goes on."""
+    if progress.finished:
+        return ""
+    if not instance.may_send():
+        return "All mail waits: the line at the top of the page says why."
+    mine = Mailbox.id.in_(one.mailbox_id for one in progress.outlook.forecasts)
+    held = db.session.scalars(select(Mailbox).where(mine, Mailbox.held_at.is_not(None)))
+    who = [f"{one.held_by.name if one.held_by else 'Somebody'} holds {one.email}" for one in held]
+    if not who:
+        return ""
+    more = f", and {len(who) - 2} more mailboxes are held" if len(who) > 2 else ""
+    return f"{' and '.join(who[:2])}{more}: what is to leave there waits."
+
+
+def outcome(kind: Kind, results: Results, progress: Progress, rests: str = "") -> Outcome:
+    """What to say first of a batch that was sent; rests: why nothing more leaves for now."""
     meant = results.total - results["left"]
     so_far = f"{progress.accepted:,} of {_of(meant, kind)} accepted by Gmail"
     if not progress.finished:
-        return Outcome("submitting", so_far, _still(progress))
+        state = "held" if rests else "submitting"
+        return Outcome(state, so_far, _still(progress, rests))
     parts = [
         _part(results["held"], "on hold, and will leave once the reason is put right"),
         _part(results["refused"], "could not be sent"),
@@ -264,10 +283,12 @@ def _part(count: int, words: str) -> str:
     return f"{count:,} {words}" if count else ""
 
 
-def _still(progress: Progress) -> str:
+def _still(progress: Progress, rests: str) -> str:
     doing = []
     if progress.pending:
         doing.append(f"{progress.pending:,} still to be prepared")
     if progress.moving:
-        doing.append(f"{progress.moving:,} on the way")
+        doing.append(f"{progress.moving:,} {'in queue' if rests else 'on the way'}")
+    if rests:
+        return f"{', '.join(doing)}. {rests}"
     return f"{', '.join(doing)}. You can leave this page: it goes on by itself."

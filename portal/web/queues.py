@@ -30,6 +30,10 @@ TITLES = {
 }
 
 
+#: What somebody may have to do something about stands before what leaves by itself.
+ORDER = (Group.UNDO, Group.UNCLEAR, Group.HELD, Group.PERSON, Group.QUEUE)
+
+
 @dataclass(frozen=True)
 class Wanted:
     """Which part of the Outbox: all of it, or one group further on."""
@@ -121,12 +125,12 @@ def strip() -> Strip:
 def sections(
     wanted: Wanted, lines: list[Waiting], moment: datetime, *, queues: bool = True
 ) -> list[Section]:
-    """What waits, group by group, in the order in which it will leave or needs somebody.
+    """What waits, group by group: what needs somebody first, then what leaves by itself.
 
     lines: what of batches has not left; queues: whether the mailboxes' queues are wanted.
     """
     found: list[Section] = []
-    for group in [wanted.group] if wanted.group else Group:
+    for group in [wanted.group] if wanted.group else ORDER:
         if group is Group.QUEUE and not queues:
             continue
         if group is Group.QUEUE:
@@ -227,14 +231,16 @@ def _further(wanted: Wanted, found: Stretch) -> str:
 
 
 def _queues(lines: list[Waiting], wanted: Wanted, moment: datetime) -> Iterator[Section]:
-    """One section for each mailbox with something to send, or that somebody holds."""
+    """One section for each mailbox with something in its queue, or that somebody holds."""
     everything = not instance.may_send()
     at_work = {one.mailbox_id for one in lines if one.to_leave}
     at_work.update(waiting.mailboxes_at_work())
     for box in mailboxes.all_mailboxes():
         if wanted.mailbox_id in (0, box.id) and (box.id in at_work or box.held_at):
             mine = [one for one in lines if one.mailbox_id == box.id and one.to_leave]
-            yield _queue(box, mine, wanted, moment, everything)
+            queue = _queue(box, mine, wanted, moment, everything)
+            if queue.rows or queue.lines or box.held_at or wanted.mailbox_id:
+                yield queue
 
 
 def _queue(

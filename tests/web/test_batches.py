@@ -440,6 +440,25 @@ def test_the_sheet_opens_in_a_spreadsheet_and_runs_nothing_there(
 
 
 @pytest.mark.sqlite_only
+def test_while_somebody_holds_the_mail_a_batch_does_not_promise_when_it_is_done(
+    month_end: Flask, olive: Visitor
+) -> None:
+    where = fill(olive)
+    send(olive, where)
+    freeze(month_end)
+    assert "Done by" in olive.words(where)
+    olive.post("/outbox/hold", {"why": "Wrong bank account"})
+    words = olive.words(where)
+    assert "All mail waits" in words and "Done by" not in words and "on the way" not in words
+    assert "What has not left waits until a manager lets mail leave again." in olive.words("/")
+    olive.post("/outbox/release")
+    olive.post("/outbox/mailboxes/1/hold")
+    words = olive.words(where)
+    assert "holds office@brightspark.example: what is to leave there waits." in words
+    assert "Done by" not in words
+
+
+@pytest.mark.sqlite_only
 def test_the_list_of_batches_teaches_at_first_and_then_shows_drafts_before_what_was_sent(
     month_end: Flask, olive: Visitor
 ) -> None:

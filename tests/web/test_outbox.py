@@ -269,9 +269,9 @@ def test_each_waits_where_somebody_would_look_for_it(
     }
     assert list(titles) == [
         "Can still be taken back",
-        "office@brightspark.example",
-        "On hold",
         "Unclear",
+        "On hold",
+        "office@brightspark.example",
     ]
     assert [
         "INV-5" in row and "Sending" in row for row in titles["office@brightspark.example"]

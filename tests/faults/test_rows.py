@@ -26,7 +26,6 @@ from sqlalchemy.exc import OperationalError
 from portal import attempts, delivery, dispatch, evidence, failpoints, mailboxes, policy, queueing
 from portal.accounts import User
 from portal.columns import now
-from portal.config import Config
 from portal.dispatch import Blocked, Dispatch, Proof, State
 from portal.documents import Document, mail
 from portal.envelope import DISPATCH_HEADER, Mailable
@@ -82,20 +81,8 @@ def google(local_google: "SandboxServer") -> Google:
 
 
 @pytest.fixture
-def config(database: str, redis_url: str, google: Google) -> Config:
-    return servers.config_of(
-        DATABASE_URL=database,
-        REDIS_URL=redis_url,
-        PROVIDER_TIMEOUT="2",
-        LEASE_SECONDS="10",
-        SETTLE_GRACE="0",
-        **servers.pointed_at(google.url),
-    )
-
-
-@pytest.fixture
-def app(config: Config) -> Iterator[Flask]:
-    with servers.inside(config) as made:
+def app(database: str, redis_url: str, google: Google) -> Iterator[Flask]:
+    with servers.sending(database, redis_url, google.url) as made:
         yield made
 
 
@@ -490,22 +477,27 @@ def hold_the_lock(database: str, seconds: float) -> None:
 
 
 def test_row_25_a_copied_database_sends_nothing(
-    store: str, config: Config, google: Google, tmp_path: Path, request: pytest.FixtureRequest
+    store: str,
+    database: str,
+    redis_url: str,
+    google: Google,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
-    with servers.inside(config):
+    with servers.sending(database, redis_url, google.url):
         factories.connected(google.url)
         factories.asked()
         work()
         factories.asked()
     with (
-        copied(store, str(config.DATABASE_URL), tmp_path, request) as copy,
-        servers.inside(config.model_copy(update={"DATABASE_URL": copy})),
+        copied(store, database, tmp_path, request) as copy,
+        servers.sending(copy, redis_url, google.url),
     ):
         work(2)
         states = list(db.session.scalars(select(Dispatch.state).order_by(Dispatch.id)))
     assert states == [State.ACCEPTED, State.QUEUED]
     assert len(google.accepted) == 1
-    with servers.inside(config):
+    with servers.sending(database, redis_url, google.url):
         work()
         assert left_once(google, *db.session.scalars(select(Dispatch)))
 
@@ -522,7 +514,7 @@ def copied(
     name = make_url(database).database
     assert name is not None
     with server.database(f"{name}_copy", name) as address:
-        yield address.replace("postgresql://", "postgresql+psycopg://", 1)
+        yield address
 
 
 def test_row_26_a_document_edited_after_the_click_leaves_as_it_was(

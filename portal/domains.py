@@ -347,7 +347,7 @@ def _is_told(row: Domain, manager: User, through: SendFrom) -> bool:
 
 
 def _key(row: Domain, user: User) -> str:
-    since = f"{row.failing_since:%Y%m%d%H%M%S}" if row.failing_since else ""
+    since = f"{row.failing_since:%Y%m%d%H%M%S%f}" if row.failing_since else ""
     return f"domain/{row.id}/{since}/{user.id}"
 
 

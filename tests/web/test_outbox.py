@@ -334,6 +334,16 @@ def test_home_leads_to_what_waits(app: Flask, trader: Visitor, queue: Callable[.
 
 
 @pytest.mark.sqlite_only
+def test_while_all_is_held_home_does_not_say_that_mail_is_on_its_way(
+    manager: Visitor, trader: Visitor, queue: Callable[..., int]
+) -> None:
+    queue()
+    manager.post("/outbox/hold", {"why": ""})
+    words = trader.words("/")
+    assert "What has not left waits until a manager lets mail leave again." in words
+    assert "on their way" not in words
+
+
 def test_a_manager_sets_how_long_a_sending_can_be_taken_back(
     app: Flask, manager: Visitor, trader: Visitor
 ) -> None:

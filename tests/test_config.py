@@ -54,6 +54,7 @@ BAD = {
     "WORKERS": ["-1", "17", "x"],
     "WORKER_NAME": ["the van", "a" * 61, "a/b"],
     "LOG_FORMAT": ["xml", "JSON"],
+    "DNS_RESOLVER": ["none", "1.1.1.1:0", "dns.example.com", "1.1.1.1,", "[::1]:x"],
     "METRICS_TOKEN": ["short", "with a space in the middle of it"],
     "GMAIL_UNITS_PER_MINUTE": ["99", "1000001", "many"],
     "GMAIL_DAILY_WORKSPACE": ["0", "100001", "x"],
@@ -158,6 +159,18 @@ def test_over_https_the_session_cookie_is_for_https_alone() -> None:
 
 def test_a_postgresql_address_gets_its_driver() -> None:
     assert read(DATABASE_URL="postgresql://h/db").DATABASE_URL == "postgresql+psycopg://h/db"
+
+
+def test_name_servers_are_taken_apart() -> None:
+    written = "192.168.1.1, 127.0.0.1:5353,2001:db8::1,[::1],[::1]:54"
+    assert read(DNS_RESOLVER=written).dns_servers == [
+        ("192.168.1.1", 53),
+        ("127.0.0.1", 5353),
+        ("2001:db8::1", 53),
+        ("::1", 53),
+        ("::1", 54),
+    ]
+    assert read(DNS_RESOLVER="off").dns_servers == read().dns_servers == []
 
 
 def test_a_config_that_is_printed_tells_no_secret() -> None:

@@ -179,7 +179,8 @@ def test_a_domain_is_due_once_a_night_and_within_the_hour_if_nobody_answered(
 ) -> None:
     at = datetime(2026, 11, 24, hour, tzinfo=SYDNEY).astimezone(UTC)
     since = at - timedelta(hours=asked_hours_ago)
-    answer = {"kind": Kind.FOUND if answered else Kind.SILENT, "values": [], "through": []}
+    kind = Kind.FOUND if answered else Kind.SILENT
+    answer: dict[str, object] = {"kind": kind, "values": [], "through": []}
     row = Domain(name=OURS, asked_at=since, checked_at=since, records={"TXT x.example": answer})
     assert domains.is_due(row, at, SYDNEY) is due
 

@@ -228,7 +228,7 @@ def say_sign_ins(address: str, sign_ins: "list[SignIn]") -> None:
 
 
 def say_ready(name: str, what: str) -> None:
-    say(f"  {name:<16}{what}")
+    say(f"  {name:<18}{what}")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def create_app(config: Config) -> Flask:
         web,
         workers,
     )
-    from portal.providers import google
+    from portal.providers import google, microsoft
     from portal.web import access
 
     app = Flask(
@@ -48,6 +48,7 @@ def create_app(config: Config) -> Flask:
     stores.prepare(app)
     instance.watch(app)
     google.register(app, config)
+    microsoft.register(app, config)
     web.register(app)
     cli.register(app)
     return app

@@ -20,6 +20,7 @@ from portal.dispatch.claiming import ToProve
 from portal.envelope import (
     NeedsPermission,
     NeedsSignIn,
+    OnItsWay,
     OperatorProblem,
     ProviderAnswer,
     SentCopy,
@@ -35,6 +36,13 @@ from portal.stores import reading
 #: After this many look-ups without evidence a person is asked.
 SETTLE_TRIES = 5
 PROOF_TRIES = 5
+#: What was taken and does not leave is looked for less and less often (seconds at most), and after
+#: so many looks, about an hour, a person is asked.
+WAY_TRIES, WAY_AGAIN = 12, 600.0
+NEVER_LEFT = (
+    "The provider took it an hour ago, and it still lies in Drafts or in the Outbox. Look there: "
+    "press Send in the mail program, or say below that it did not leave."
+)
 #: The states in which a draft left in Gmail could only do harm, and when to try again (seconds).
 DISCARDING = (State.REFUSED, State.CANCELLED)
 DISCARD_AGAIN = 600
@@ -249,6 +257,8 @@ def prove(one: ToProve, provider: Provider | None) -> Proof:
         return _unproved(dispatch_id, Proof.NOT_GRANTED)
     try:
         copy = provider.sent_copy(one.message_id)
+    except OnItsWay as problem:
+        return _on_its_way(one, problem)
     except (TryLater, OperatorProblem) as problem:  # it says nothing of the copy
         _heed(one.mailbox_id, problem)
         asked = problem.after if isinstance(problem, TryLater) else ledger.OPERATORS_TURN
@@ -263,6 +273,22 @@ def prove(one: ToProve, provider: Provider | None) -> Proof:
     found = journal.write(lambda: _store_proof(one, copy))
     reached("proof.committed", dispatch_id)
     return found
+
+
+def _on_its_way(one: ToProve, problem: OnItsWay) -> Proof:
+    """Taken, and not gone: an acceptance is no proof of leaving, and a person hears of it."""
+    if one.tries + 1 < WAY_TRIES:
+        again = min(problem.after * 2**one.tries, WAY_AGAIN)
+        values = {"proof_tries": one.tries + 1, "settle_after": db_now(again)}
+        return _unproved(one.dispatch_id, Proof.UNREAD, **values)
+    journal.write(lambda: _doubt(one.dispatch_id))
+    return Proof.UNREAD
+
+
+def _doubt(dispatch_id: int) -> None:
+    values = {"state_note": NEVER_LEFT, "needs_person": True, "settle_after": None}
+    if move(dispatch_id, (State.ACCEPTED,), State.UNKNOWN, **values, accepted_at=None):
+        tell(dispatch_id, f"Unclear: {NEVER_LEFT}")
 
 
 def _store_proof(one: ToProve, copy: SentCopy) -> Proof:

@@ -32,15 +32,15 @@ from portal.columns import UtcDateTime, db_now, lapsed, now
 from portal.config import Config
 from portal.envelope import NeedsPermission, NeedsSignIn, OperatorProblem, TryLater
 from portal.extensions import Base, db
-from portal.providers import KINDS, Gmail, Kind, google
-from portal.providers.google import Account, Grant
+from portal.providers import KINDS, Gmail, Graph, Kind, google, microsoft
 from portal.providers.provider import Abilities, ListedAddress, Provider
+from portal.providers.signing import Account, Grant
 from portal.senders import SendFrom
 from portal.stores import rows_changed
 from portal.vault import CannotOpen
 
 #: With whom each kind of mailbox that one signs in to gets its access.
-SIGN_INS = {"gmail": google}
+SIGN_INS = {"gmail": google, "microsoft": microsoft}
 #: Ask for a new access token this long before the old one ends.
 EARLY = timedelta(seconds=90)
 REFRESH_LEASE = 45
@@ -274,9 +274,9 @@ def send_from_addresses() -> list[SendFrom]:
 
 def _as_policy_sees(one: Address) -> SendFrom:
     box = one.mailbox
-    # What was accepted once may be so no longer, and nobody would see it: only the account's own
-    # address is certain without the list.
-    listed = box.can_list_addresses or one.is_primary
+    # What was accepted once may be so no longer, and nobody would see it: where there is a list,
+    # only the account's own address is certain without it.
+    listed = box.can_list_addresses or one.is_primary or not box.kind.lists
     unseen = one.verification == "accepted" and not listed
     return SendFrom(
         email=one.email,
@@ -413,11 +413,24 @@ def _gmail(box: Mailbox, config: Config) -> Gmail:
     return Gmail(config.GMAIL_API_URL, box.granted, _token_of(box.id), config.PROVIDER_TIMEOUT)
 
 
+def _graph(box: Mailbox, config: Config) -> Graph:
+    return Graph(
+        config.GRAPH_URL,
+        box.granted,
+        _token_of(box.id),
+        config.PROVIDER_TIMEOUT,
+        settles=config.MICROSOFT_SETTLES,
+    )
+
+
 def _token_of(box_id: int) -> Callable[[str], str]:
     return lambda refused: access_token(box_id, refused=refused)
 
 
-PROVIDERS: dict[str, Callable[[Mailbox, Config], Provider]] = {"gmail": _gmail}
+PROVIDERS: dict[str, Callable[[Mailbox, Config], Provider]] = {
+    "gmail": _gmail,
+    "microsoft": _graph,
+}
 
 
 def refresh_addresses(box: Mailbox) -> list[Address]:

@@ -16,7 +16,7 @@ from portal.mailboxes import Address, Mailbox
 from portal.people import Company, Contact, contact_with
 from portal.places import FLAGS, Branch, Property, PropertyContact, Region
 from portal.providers.gmail import FULL_SCOPES
-from portal.providers.google import Account, Grant
+from portal.providers.signing import Account, Grant
 
 PASSWORD = "a password of the cast"
 OFFICE = "office@brightspark.example"

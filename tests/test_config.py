@@ -68,6 +68,8 @@ BAD = {
     "GRAPH_URL": ["graph.microsoft.com", "http://graph.microsoft.com"],
     "MICROSOFT_MESSAGES_PER_MINUTE": ["0", "10001", "x"],
     "MICROSOFT_DAILY": ["0", "1000001", "x"],
+    "MICROSOFT_SETTLES": ["-1", "3601", "soon"],
+    "OUTLOOK_WEB_URL": ["outlook.office.com", "http://outlook.office.com"],
     "SMTP_MESSAGES_PER_MINUTE": ["0", "10001", "x"],
     "SMTP_DAILY": ["0", "1000001", "x"],
     "SMTP_ALLOWED_HOSTS": ["smtp://mail.lan", "10.0.0.0/99", "mail.lan:0"],

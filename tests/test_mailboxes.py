@@ -26,7 +26,7 @@ from portal.extensions import db
 from portal.mailboxes import CannotConnect, Health, Mailbox
 from portal.providers import google
 from portal.providers.gmail import FULL_SCOPES, SCOPE, SEND_ONLY_SCOPES, Gmail
-from portal.providers.google import Account, Grant
+from portal.providers.signing import Account, Grant
 from portal.senders import trouble_with
 from portal.vault import CannotOpen
 from tests import factories, servers

@@ -15,7 +15,7 @@ from portal.envelope import (
 )
 from portal.providers import google
 from portal.providers.gmail import FULL_SCOPES, SCOPE
-from portal.providers.google import Account, Grant, SignInProblem
+from portal.providers.signing import Account, Grant, SignInProblem
 from tests import servers
 from tests.factories import OFFICE
 from tests.sandbox.visitor import Visitor

@@ -20,6 +20,7 @@ from portal.documents import LARGEST_FILE, files, wording
 from portal.extensions import db
 from portal.people import BadAddress, addresses_in
 from portal.providers import google
+from portal.providers.signing import SignInProblem
 from portal.sandbox.server import SandboxServer
 from portal.web import guard, lines
 from tests import servers
@@ -390,7 +391,7 @@ def test_an_address_that_google_has_not_verified_is_nobodys(
             return {"access_token": "a", "scope": "", "userinfo": claims}
 
     monkeypatch.setattr(google, "_client", Client)
-    with app.app_context(), pytest.raises(google.SignInProblem, match="not verified"):
+    with app.app_context(), pytest.raises(SignInProblem, match="not verified"):
         google.finish()
     claims["email_verified"] = True
     with app.app_context():

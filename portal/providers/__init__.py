@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from portal.providers import gmail
+from portal.providers import gmail, graph
 from portal.providers.gmail import Gmail
+from portal.providers.graph import Graph
 from portal.providers.provider import Abilities, Provider
 
 
@@ -14,17 +15,20 @@ class Kind:
 
     label: what a person calls it. account: with whom one signs in to it; nothing where it has a
     password. abilities: what a mailbox offers with these permissions. full: the permissions that
-    it takes for everything.
+    it takes for everything. lists: whether the provider keeps a list of the addresses a mailbox may
+    send from; where it keeps none, an address counts once a test message has proved it.
     """
 
     label: str
     account: str
     abilities: Callable[[set[str]], Abilities]
     full: tuple[str, ...] = ()
+    lists: bool = False
 
 
 KINDS = {
-    "gmail": Kind(Gmail.label, "Google", gmail.abilities, gmail.WANTED_SCOPES),
+    "gmail": Kind(Gmail.label, "Google", gmail.abilities, gmail.WANTED_SCOPES, lists=True),
+    "microsoft": Kind(Graph.label, "Microsoft", graph.abilities, graph.WANTED_SCOPES),
 }
 
-__all__ = ["KINDS", "Gmail", "Kind", "Provider"]
+__all__ = ["KINDS", "Gmail", "Graph", "Kind", "Provider"]

@@ -7,17 +7,16 @@ read from the raw answer, since Authlib keeps only `error` and `error_descriptio
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import requests
 from authlib.integrations.base_client import OAuthError
-from authlib.integrations.flask_client import OAuth
-from flask import Flask, Response, current_app, session
-from joserfc.errors import JoseError
+from flask import Flask, Response, current_app
 
 from portal.config import Config
 from portal.envelope import NeedsSignIn, OperatorProblem, ProviderAnswer, TryLater
+from portal.providers import signing
+from portal.providers.signing import Account, Grant, SignInProblem
 
 EXTENSION = "sendwright.google"
 #: What Google calls the sign-in scopes in its answers.
@@ -31,79 +30,34 @@ DEAD_GRANT = {"invalid_grant", "admin_policy_enforced", "unauthorized_client", "
 DEAD_CLIENT = {"invalid_client", "deleted_client"}
 
 
-@dataclass(frozen=True)
-class Grant:
-    """What Google gave: lifetimes in seconds, scopes as they were granted, not as asked."""
-
-    access_token: str
-    refresh_token: str
-    lifetime: int
-    scopes: frozenset[str]
-
-
-@dataclass(frozen=True)
-class Account:
-    """Who signed in. Keyed on `sub`; the address may change."""
-
-    sub: str
-    email: str
-    name: str
-    hosted_domain: str
-
-
-class SignInProblem(Exception):
-    """Why the way to Google and back failed, in one sentence. code tells the cases apart."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-
-
 def register(app: Flask, config: Config) -> None:
     """Make the app's Google client. Nothing is fetched before it is first used."""
-    app.extensions[EXTENSION] = OAuth(app).register(
+    app.extensions[EXTENSION] = signing.client_of(
+        app,
         "google",
-        client_id=config.GOOGLE_CLIENT_ID,
-        client_secret=config.GOOGLE_CLIENT_SECRET,
-        server_metadata_url=config.GOOGLE_DISCOVERY_URL,
-        client_kwargs={
-            "code_challenge_method": "S256",
-            "default_timeout": config.PROVIDER_TIMEOUT,
-        },
+        config.GOOGLE_CLIENT_ID,
+        config.GOOGLE_CLIENT_SECRET,
+        config.GOOGLE_DISCOVERY_URL,
+        config.PROVIDER_TIMEOUT,
     )
 
 
 def begin(redirect_uri: str, scopes: Sequence[str], login_hint: str = "") -> tuple[Response, str]:
     """Send the browser to Google. Returns the redirect and its state."""
-    client = _client()
     wishes = {"access_type": "offline", "prompt": "consent select_account"}
     if login_hint:
         wishes |= {"login_hint": login_hint, "prompt": "consent"}
-    try:
-        asked = client.create_authorization_url(redirect_uri, scope=" ".join(scopes), **wishes)
-    except (requests.RequestException, ValueError) as problem:
-        raise SignInProblem("unreachable", UNREACHABLE) from problem
-    url = asked.pop("url")  # the session is a cookie: nothing is kept there that is not needed
-    client.save_authorize_data(redirect_uri=redirect_uri, **asked)
-    return current_app.redirect(url), str(asked["state"])  # type: ignore[return-value]
+    return signing.set_out(_client(), "Google", redirect_uri, scopes, wishes)
 
 
 def forget(state: str) -> None:
     """Drop what begin() left in the session: nobody is expected back with this state."""
-    _client().framework.clear_state_data(session, state)
+    signing.drop_state(_client(), state)
 
 
 def finish() -> tuple[Account, Grant]:
     """Take the browser's return. Checks state, PKCE, nonce, issuer and audience."""
-    try:
-        token = _client().authorize_access_token()
-    except OAuthError as problem:
-        raise _sign_in_problem(problem.error or "") from problem
-    except JoseError as problem:
-        raise SignInProblem("identity", "Google's answer did not prove who signed in.") from problem
-    except (requests.RequestException, ValueError) as problem:
-        raise SignInProblem("unreachable", UNREACHABLE) from problem
+    token = signing.come_back(_client(), "Google", _sign_in_problem)
     who = token.get("userinfo") or {}
     if not who.get("sub") or not who.get("email"):
         raise SignInProblem("identity", "Google did not say which account signed in.")
@@ -115,23 +69,12 @@ def finish() -> tuple[Account, Grant]:
         str(who.get("name", "")),
         str(who.get("hd", "")),
     )
-    return account, _grant(token)
+    return account, signing.grant_of(token, _spelt)
 
 
 def refresh(refresh_token: str) -> Grant:
     """A fresh access token. Raises NeedsSignIn, OperatorProblem or TryLater."""
-    client = _client()
-    raw: list[requests.Response] = []
-    try:
-        metadata = client.load_server_metadata()
-        with client._get_oauth_client(**metadata) as session:
-            session.register_compliance_hook("refresh_token_response", _keep(raw))
-            token = session.refresh_token(metadata["token_endpoint"], refresh_token=refresh_token)
-        return _grant(token)
-    except OAuthError as problem:
-        raise _refresh_problem(problem, raw) from problem
-    except (requests.RequestException, ValueError, TypeError, KeyError) as problem:
-        raise TryLater(UNREACHABLE, f"{type(problem).__name__}: {problem}"[:300]) from problem
+    return signing.renewed(_client(), "Google", refresh_token, _refresh_problem, _spelt)
 
 
 def revoke(token: str) -> bool:
@@ -145,41 +88,23 @@ def revoke(token: str) -> bool:
         return False
 
 
-UNREACHABLE = "Google could not be reached. Try again in a minute."
+UNREACHABLE = signing.unreachable("Google")
 
 
 def _client() -> Any:
     return current_app.extensions[EXTENSION]
 
 
-def _keep(raw: list[requests.Response]) -> Any:
-    def hook(response: requests.Response) -> requests.Response:
-        raw.append(response)
-        return response
-
-    return hook
+def _spelt(scope: str) -> str:
+    return SPELLINGS.get(scope, scope)
 
 
-def _grant(token: dict[str, Any]) -> Grant:
-    scopes = str(token.get("scope", "")).split()
-    return Grant(
-        access_token=str(token["access_token"]),
-        refresh_token=str(token.get("refresh_token") or ""),
-        lifetime=int(token.get("expires_in") or 3600),
-        scopes=frozenset(SPELLINGS.get(scope, scope) for scope in scopes),
-    )
-
-
-def _sign_in_problem(error: str) -> SignInProblem:
+def _sign_in_problem(problem: OAuthError) -> SignInProblem:
+    error = problem.error or ""
     if error == "access_denied":
-        return SignInProblem(
-            "cancelled", "You did not allow the connection, so nothing was changed."
-        )
+        return SignInProblem("cancelled", signing.DECLINED)
     if error == "mismatching_state":
-        return SignInProblem(
-            "state",
-            "This sign-in was not started here, was used before, or took too long. Start it again.",
-        )
+        return SignInProblem("state", signing.STALE)
     if error in DEAD_CLIENT:
         return SignInProblem(
             "client",
@@ -190,12 +115,12 @@ def _sign_in_problem(error: str) -> SignInProblem:
     return SignInProblem("refused", f"Google refused the sign-in ({error or 'no reason given'}).")
 
 
-def _refresh_problem(problem: OAuthError, raw: list[requests.Response]) -> ProviderAnswer:
+def _refresh_problem(problem: OAuthError, raw: requests.Response | None) -> ProviderAnswer:
     error, subtype = problem.error or "", ""
-    status = raw[-1].status_code if raw else 0
-    if raw:
+    status = raw.status_code if raw is not None else 0
+    if raw is not None:
         with contextlib.suppress(ValueError, AttributeError):
-            subtype = str(raw[-1].json().get("error_subtype", ""))
+            subtype = str(raw.json().get("error_subtype", ""))
     words = " ".join(filter(None, [str(status), error, subtype, problem.description or ""]))
     if status >= 500 or status == 429:
         return TryLater(UNREACHABLE, words)

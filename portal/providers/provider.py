@@ -139,9 +139,13 @@ class Provider(ABC):
         """The send-from addresses the provider lists for this mailbox."""
         raise Cannot(f"{self.label} does not say from which addresses a mailbox may send.")
 
+    def candidates(self) -> list[str]:
+        """Further addresses of the account that it may perhaps send from, to be tried out."""
+        return []
+
     def sent_copy(self, message_id: str) -> SentCopy:
-        """What the copy in Sent says. Raises Gone when there is none, TryLater while it is still
-        on its way there."""
+        """What the copy in Sent says. Raises Gone when there is none, OnItsWay while there is none
+        yet."""
         raise Cannot(f"{self.label} shows the portal no sent copies.")
 
     def find_sent(self, token: str, about: datetime) -> SentCopy | None:

@@ -16,7 +16,7 @@ from portal.links import Ended
 from portal.mailboxes import CannotConnect, Mailbox
 from portal.providers import google
 from portal.providers.gmail import FULL_SCOPES, SEND_ONLY_SCOPES
-from portal.providers.google import SignInProblem
+from portal.providers.signing import SignInProblem
 from portal.web import journey
 from portal.web.journey import Journey, Level, Purpose
 from portal.web.page import page, see_other

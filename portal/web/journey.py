@@ -10,7 +10,7 @@ from enum import StrEnum
 from flask import request, session
 
 from portal.providers import google
-from portal.providers.google import SignInProblem
+from portal.providers.signing import SignInProblem
 
 KEY, ENDED_KEY = "journeys", "journeys_ended"
 MOST = 2

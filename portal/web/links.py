@@ -18,7 +18,7 @@ from portal.mailboxes import Mailbox
 from portal.people import company
 from portal.providers import google
 from portal.providers.gmail import PERMISSIONS
-from portal.providers.google import SignInProblem
+from portal.providers.signing import SignInProblem
 from portal.web import journey, tablet
 from portal.web import session as sessions
 from portal.web.connections import CONNECTED, SCOPES, callback_address, config

@@ -20,7 +20,7 @@ from portal.envelope import Attachment, Mailable, seal
 from portal.extensions import db
 from portal.mailboxes import Mailbox
 from portal.providers.gmail import FULL_SCOPES
-from portal.providers.google import Account, Grant
+from portal.providers.signing import Account, Grant
 from tests import factories
 from tests.bench.caller import DOMAIN, access_token_of, address_of, refresh_token_of
 

@@ -31,7 +31,7 @@ from portal.documents import Document, mail
 from portal.envelope import DISPATCH_HEADER, Mailable
 from portal.extensions import db
 from portal.mailboxes import Health, Mailbox
-from portal.providers.google import Account, Grant
+from portal.providers.signing import Account, Grant
 from portal.senders import Mode, SendFrom
 from portal.vault import CannotOpen
 from tests import factories, servers

@@ -1,0 +1,578 @@
+"""Graph: a Microsoft 365 mailbox by Microsoft Graph v1.0; drafts as the commit token.
+
+Every request asks for immutable ids: a draft and, once it has left, its copy in Sent Items answer
+to the same one (Graph: "outlook-immutable-id"), so the draft's id is the receipt and the proof's
+address. A draft is never made anew in another's place: whoever still holds its id, such as a worker
+that lost its lease, can send nothing but that one message, and Exchange sends it once.
+
+Errors and limits: Graph guides "errors", "throttling", "throttling-limits", "use-the-api".
+"""
+
+import json
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import formataddr, parsedate_to_datetime
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from urllib3.exceptions import HTTPError
+
+from portal import pace
+from portal.envelope import (
+    Gone,
+    NeedsPermission,
+    NeedsSignIn,
+    NotAllowed,
+    OnItsWay,
+    OperatorProblem,
+    ProviderAnswer,
+    Receipt,
+    Refused,
+    SentCopy,
+    TryLater,
+)
+from portal.providers.provider import Abilities, Provider
+from portal.providers.rewriting import (
+    LARGEST_AT_ONCE,
+    MARK,
+    File,
+    body_of,
+    repair,
+    rewritten,
+)
+from portal.providers.wire import (
+    IN_BETWEEN,
+    WHILE_LOOKED_INTO,
+    broken,
+    connections,
+    in_between,
+    patience,
+    unclear,
+)
+
+SIGN_IN_SCOPES = ("openid", "profile", "email", "offline_access")
+READ_WRITE, SEND_MAIL, SEND_SHARED = "Mail.ReadWrite", "Mail.Send", "Mail.Send.Shared"
+#: What it takes to send and to prove the From.
+WANTED_SCOPES = (READ_WRITE, SEND_MAIL)
+#: Beside these: the account's own name and addresses, and sending as a shared mailbox, which
+#: Microsoft offers to the accounts of companies alone.
+FULL_SCOPES = (*SIGN_IN_SCOPES, "User.Read", *WANTED_SCOPES, SEND_SHARED)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One of Graph's methods. name: as in pace.EXCHANGE.
+
+    carries: it brings the message, or the draft that holds it, a step further, so that a refusal
+    may be of the message. sends: by it the message may leave.
+    """
+
+    name: str
+    verb: str
+    path: str
+    carries: bool = False
+    sends: bool = False
+
+
+WHO = Call("me.get", "GET", "/me")
+READ = Call("messages.get", "GET", "/me/messages/{}")
+OUTBOX = Call("messages.get", "GET", "/me/mailFolders/outbox")
+LIST_SENT = Call("messages.list", "GET", "/me/mailFolders/sentitems/messages")
+LIST_DRAFTS = Call("messages.list", "GET", "/me/mailFolders/drafts/messages")
+LIST_FILES = Call("messages.get", "GET", "/me/messages/{}/attachments")
+CREATE = Call("messages.create", "POST", "/me/messages", carries=True)
+CHANGE = Call("messages.update", "PATCH", "/me/messages/{}", carries=True)
+DROP = Call("messages.delete", "DELETE", "/me/messages/{}")
+ATTACH = Call("attachments.upload", "POST", "/me/messages/{}/attachments", carries=True)
+DETACH = Call("attachments.upload", "DELETE", "/me/messages/{}/attachments/{}", carries=True)
+BEGIN = Call(
+    "attachments.upload", "POST", "/me/messages/{}/attachments/createUploadSession", carries=True
+)
+PUT = Call("attachments.upload", "PUT", "", carries=True)
+SEND_DRAFT = Call("messages.send", "POST", "/me/messages/{}/send", carries=True, sends=True)
+SEND = Call("messages.send", "POST", "/me/sendMail", carries=True, sends=True)
+
+IMMUTABLE = 'IdType="ImmutableId"'
+#: A large file goes in pieces of whole 320 KiB (Graph: "attachment-createuploadsession").
+PIECE = 10 * 320 * 1024
+#: Lists come by so many at once, in so many pages at most.
+PAGE, PAGES, DRAFTS_MOST = 500, 1000, 50
+#: This far may Exchange's clock and ours stand apart.
+CLOCKS_APART = timedelta(minutes=5)
+#: Where no moment is named, a day's limit is tried again every hour; none lasts longer than a day.
+AN_HOUR, LONGEST_WAIT = 3600.0, 24 * 3600.0
+#: Exchange hands over what it took within moments; the copy is looked for again after so many
+#: seconds.
+A_MOMENT = 3.0
+
+LIMIT_REACHED = "Microsoft's sending limit is reached for now."
+STOPPED = "Microsoft has stopped mail from this mailbox: whoever looks after your Microsoft 365 sees why in its admin centre."  # noqa: E501
+NOT_LET_IN = "Microsoft does not let this portal in: its registration must be put right."
+NO_MAILBOX = "This Microsoft account has no mailbox in Microsoft 365."
+NOT_ALLOWED = "Microsoft does not let this mailbox send as that address."
+LEAVING = "Microsoft has taken it, and it has not left yet."
+TOO_LARGE_AT_ONCE = (
+    "Without the permission to keep drafts, Microsoft takes mails of 3 MB with their files. "
+    "Remove some files, or connect the mailbox again with every permission."
+)
+NO_LONGER_A_DRAFT = {
+    "ErrorInvalidPropertyUpdateSentMessage",
+    "ErrorInvalidIdMalformed",
+    "ErrorInvalidId",
+    "ErrorItemNotFound",
+}
+SEND_AS_DENIED = {
+    "ErrorSendAsDenied",
+    "ErrorSendAsNotAllowed",
+    "ErrorSendOnBehalfOfDenied",
+    "ErrorInvalidSender",
+}
+WITHOUT_MAILBOX = {
+    "MailboxNotEnabledForRESTAPI",
+    "MailboxNotSupportedForRESTAPI",
+    "ErrorNonExistentMailbox",
+    "ResourceNotFound",
+}
+DENIED = {"ErrorAccessDenied", "Authorization_RequestDenied", "AccessDenied"}
+TOO_MANY_A_DAY = {"ErrorExceededMessageLimit", "ErrorQuotaExceeded"}
+SUSPENDED = {"ErrorAccountSuspend", "ErrorAccountSuspended", "ErrorMessageSubmissionBlocked"}
+TOO_LARGE = {"ErrorMessageSizeExceeded"}
+#: Of these the wait says itself how long it is; the mailbox's pace is not what was too fast.
+CONCURRENT = ("MailboxConcurrency",)
+
+#: What is asked of a message, to tell what became of it.
+SHOWN = "id,isDraft,from,sender,toRecipients,subject,internetMessageId,conversationId,sentDateTime"
+
+
+def abilities(scopes: set[str]) -> Abilities:
+    """What a mailbox offers with these permissions. Nobody can list from where it may send."""
+    sends = bool(scopes & {SEND_MAIL, SEND_SHARED})
+    drafts = sends and READ_WRITE in scopes
+    return Abilities(send=sends, two_phase=drafts, read_sent=drafts)
+
+
+class Graph(Provider):
+    """One Microsoft 365 mailbox. `token(refused)` gives an access token, another than the refused.
+
+    settles: seconds for which Exchange may say nothing certain of what was handed to it.
+    """
+
+    label = "Microsoft 365"
+    tariff = pace.TARIFFS["microsoft"]
+
+    def __init__(
+        self,
+        api_url: str,
+        scopes: set[str],
+        token: Callable[[str], str],
+        timeout: float,
+        *,
+        settles: float = 60,
+        spend: Callable[[str], None] = lambda name: None,
+    ) -> None:
+        self.spend = spend
+        self.settles_after = settles
+        self.abilities = abilities(scopes)
+        self._api_url, self._below = api_url, urlsplit(api_url).path
+        self._token, self._bearer, self._outbox = token, "", ""
+        self._timeout = patience(timeout)
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def owner(self) -> tuple[str, str]:
+        """The account's name, and its mailbox's own address: nothing where it has none.
+
+        Raises NeedsSignIn where its mailbox is not in Microsoft 365.
+        """
+        found = self._call(WHO, query={"$select": "displayName,mail"})
+        name, email = str(found.get("displayName") or ""), str(found.get("mail") or "").lower()
+        if email and self.two_phase:
+            self._call(LIST_DRAFTS, query={"$select": "id", "$top": "1"})
+        return name, email
+
+    def candidates(self) -> list[str]:
+        found = self._call(WHO, query={"$select": "mail,proxyAddresses"})
+        proxies = [str(one) for one in found.get("proxyAddresses") or []]
+        bare = [one[5:] for one in proxies if one[:5].lower() == "smtp:"]
+        return list(dict.fromkeys(one.lower() for one in bare if "@" in one))
+
+    def sent_copy(self, message_id: str) -> SentCopy:
+        found = self._call(READ, message_id, query=_shown())
+        if found.get("isDraft"):
+            raise OnItsWay(LEAVING, "isDraft is true", A_MOMENT)
+        return _sent_copy(found)
+
+    def find_sent(self, token: str, about: datetime) -> SentCopy | None:
+        found = self._marked(LIST_SENT, token)
+        return _sent_copy(found) if found else None
+
+    def find_sent_since(self, token: str, moment: datetime, looks: int) -> SentCopy | None:
+        return self.find_sent(token, moment)
+
+    def sent_since(self, moment: datetime) -> list[str]:
+        since = (moment - CLOCKS_APART).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        query = {
+            "$filter": f"sentDateTime ge {since}",
+            "$orderby": "sentDateTime desc",
+            "$select": "id",
+            "$top": str(PAGE),
+        }
+        return [str(one["id"]) for one in self._listed(LIST_SENT, query)]
+
+    def find_draft(self, token: str) -> str | None:
+        found = self._marked(LIST_DRAFTS, token)
+        return str(found["id"]) if found else None
+
+    def drafts(self) -> Iterator[tuple[str, str]]:
+        order = {"$orderby": "lastModifiedDateTime desc", "$top": str(DRAFTS_MOST)}
+        for one in self._listed(LIST_DRAFTS, {**_shown(), **order}):
+            yield str(one["id"]), _mark(one)
+
+    def has_draft(self, draft_id: str) -> bool:
+        try:
+            found = self._call(READ, draft_id, query={"$select": "isDraft,parentFolderId"})
+        except Gone:
+            return False
+        if found.get("isDraft") and found.get("parentFolderId") == self._outbox_id():
+            raise OnItsWay(LEAVING, "it lies in the Outbox", A_MOMENT)
+        return bool(found.get("isDraft"))
+
+    def _outbox_id(self) -> str:
+        if not self._outbox:
+            self._outbox = str(self._call(OUTBOX, query={"$select": "id"}).get("id", ""))
+        return self._outbox
+
+    def _marked(self, call: Call, token: str) -> dict[str, Any] | None:
+        """The newest message of a list that bears our mark with this token."""
+        if not token.isalnum():
+            return None
+        mark = f"ep/id eq '{MARK}' and ep/value eq '{token}'"
+        query = {**_shown(), "$filter": f"singleValueExtendedProperties/any(ep: {mark})"}
+        found = self._call(call, query={**query, "$top": "1"}).get("value") or []
+        return found[0] if found else None
+
+    def _listed(self, call: Call, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+        target = self._url(call, (), query)
+        for _ in range(PAGES):
+            page = self._asked(call, target)
+            yield from page.get("value") or []
+            if "@odata.nextLink" not in page:
+                return
+            target = self._next(str(page["@odata.nextLink"]))
+
+    def _next(self, link: str) -> str:
+        """The next page's address, here. A link to anywhere else is not followed."""
+        there, ours = urlsplit(link), urlsplit(self._api_url)
+        if (there.scheme, there.netloc) != (ours.scheme, ours.netloc):
+            raise TryLater(IN_BETWEEN, f"a next page at {there.netloc}", WHILE_LOOKED_INTO)
+        return f"{there.path}?{there.query}"
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def create_draft(self, mime: bytes) -> str:
+        wanted = rewritten(mime)
+        told = wanted.whole if wanted.fits else wanted.fields
+        made = self._call(CREATE, body=body_of(told))
+        if not made.get("id"):
+            raise TryLater("Microsoft's answer names no draft.", str(made)[:200])
+        draft_id = str(made["id"])
+        for one in () if wanted.fits else wanted.files:
+            self._attach(draft_id, one)
+        return draft_id
+
+    def restore_draft(self, draft_id: str, mime: bytes) -> str:
+        """The same draft, whatever became of it: what was changed by hand is put right in place.
+
+        To make another and throw this one away would be no safer: whoever still holds its id might
+        send it in the moment before, and then what is thrown away is the sent copy.
+        """
+        if not self.has_draft(draft_id):
+            raise Gone("It is no longer a draft.", "isDraft is false")
+        wanted = rewritten(mime)
+        self._call(CHANGE, draft_id, body=body_of(wanted.changeable))
+        found = self._call(LIST_FILES, draft_id).get("value") or []
+        needed = repair(wanted.files, found)
+        for file_id in needed.extra:
+            self._call(DETACH, draft_id, file_id)
+        for one in needed.missing:
+            self._attach(draft_id, one)
+        return draft_id
+
+    def delete_draft(self, draft_id: str) -> None:
+        """Throw it away, as long as it is a draft: by the same id its sent copy would go."""
+        try:
+            if self.has_draft(draft_id):
+                self._call(DROP, draft_id)
+        except Gone:
+            return
+
+    def send_draft(self, draft_id: str) -> Receipt:
+        return self._sent(SEND_DRAFT, draft_id, message_id=draft_id)
+
+    def send(self, mime: bytes, sender: str, recipients: Sequence[str]) -> Receipt:
+        # Graph takes sender and recipients from the message itself.
+        wanted = rewritten(mime)
+        if not wanted.fits:
+            raise Refused(TOO_LARGE_AT_ONCE, f"{len(mime)} bytes")
+        return self._sent(SEND, body=body_of({"message": wanted.whole, "saveToSentItems": True}))
+
+    def _sent(
+        self, call: Call, *items: str, body: bytes | None = None, message_id: str = ""
+    ) -> Receipt:
+        """202 alone is acceptance; with a Retry-After it is so too, and the next message waits.
+
+        Never is it sent again for that (Graph: "throttling"; msgraph-sdk issues on 202).
+        """
+        status, headers, answer = self._answered(call, self._url(call, items), body)
+        if status != 202 or answer.lstrip().startswith(b"<"):
+            raise in_between(_words(status, answer), sends=True)
+        waits = _retry_after(headers) or 0
+        words = f"202, Retry-After {headers.get('Retry-After')}" if waits else "202"
+        return Receipt(message_id, words=words, rests=waits)
+
+    def _attach(self, draft_id: str, one: File) -> None:
+        if len(one.content) <= LARGEST_AT_ONCE:
+            self._call(ATTACH, draft_id, body=body_of(one.as_json()))
+            return
+        about = {"attachmentType": "file", "name": one.name, "size": len(one.content)}
+        told = {"AttachmentItem": {**about, "contentType": one.kind}}
+        session = self._call(BEGIN, draft_id, body=body_of(told))
+        self._upload(str(session.get("uploadUrl", "")), one.content)
+
+    def _upload(self, address: str, content: bytes) -> None:
+        """Piece by piece to where Graph says. The address itself is the permission: no token."""
+        parts, size = urlsplit(address), len(content)
+        if parts.scheme != "https" and parts.netloc != urlsplit(self._api_url).netloc:
+            raise TryLater(IN_BETWEEN, "an upload without TLS", WHILE_LOOKED_INTO)
+        where, path = f"{parts.scheme}://{parts.netloc}", f"{parts.path}?{parts.query}"
+        for start in range(0, size, PIECE):
+            piece = content[start : start + PIECE]
+            span = f"bytes {start}-{start + len(piece) - 1}/{size}"
+            headers = {"Content-Type": "application/octet-stream", "Content-Range": span}
+            status, told, answer = self._once(PUT, path, piece, headers, where=where)
+            if not 200 <= status < 300:
+                raise answer_for(status, told, answer, PUT)
+
+    # -- the wire --------------------------------------------------------------------------------
+
+    def _call(
+        self,
+        call: Call,
+        *items: str,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> dict[str, Any]:
+        """Make a call; items: the ids that its path names. Raises what answer_for() says."""
+        return self._asked(call, self._url(call, items, query), body)
+
+    def _asked(self, call: Call, target: str, body: bytes | None = None) -> dict[str, Any]:
+        _, _, answer = self._answered(call, target, body)
+        return _parsed(answer)
+
+    def _answered(
+        self, call: Call, target: str, body: bytes | None
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """A good answer, with a fresh token if need be."""
+        for renew in (False, True):
+            status, headers, answer = self._once(call, target, body, self._headers(renew, body))
+            if not (status == 401 and _error(answer)):  # of Graph's own, so nothing was sent by it
+                break
+        if 200 <= status < 300:
+            return status, headers, answer
+        raise answer_for(status, headers, answer, call)
+
+    def _headers(self, renew: bool, body: bytes | None) -> dict[str, str]:
+        if renew or not self._bearer:
+            self._bearer = self._token(self._bearer)
+        headers = {"Authorization": f"Bearer {self._bearer}", "Prefer": IMMUTABLE}
+        return headers if body is None else {**headers, "Content-Type": "application/json"}
+
+    def _url(
+        self, call: Call, items: Sequence[str] = (), query: Mapping[str, str] | None = None
+    ) -> str:
+        path = call.path.format(*(quote(one, safe="") for one in items))
+        url = f"{self._below}/v1.0{path}"
+        return f"{url}?{urlencode(query, safe='$', quote_via=quote)}" if query else url
+
+    def _once(
+        self, call: Call, target: str, body: bytes | None, headers: dict[str, str], where: str = ""
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        self.spend(call.name)
+        if body is None and call.verb == "POST":
+            body = b""
+        try:
+            answer = connections(where or self._api_url).urlopen(
+                call.verb, target, body, headers, retries=False, redirect=False,
+                timeout=self._timeout,
+            )  # fmt: skip
+        except HTTPError as failure:
+            raise broken(failure, sends=call.sends, name="Microsoft") from failure
+        return answer.status, answer.headers, answer.data
+
+
+@dataclass(frozen=True)
+class GraphProblem:
+    """An error as Graph writes it."""
+
+    code: str
+    message: str
+
+
+def answer_for(status: int, headers: Mapping[str, str], body: bytes, call: Call) -> ProviderAnswer:
+    """Sort what was answered instead of the thing asked for, by what happens next."""
+    problem, words = _error(body), _words(status, body)
+    if status >= 500 or status == 408:
+        return _own_error(headers, call, words)
+    if problem is None or status < 400:
+        if status < 400 or status == 429:  # by their meaning, nothing was done
+            return TryLater(IN_BETWEEN, words, WHILE_LOOKED_INTO)
+        return in_between(words, sends=call.sends)
+    if status == 401:
+        return NeedsSignIn("Microsoft no longer accepts this mailbox's sign-in.", words)
+    if status == 429:
+        return _throttled(headers, problem, words)
+    return _of_its_code(status, problem, call, words) or _refusal(status, problem, call, words)
+
+
+def _own_error(headers: Mapping[str, str], call: Call, words: str) -> ProviderAnswer:
+    """An error of Microsoft's own: what was asked may have been done all the same."""
+    waits = _retry_after(headers)
+    if waits is not None and not call.sends:
+        return TryLater("Microsoft is too busy just now.", words, waits, exact=True)
+    message = "Microsoft answered with an error of its own."
+    return unclear(message, words, sends=call.sends, rests=waits or 0)
+
+
+def _throttled(headers: Mapping[str, str], problem: GraphProblem, words: str) -> TryLater:
+    waits = _retry_after(headers)
+    fast = not any(one in problem.message for one in CONCURRENT)
+    if waits is None:
+        return TryLater(LIMIT_REACHED, words, too_fast=fast)
+    return TryLater(LIMIT_REACHED, words, waits, exact=True, too_fast=fast)
+
+
+def _of_its_code(
+    status: int, problem: GraphProblem, call: Call, words: str
+) -> ProviderAnswer | None:
+    """What the code alone decides, whatever the status: Graph is not of one mind about that."""
+    code = problem.code
+    if code in SEND_AS_DENIED:
+        return NotAllowed(NOT_ALLOWED, words)
+    if code in WITHOUT_MAILBOX:
+        return NeedsSignIn(NO_MAILBOX, words)
+    if code in TOO_MANY_A_DAY:
+        return TryLater(LIMIT_REACHED, words, AN_HOUR)
+    if code in SUSPENDED:
+        return TryLater(STOPPED, words, AN_HOUR)
+    if code in NO_LONGER_A_DRAFT or status == 404:
+        return Gone("Microsoft no longer has it as a draft.", words)
+    if code == "ErrorIrresolvableConflict":  # it is just leaving: only looking tells
+        return unclear("Microsoft is busy with this very message.", words, sends=call.sends)
+    return None
+
+
+def _refusal(status: int, problem: GraphProblem, call: Call, words: str) -> ProviderAnswer:
+    """What will not change by itself: of the address, the mailbox, the portal or the message."""
+    if status == 403 and problem.code in DENIED:
+        # The mailbox itself may send, or it would not have got as far: it is the other address.
+        return NotAllowed(NOT_ALLOWED, words) if call.sends else _not_granted(words)
+    if status == 403:
+        return OperatorProblem(NOT_LET_IN, words)
+    if call.carries and (status in (400, 413) or problem.code in TOO_LARGE):
+        said = problem.message or "no reason given"
+        return Refused(f"Microsoft refused the message: {said}", words)
+    return TryLater("Microsoft did not take what the portal asked of it.", words, WHILE_LOOKED_INTO)
+
+
+def _not_granted(words: str) -> NeedsPermission:
+    return NeedsPermission("The mailbox did not grant a permission this needs.", words)
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait, named as such or as a moment, and a little more; None where nothing is."""
+    told = headers.get("Retry-After") or ""
+    try:
+        moment = None if told.strip().isdecimal() else parsedate_to_datetime(told)
+        seconds = (moment - datetime.now(UTC)).total_seconds() if moment else float(told)
+    except (ValueError, TypeError):
+        return None
+    # Not all of a company's mailboxes in the same moment, where the same was named to each.
+    return min(max(0.0, seconds) + random.random(), LONGEST_WAIT)
+
+
+def _parsed(answer: bytes) -> dict[str, Any]:
+    if not answer:  # what a deletion answers
+        return {}
+    try:
+        found = json.loads(answer)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise TryLater("Microsoft's answer could not be read.", repr(answer[:200]))
+    return found
+
+
+def _error(body: bytes) -> GraphProblem | None:
+    """The error in an answer; None where the answer is not of Graph's making."""
+    try:
+        error = json.loads(body)["error"]
+        return GraphProblem(str(error["code"]), str(error.get("message") or ""))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _words(status: int, body: bytes) -> str:
+    problem = _error(body)
+    said = f"{problem.code} {problem.message}" if problem else body[:200].decode(errors="replace")
+    return f"{status} {said}".strip()
+
+
+def _shown() -> dict[str, str]:
+    mark = f"singleValueExtendedProperties($filter=id eq '{MARK}')"
+    return {"$select": SHOWN, "$expand": mark}
+
+
+def _mark(message: Mapping[str, Any]) -> str:
+    found = message.get("singleValueExtendedProperties") or []
+    return next((str(one.get("value", "")) for one in found if _is_mark(one)), "")
+
+
+def _is_mark(one: Mapping[str, Any]) -> bool:
+    return str(one.get("id", "")).lower() == MARK.lower()
+
+
+def _sent_copy(message: Mapping[str, Any]) -> SentCopy:
+    return SentCopy(
+        message_id=str(message["id"]),
+        sender=_shown_sender(message),
+        internet_message_id=str(message.get("internetMessageId") or ""),
+        thread_id=str(message.get("conversationId") or ""),
+        at=_moment(message.get("sentDateTime")),
+        token=_mark(message),
+        to=", ".join(str(_person(one)[1]) for one in message.get("toRecipients") or []),
+        subject=str(message.get("subject") or ""),
+    )
+
+
+def _shown_sender(message: Mapping[str, Any]) -> str:
+    """The From as recipients see it: with "on behalf of" where somebody else is the sender."""
+    name, address = _person(message.get("from"))
+    by_name, by_address = _person(message.get("sender"))
+    if by_address and address and by_address.lower() != address.lower():
+        name = f"{by_name or by_address} on behalf of {name or address}"
+    return formataddr((name, address), "utf-8") if address else ""
+
+
+def _person(told: Any) -> tuple[str, str]:
+    found = (told or {}).get("emailAddress") or {}
+    return str(found.get("name") or ""), str(found.get("address") or "")
+
+
+def _moment(text: Any) -> datetime | None:
+    """A time as Graph writes it; nothing where it cannot be read."""
+    try:
+        return datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+    except ValueError:
+        return None

@@ -40,6 +40,12 @@ class Queue:
     def rests(self) -> bool:
         return self.resting.why is not Rest.GOES_ON or not self.box.can_send
 
+    @property
+    def troubled(self) -> bool:
+        """Whether it waits for a reason of its own, not only because everything is held."""
+        alone = self.resting.why not in (Rest.GOES_ON, Rest.EVERYTHING)
+        return alone or bool(self.box.held_at) or self.box.is_paused or not self.box.can_send
+
 
 @dataclass(frozen=True)
 class Overview:
@@ -90,7 +96,7 @@ def _own(found: Iterable[Queue]) -> list[Row]:
 
 
 def _queues(parts: list[Waiting], moment: datetime) -> list[Queue]:
-    """Those that rest first, for somebody may do something about them; else by their address."""
+    """By their address; first those that wait for a reason of their own, for somebody to act on."""
     boxes = {one.id: one for one in mailboxes.all_mailboxes()}
     everything = not instance.may_send()
     counts, batched = ledger.waiting_in(boxes), dict.fromkeys(boxes, 0)
@@ -104,7 +110,7 @@ def _queues(parts: list[Waiting], moment: datetime) -> list[Queue]:
         _queue(one, counts.get(one.id, 0), batched[one.id], loads[one.id], moment, everything)
         for one in busy
     ]
-    return sorted(made, key=lambda one: (not one.rests, one.box.email, one.box.id))
+    return sorted(made, key=lambda one: (not one.troubled, one.box.email, one.box.id))
 
 
 def _loads(
@@ -131,7 +137,8 @@ def _queue(
     why = queues.resting(box, moment, everything=everything, day_until=later)
     known = count and queues.will_leave(box, why)
     done_by = pace.end(load, moment) if known else None
-    return Queue(box, load, count, batched, why, queues.about(box, why), done_by)
+    said = box.why_not if why.why is Rest.EVERYTHING else queues.about(box, why)
+    return Queue(box, load, count, batched, why, said, done_by)
 
 
 def _first(load: pace.Load, moment: datetime, *, by_hand: bool) -> datetime:

@@ -168,8 +168,8 @@ def _laid_out(boxes: list[Box]) -> tuple[list[Box], list[Box]]:
         return boxes, []
     busy = [one for one in boxes if not one.idle]
     first = sorted(busy, key=lambda one: (one.state == "connected", -one.figures.queued))
-    chosen = {one.figures.mailbox.id for one in first[:MOST_BOXES]}
-    shown = [one for one in boxes if one.figures.mailbox.id in chosen]
+    shown = first[:MOST_BOXES]
+    chosen = {one.figures.mailbox.id for one in shown}
     return shown, [one for one in boxes if one.figures.mailbox.id not in chosen]
 
 

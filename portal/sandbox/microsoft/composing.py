@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -63,47 +65,56 @@ def checked(told: object) -> Json:
     return told
 
 
+@contextmanager
+def _as_far_as_it_can_be_read() -> Iterator[None]:
+    try:
+        yield
+    except GraphError:
+        raise
+    except Exception as problem:
+        # On odd mail the library fails in more ways than it names.
+        raise bad_request(f"Unable to read the message. {problem}") from problem
+
+
+@_as_far_as_it_can_be_read()
 def from_json(told: Json) -> bytes:
     message = EmailMessage(policy=SMTP)
-    try:
-        _put_head(message, told)
-        message["MIME-Version"] = "1.0"
-        _put_body(message, told.get("body") or {})
-        for one in told.get("attachments") or []:
-            _attach(message, file_from(one))
-    except (ValueError, TypeError, AttributeError, KeyError) as problem:
-        raise bad_request(f"Unable to read JSON request payload. {problem}") from problem
+    _put_head(message, told)
+    message["MIME-Version"] = "1.0"
+    _put_body(message, told.get("body") or {})
+    for one in told.get("attachments") or []:
+        _attach(message, file_from(one))
     return message.as_bytes()
 
 
+@_as_far_as_it_can_be_read()
 def changed(raw: bytes, told: Json) -> bytes:
     """The same mail with what was told put in place of what stood there."""
     old = _parsed(raw)
     files = list(old.iter_attachments()) if "body" in told and old.is_multipart() else []
-    try:
-        _put_head(old, told)
-        if "body" not in told:
-            return old.as_bytes()
-        new = EmailMessage(policy=SMTP)
-        for name, value in old.items():
-            if not name.lower().startswith("content-"):
-                new[name] = value
-        _put_body(new, told["body"] or {})
-        for file in files:
-            if new.get_content_type() != "multipart/mixed":
-                new.make_mixed()
-            new.attach(file)
-    except (ValueError, TypeError, AttributeError, KeyError) as problem:
-        raise bad_request(f"Unable to read JSON request payload. {problem}") from problem
+    _put_head(old, told)
+    if "body" not in told:
+        return old.as_bytes()
+    new = EmailMessage(policy=SMTP)
+    for name, value in old.items():
+        if not name.lower().startswith("content-"):
+            new[name] = value
+    _put_body(new, told["body"] or {})
+    for file in files:
+        if new.get_content_type() != "multipart/mixed":
+            new.make_mixed()
+        new.attach(file)
     return new.as_bytes()
 
 
+@_as_far_as_it_can_be_read()
 def with_file(raw: bytes, file: Json) -> bytes:
     message = _parsed(raw)
     _attach(message, file)
     return message.as_bytes()
 
 
+@_as_far_as_it_can_be_read()
 def without_part(raw: bytes, part_id: str) -> bytes:
     message = _parsed(raw)
     whole = dict(mime.walk(message))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -124,6 +125,9 @@ def _performed(name: str, caller: Caller, act: Act, values: dict[str, str]) -> R
     if len(request.get_data()) > MAX_REQUEST_BYTES:
         raise errors.too_large()
     answer = act(caller, **values)
+    answer.headers["request-id"] = str(uuid.uuid4())
+    if caller.immutable:
+        answer.headers["Preference-Applied"] = "IdType=ImmutableId"
     return _spoilt(answer, firing) if firing else answer
 
 

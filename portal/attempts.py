@@ -81,10 +81,19 @@ class Hands:
     gate: waits until the message before has been looked at, so that no second one leaves under a
     From that Gmail has just replaced; False when there is no time left to wait. signed_in: since
     when the sign-in holds that calls go by. handed_over: whether the message in hand may have left.
+    accepted: that message, where it was taken. go_on: told of a receipt, gives what claims the next
+    message in the commit that stores it; next: what that claimed.
     """
 
-    def __init__(self, mailbox_id: int, gate: Callable[[], bool] = lambda: True) -> None:
-        self.mailbox_id, self.gate = mailbox_id, gate
+    def __init__(
+        self,
+        mailbox_id: int,
+        gate: Callable[[], bool] = lambda: True,
+        go_on: Callable[[Claim], Callable[[], Claim | None] | None] = lambda _: None,
+    ) -> None:
+        self.mailbox_id, self.gate, self.go_on = mailbox_id, gate, go_on
+        self.accepted: claiming.ToProve | None = None
+        self.next: Claim | None = None
         self.signed_in: datetime | None = None
         self.handed_over = False
         self._provider: Provider | None = None
@@ -154,7 +163,7 @@ def claim(dispatch_id: int) -> Claim | None:
 
 def carry(claim: Claim, hands: Hands) -> bool:
     """Hand over what was claimed, and keep what came of it; whether it may have left."""
-    hands.handed_over = False
+    hands.handed_over, hands.accepted = False, None
     with logs.about(dispatch=claim.dispatch_id, attempt=claim.attempt, mailbox=claim.mailbox_id):
         try:
             _carry(claim, hands)
@@ -224,7 +233,7 @@ def _hand_over(claim: Claim, hands: Hands) -> Receipt:
 
 def _pass_gate(claim: Claim, hands: Hands, draft_id: str | None) -> None:
     if not hands.gate():
-        _put_back(claim, draft_id)
+        put_back(claim, draft_id)
         raise LostClaim
     try:
         hands.confirm(claim.from_email)
@@ -233,7 +242,7 @@ def _pass_gate(claim: Claim, hands: Hands, draft_id: str | None) -> None:
         raise
 
 
-def _put_back(claim: Claim, draft_id: str | None) -> None:
+def put_back(claim: Claim, draft_id: str | None) -> None:
     """Nothing was sent, and somebody else goes on with it; its draft goes with it."""
     values = {"lease_until": None} | ({"draft_id": draft_id} if draft_id else {})
 
@@ -286,8 +295,9 @@ def _accepted(claim: Claim, receipt: Receipt, hands: Hands) -> None:
         reached("result.written", claim.dispatch_id)
         return moved
 
-    if journal.write(keep):
+    if _kept(keep, claim, hands):
         log.info("accepted")
+        hands.accepted = claiming.just_accepted(claim, receipt.message_id)
     else:
         log.error("accepted after it had moved on")
     reached("result.committed", claim.dispatch_id)
@@ -306,6 +316,19 @@ def _not_allowed(claim: Claim, answer: NotAllowed) -> None:
     box_id = claim.mailbox_id
     journal.write(lambda: mailboxes.deny(box_id, claim.from_email))
     _hold(claim, Trouble.NOT_ALLOWED, answer.message, outcome="not allowed", words=answer.words)
+
+
+def _kept(keep: Callable[[], bool], claim: Claim, hands: Hands) -> bool:
+    """Store a receipt, and claim the next message in the same commit where that may go at once."""
+    claim_next = hands.go_on(claim)
+    if claim_next is None:
+        return journal.write(keep)
+    try:
+        moved, hands.next = journal.write(lambda: (keep(), claim_next()))
+    except Exception as problem:  # whatever was wrong with the next one: this one has left
+        log.warning("claimed nothing beside it: %s", type(problem).__name__)
+        return journal.write(keep)
+    return moved
 
 
 def _refused(claim: Claim, answer: Refused) -> None:

@@ -9,9 +9,10 @@ import math
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import cache
 
 from flask import Flask, current_app
-from sqlalchemy import BigInteger, and_, literal, or_, select
+from sqlalchemy import BigInteger, Select, and_, literal, or_, select
 
 from portal import (
     aftermath,
@@ -32,6 +33,7 @@ from portal.columns import db_now
 from portal.dispatch import WORK, Dispatch, Lane, State, claiming, release_ready
 from portal.extensions import db
 from portal.mailboxes import Mailbox
+from portal.statements import Statement
 from portal.stores import reading
 from portal.turn import Turn, to_look_after
 
@@ -198,7 +200,21 @@ def due_mailboxes(without: set[int], resting: set[int] | None = None) -> list[in
 
     resting: those whose day has no more room for batches; only people's mail counts there.
     """
-    lease = current_app.config["PORTAL"].LEASE_SECONDS
+    lease: float = current_app.config["PORTAL"].LEASE_SECONDS
+    statement = _due(lease) if not resting else Statement(_whose_work(lease, resting))
+    with reading():
+        found = statement.rows(db.session.connection())
+    ranked = sorted((rank, one) for one, rank in found if rank is not None)
+    return [one for _, one in ranked if one not in without]
+
+
+@cache
+def _due(lease: float) -> Statement:
+    return Statement(_whose_work(lease, set()))
+
+
+def _whose_work(lease: float, resting: set[int]) -> Select[tuple[int, int]]:
+    """Each free mailbox, with the rank of the first thing that it has to do."""
     sends = and_(claiming.may_leave(), claiming.sends())
     if resting:
         sends = and_(sends, or_(Dispatch.lane < Lane.BATCH, Mailbox.id.not_in(resting)))
@@ -207,10 +223,7 @@ def due_mailboxes(without: set[int], resting: set[int] | None = None) -> list[in
     )
     first = work.order_by(Dispatch.lane, Dispatch.id).limit(1)
     free = turn.is_free(lease), turn.may_call()
-    query = select(Mailbox.id, first.scalar_subquery()).where(*free)
-    with reading():
-        found = [(rank, one) for one, rank in db.session.execute(query) if rank is not None]
-    return [one for _, one in sorted(found) if one not in without]
+    return select(Mailbox.id, first.scalar_subquery()).where(*free)
 
 
 def drain_mailbox(mailbox_id: int, ends: float = math.inf) -> float:
@@ -225,10 +238,15 @@ def drain_mailbox(mailbox_id: int, ends: float = math.inf) -> float:
 
 def _something_soon() -> bool:
     """Whether something can still be taken back, and leaves before this drain need ring again."""
-    soon = Dispatch.not_before.between(db_now(), db_now(SOON))
-    query = select(Dispatch.id).where(WORK, Dispatch.state == State.QUEUED, soon).limit(1)
     with reading():
-        return db.session.scalar(query) is not None
+        return _leaves_soon().first(db.session.connection()) is not None
+
+
+@cache
+def _leaves_soon() -> Statement:
+    soon = Dispatch.not_before.between(db_now(), db_now(SOON))
+    query = select(Dispatch.id).where(WORK, Dispatch.state == State.QUEUED, soon)
+    return Statement(query.limit(1))
 
 
 def _work_in_thread(app: Flask, work: int, ends: float) -> float:

@@ -250,8 +250,13 @@ def read_proof(dispatch_id: int, provider: Provider | None = None) -> Proof:
     return prove(one, provider)
 
 
-def prove(one: ToProve, provider: Provider | None) -> Proof:
-    """read_proof() of what is known already to be accepted and unread."""
+def prove(
+    one: ToProve, provider: Provider | None, fits: Callable[[ToProve], None] = lambda _: None
+) -> Proof:
+    """read_proof() of what is known already to be accepted and unread.
+
+    fits: told as soon as it is seen to bear its From, before that is stored.
+    """
     dispatch_id = one.dispatch_id
     if provider is None or one.message_id is None or not provider.can_read_sent:
         return _unproved(dispatch_id, Proof.NOT_GRANTED)
@@ -270,6 +275,8 @@ def prove(one: ToProve, provider: Provider | None) -> Proof:
         values = {"proof_tries": one.tries + 1, "settle_after": db_now(15)}
         return _unproved(dispatch_id, Proof.NOT_GRANTED if last else Proof.UNREAD, **values)
     reached("proof.read", dispatch_id)
+    if _is_from(one, copy):
+        fits(one)
     found = journal.write(lambda: _store_proof(one, copy))
     reached("proof.committed", dispatch_id)
     return found
@@ -291,8 +298,12 @@ def _doubt(dispatch_id: int) -> None:
         tell(dispatch_id, f"Unclear: {NEVER_LEFT}")
 
 
+def _is_from(one: ToProve, copy: SentCopy) -> bool:
+    return address_of(copy.sender) == one.from_email.lower()
+
+
 def _store_proof(one: ToProve, copy: SentCopy) -> Proof:
-    same = address_of(copy.sender) == one.from_email.lower()
+    same = _is_from(one, copy)
     proof = Proof.MATCHES if same else Proof.DIFFERS
     claiming.proved(one.dispatch_id, proof, copy.sender, copy.internet_message_id)
     if not same and one.mailbox_id is not None:

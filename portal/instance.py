@@ -13,14 +13,14 @@ import logging
 import time
 import uuid
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 from flask import Flask, current_app
 from sqlalchemy import (
     JSON,
     ColumnElement,
     ForeignKey,
-    Row,
     Text,
     column,
     event,
@@ -38,6 +38,7 @@ from portal.columns import UtcDateTime, now
 from portal.config import Config
 from portal.extensions import Base, db
 from portal.people import company
+from portal.statements import Statement
 from portal.stores import reading, rows_changed
 from portal.witness import Witness
 
@@ -137,6 +138,15 @@ def let_go(user: User) -> None:
 # -- whether this is the store that was confirmed --------------------------------------------------
 
 
+class Standing(NamedTuple):
+    """What decides. number: the table's own in PostgreSQL; latest: the highest attempt."""
+
+    stopped_at: datetime | None
+    key: str
+    number: str
+    latest: int | None
+
+
 class Watch:
     """What one process knows of the store: when it looked, and whose witness it is."""
 
@@ -208,19 +218,24 @@ def _config() -> Config:
     return found
 
 
-def _standing() -> Row[Any] | None:
-    """What decides, asked in one go: stopped_at, key, the table's own number, the last attempt."""
+def _standing() -> Standing | None:
+    """What decides, asked in one go."""
+    with reading():
+        found = _asked(db.engine.dialect.name).first(db.session.connection())
+    return None if found is None else Standing(*found)
+
+
+@cache
+def _asked(dialect: str) -> Statement:
     latest = select(func.max(ATTEMPTS.c.id)).scalar_subquery()
-    postgresql = db.engine.dialect.name == "postgresql"
     number: ColumnElement[str] = literal_column(
-        "CAST(instance.tableoid AS text)" if postgresql else "''"
+        "CAST(instance.tableoid AS text)" if dialect == "postgresql" else "''"
     )
     columns = Instance.stopped_at, Instance.key, number.label("number"), latest.label("latest")
-    with reading():
-        return db.session.execute(select(*columns)).first()
+    return Statement(select(*columns))
 
 
-def _must_look(one: Watch, row: Row[Any], highest: int) -> bool:
+def _must_look(one: Watch, row: Standing, highest: int) -> bool:
     if one.witness is None or one.witness.key != row.key or one.table != row.number:
         return True
     over = time.monotonic() - one.looked_at > _config().SWEEP_SECONDS

@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, TimeoutError
 
 from portal.extensions import db
+from portal.stores import trying_again
 
 T = TypeVar("T")
 
@@ -169,7 +170,8 @@ def _together_or_alone(entries: list[_Entry]) -> None:
 
 
 def _together(entries: list[_Entry]) -> None:
-    _mine.connection = db.session.connection()
+    with trying_again():
+        _mine.connection = db.session.connection()
     try:
         for entry in entries:
             entry.run()

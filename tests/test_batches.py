@@ -852,5 +852,7 @@ def test_what_a_person_waits_for_goes_before_a_batch(olive: User) -> None:
     batches.prepare()
     asked = factories.asked(factories.document())
     box = db.session.scalars(select(Mailbox)).one()
-    claim = claiming.claim_next(box.id, "a worker", lease=60)
+    box.drain_holder = "a turn"
+    db.session.commit()
+    claim = claiming.claim_next(box.id, "a turn", "a worker", lease=60)
     assert claim is not None and claim.dispatch_id == asked.id

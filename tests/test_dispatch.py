@@ -12,7 +12,7 @@ from sqlalchemy import func, insert, inspect, select
 from portal import attempts, delivery, dispatch, evidence, journal, mailboxes, policy, queueing
 from portal.columns import now
 from portal.config import Config
-from portal.dispatch import Dispatch, Event, Proof, State, holding
+from portal.dispatch import Dispatch, Event, Message, Proof, State, holding
 from portal.envelope import Gone, Receipt, TryLater
 from portal.extensions import db
 from portal.mailboxes import Health, Mailbox
@@ -58,7 +58,8 @@ def copies(of: Dispatch, number: int, **changed: Any) -> None:
     rows = [
         like | {"sending_number": 1000 + n, "token": f"copy-{n}"} | changed for n in range(number)
     ]
-    db.session.execute(insert(Dispatch), rows)
+    ids = db.session.scalars(insert(Dispatch).returning(Dispatch.id), rows)
+    db.session.execute(insert(Message), [{"dispatch_id": one, "mime": of.mime} for one in ids])
     db.session.commit()
 
 

@@ -55,7 +55,7 @@ FLOORS: list[set[str]] = [
     },
     {
         *("envelope", "mime", "vault", "stores", "columns", "extensions", "children", "keys"),
-        *("config", "failpoints", "journal", "logs", "home", "hosts"),
+        *("config", "failpoints", "journal", "logs", "home", "hosts", "statements"),
     },
 ]
 FLOOR_OF = {noun: number for number, nouns in enumerate(FLOORS) for noun in nouns}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from flask_migrate import upgrade
+from flask_migrate import downgrade, upgrade
 from sqlalchemy import select, text
 
 from portal.dispatch import Dispatch
@@ -123,6 +123,17 @@ def test_what_waits_has_its_place_in_the_queue(old: Flask) -> None:
     for one in db.session.scalars(select(Dispatch)).unique():
         assert one.queued_at == one.requested_at
         assert one.lane == 0
+
+
+def test_the_frozen_bytes_move_out_of_their_rows_and_back(old: Flask) -> None:
+    assert {one.mime for one in db.session.scalars(select(Dispatch)).unique()} == {b"x"}
+    db.session.commit()
+    downgrade(revision="0003")
+    kept = db.session.execute(text("SELECT mime FROM dispatches")).scalars()
+    assert {bytes(one) for one in kept} == {b"x"}
+    db.session.commit()
+    upgrade()
+    assert db.session.get_one(Dispatch, 1, populate_existing=True).mime == b"x"
 
 
 def test_what_was_written_before_is_found_by_its_words(old: Flask) -> None:

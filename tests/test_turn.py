@@ -2,7 +2,9 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +12,20 @@ import pytest
 from flask import Flask
 from sqlalchemy import update
 
-from portal import attempts, delivery, dispatch, instance, mailboxes, queueing, turn
+from portal import (
+    attempts,
+    delivery,
+    dispatch,
+    evidence,
+    instance,
+    mailboxes,
+    pace,
+    queueing,
+    turn,
+)
 from portal.attempts import Hands, NotReady
 from portal.columns import now
-from portal.dispatch import Dispatch, State
+from portal.dispatch import Dispatch, Lane, Proof, State, claiming
 from portal.envelope import OutcomeUnknown
 from portal.extensions import db
 from portal.mailboxes import Address, Mailbox
@@ -212,3 +224,106 @@ def test_a_clock_set_back_keeps_nothing_waiting_for_longer_than_it_can(
     db.session.commit()
     delivery.drain()
     assert len(google.accepted()) == 1
+
+
+def at_receipt_of(
+    first: Dispatch, monkeypatch: pytest.MonkeyPatch, then: Callable[[], object]
+) -> None:
+    """Do something as soon as it is stored that this one was taken."""
+
+    def reached(name: str, dispatch_id: int | None = None) -> None:
+        if (name, dispatch_id) == ("result.committed", first.id):
+            then()
+
+    monkeypatch.setattr(attempts, "reached", reached)
+
+
+def test_the_next_message_is_claimed_in_the_commit_of_a_receipt(
+    office: Mailbox, google: Google, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = factories.asked(), factories.asked()
+    seen: list[str] = []
+    at_receipt_of(first, monkeypatch, lambda: seen.append(dispatch.load(second.id).state))
+    delivery.drain_mailbox(office.id)
+    assert seen == [State.SUBMITTING]
+    assert len(google.accepted()) == 2
+
+
+def test_a_receipt_is_stored_whatever_is_wrong_with_the_next_message(
+    office: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = factories.asked(), factories.asked()
+    real, claimed = claiming.claim_next, 0
+
+    def claim_next(*given: Any) -> Any:
+        nonlocal claimed
+        claimed += 1
+        if claimed > 1:
+            raise RuntimeError("something is wrong with it")
+        return real(*given)
+
+    monkeypatch.setattr(claiming, "claim_next", claim_next)
+    with pytest.raises(RuntimeError):
+        delivery.drain_mailbox(office.id)
+    assert dispatch.load(first.id).state == State.ACCEPTED
+
+
+def test_what_was_claimed_with_a_receipt_goes_back_where_the_worker_is_to_end(
+    office: Mailbox, google: Google, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = factories.asked(), factories.asked()
+    stopping = threading.Event()
+    monkeypatch.setattr(queueing, "stopping", stopping)
+    at_receipt_of(first, monkeypatch, stopping.set)
+    delivery.drain_mailbox(office.id)
+    found = dispatch.load(second.id)
+    assert (found.state, found.attempt, found.lease_until) == (State.QUEUED, 1, None)
+    assert len(google.accepted()) == 1
+
+
+def test_the_gate_opens_on_the_right_from_alone_and_before_that_is_stored(
+    office: Mailbox, google: Google
+) -> None:
+    right, replaced = factories.asked(), factories.asked()
+    for one in (right, replaced):
+        delivery.send(one.id)
+    seen: list[tuple[int, str]] = []
+    provider = Hands(office.id).provider()
+    for one in (right, replaced):
+        known = claiming.to_prove(one.id)
+        db.session.commit()
+        if one is replaced:
+            known = replace(known, from_email="somebody@else.example")
+        evidence.prove(
+            known, provider, lambda it: seen.append((it.dispatch_id, _proof_of(it.dispatch_id)))
+        )
+    assert seen == [(right.id, Proof.UNREAD)]
+
+
+def _proof_of(dispatch_id: int) -> str:
+    found = dispatch.load(dispatch_id).proof
+    db.session.commit()
+    return found
+
+
+def test_at_a_providers_pace_each_claim_stores_how_far_the_minute_is_spent(
+    office: Mailbox, google: Google
+) -> None:
+    """However it ends, the next turn goes on at the same pace."""
+    mine = Turn(office.id)
+    assert mine._take() and mine._renewed()
+    db.session.commit()
+    assert mine._was_just_renewed()
+    mine._meter = pace.Meter(6000)
+    mine._meter.reserve(130, time.monotonic())
+    assert not mine._was_just_renewed()
+
+
+def test_who_lost_the_mailbox_claims_nothing(office: Mailbox, google: Google) -> None:
+    factories.asked()
+    mine = Turn(office.id)
+    assert mine._take()
+    db.session.execute(update(Mailbox).values(drain_holder="somebody else"))
+    db.session.commit()
+    assert mine._claim(Lane.BATCH) is None
+    assert mine._lost.is_set()

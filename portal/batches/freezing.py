@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar, cast
 
 from flask import current_app
@@ -32,6 +33,7 @@ from portal.documents.wording import WordingProblem
 from portal.extensions import db
 from portal.failpoints import reached
 from portal.people import BadAddress, company
+from portal.statements import Statement
 from portal.stores import reading, rows_changed
 
 T = TypeVar("T")
@@ -68,8 +70,12 @@ def prepare(ends: float = math.inf) -> int:
 def is_due() -> bool:
     """Whether there is an item that nobody is freezing."""
     with reading():
-        query = select(BatchItem.id).where(PENDING_ROWS, is_free()).limit(1)
-        return db.session.scalar(query) is not None
+        return _pending().first(db.session.connection()) is not None
+
+
+@cache
+def _pending() -> Statement:
+    return Statement(select(BatchItem.id).where(PENDING_ROWS, is_free()).limit(1))
 
 
 def _over(ends: float) -> bool:

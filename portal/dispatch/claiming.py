@@ -11,9 +11,8 @@ from typing import Any, cast
 
 from sqlalchemy import (
     ColumnElement,
-    CursorResult,
+    Connection,
     Executable,
-    Row,
     Table,
     and_,
     bindparam,
@@ -26,11 +25,11 @@ from sqlalchemy import (
 
 from portal import journal
 from portal.columns import db_now, lapsed, now
-from portal.dispatch.moving import show_on_document
-from portal.dispatch.tables import WORK, Attempt, Dispatch, Event, Lane, Proof, State
+from portal.dispatch.moving import show_going_on
+from portal.dispatch.tables import WORK, Attempt, Dispatch, Event, Lane, Message, Proof, State
 from portal.instance import Instance
 from portal.mailboxes import Mailbox
-from portal.stores import rows_changed
+from portal.statements import Statement
 
 #: Nothing can be taken back for longer, and no provider asks for a longer rest (seconds): what says
 #: so was written before a clock was set back.
@@ -38,6 +37,7 @@ LONGEST_UNDO, LONGEST_PAUSE = 600, 25 * 3600
 
 # Tables, not classes: for what runs with every mail, the short way through SQLAlchemy counts.
 DISPATCHES = cast("Table", Dispatch.__table__)
+MESSAGES = cast("Table", Message.__table__)
 ATTEMPTS = cast("Table", Attempt.__table__)
 EVENTS = cast("Table", Event.__table__)
 INSTANCE = cast("Table", Instance.__table__)
@@ -91,13 +91,15 @@ TO_PROVE = (
 
 
 def claim_next(
-    mailbox_id: int, worker: str, lease: float, lowest: Lane = Lane.BATCH
+    mailbox_id: int, holder: str, worker: str, lease: float, lowest: Lane = Lane.BATCH
 ) -> Claim | None:
     """Take the next due message of a mailbox: what a person waits for, then in the order of asking.
 
-    lowest: the last lane that may go now; lease: seconds. None where nothing is due.
+    holder: whose turn the mailbox has; lowest: the last lane that may go now; lease: seconds. None
+    where nothing is due, or somebody else has the turn.
     """
-    return _taken(_next_of_mailbox(lease), worker, {"mailbox": mailbox_id, "lowest": lowest})
+    values = {"mailbox": mailbox_id, "holder": holder, "lowest": lowest}
+    return _taken(_next_of_mailbox(lease), worker, values)
 
 
 def claim_one(dispatch_id: int, worker: str, lease: float) -> Claim | None:
@@ -111,8 +113,8 @@ def hand_over(claim: Claim, lease: float, draft_id: str | None) -> bool:
     draft_id: the draft that is about to be sent, None where there is none. From the commit on the
     mail may leave.
     """
-    values = {"wanted": claim.dispatch_id, "mine": claim.attempt, "draft": draft_id}
-    return rows_changed(run(_handed_over(lease), values)) == 1
+    mine = {"wanted": claim.dispatch_id, "mine": claim.attempt}
+    return _handed_over(lease).changed(_here(), **mine, draft=draft_id) == 1
 
 
 def accepted(claim: Claim, message_id: str) -> bool:
@@ -121,45 +123,40 @@ def accepted(claim: Claim, message_id: str) -> bool:
     False where it had been settled as accepted before.
     """
     values = {"wanted": claim.dispatch_id, "mine": claim.attempt, "message": message_id}
-    done = run(_accepted(), {**values, "at": now()})
-    if rows_changed(done) != 1:
+    if _accepted().changed(_here(), **values, at=now()) != 1:
         return False
-    show_on_document(claim.dispatch_id, State.ACCEPTED)
+    show_going_on(claim.dispatch_id, State.ACCEPTED)
     return True
 
 
 def to_prove(dispatch_id: int) -> ToProve:
     """What is known of a message whose sent copy is about to be read."""
-    return as_to_prove(run(_to_prove(), {"wanted": dispatch_id}).one())
+    found = _to_prove().first(_here(), wanted=dispatch_id)
+    assert found is not None  # nothing takes a dispatch away
+    return ToProve(*found)
 
 
-def as_to_prove(row: Row[Any]) -> ToProve:
-    """A row of the columns TO_PROVE."""
-    return ToProve(*cast("tuple[Any, ...]", row))
+def just_accepted(claim: Claim, message_id: str) -> ToProve:
+    """What is known of a message that was accepted a moment ago."""
+    here = claim.mailbox_id, message_id, claim.from_email
+    return ToProve(claim.dispatch_id, State.ACCEPTED, Proof.UNREAD, *here, 0)
 
 
 def proved(dispatch_id: int, proof: Proof, sender: str, message_id: str) -> None:
     """Keep what the sent copy says. message_id: the Message-ID that it bears."""
     values = {"wanted": dispatch_id, "proved": proof, "sender": sender, "message": message_id}
-    run(_proved(), values)
+    _proved().changed(_here(), **values)
 
 
 def end_attempt(claim: Claim, outcome: str, words: str) -> None:
     """Keep how an attempt ended, with the provider's own words."""
-    values = {
-        "wanted": claim.dispatch_id,
-        "mine": claim.attempt,
-        "how": outcome,
-        "words": words[:2000],
-        "at": now(),
-    }
-    run(_ended(), values)
+    mine = {"wanted": claim.dispatch_id, "mine": claim.attempt}
+    _ended().changed(_here(), **mine, how=outcome, words=words[:2000], at=now())
 
 
 def told(dispatch_id: int, words: str, actor: str = "") -> None:
     """tell(), at once rather than with the session's next flush."""
-    row = {"dispatch_id": dispatch_id, "at": now(), "actor": actor, "text": words}
-    run(insert(EVENTS), row)
+    _told().changed(_here(), of=dispatch_id, at=now(), actor=actor, words=words)
 
 
 def is_due() -> ColumnElement[bool]:
@@ -177,40 +174,37 @@ def is_shut(mailbox_id: ColumnElement[int]) -> ColumnElement[bool]:
     return exists(select(BOXES.c.id).where(BOXES.c.id == mailbox_id, ~sends()))
 
 
+def is_open_to(mailbox_id: ColumnElement[int], holder: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether mail may leave through a mailbox just now, by whoever has its turn."""
+    mine = and_(BOXES.c.id == mailbox_id, BOXES.c.drain_holder == holder)
+    return exists(select(BOXES.c.id).where(mine, sends()))
+
+
 def may_leave() -> ColumnElement[bool]:
     """Whether a dispatch waits for nothing but its mailbox's turn."""
     return and_(DISPATCHES.c.state == State.QUEUED, is_due(), _allowed())
 
 
-def run(statement: Executable, values: dict[str, Any]) -> CursorResult[Any]:
-    """Execute in the session's transaction, past its bookkeeping of objects."""
-    return journal.connection().execute(statement, values)
+def _here() -> Connection:
+    return journal.connection()
 
 
-def _taken(statement: Executable, worker: str, values: dict[str, Any]) -> Claim | None:
-    row = run(statement, {**values, "since": now()}).first()
+def _taken(statement: Statement, worker: str, values: dict[str, Any]) -> Claim | None:
+    moment = now()
+    row = statement.first(_here(), **values, since=moment)
     if row is None:
         return None
-    show_on_document(row.id, State.SUBMITTING)
-    started = {"dispatch_id": row.id, "number": row.attempt, "worker": worker}
-    started |= {"started_at": now(), "outcome": "", "words": ""}
-    noted = run(insert(ATTEMPTS), started)
-    return Claim(
-        row.id,
-        row.attempt,
-        row.mailbox_id,
-        row.token,
-        row.from_email,
-        row.draft_id,
-        (*row.to, *row.cc),
-        row.mime,
-        row.mime_sha256,
-        noted.inserted_primary_key[0] if noted.inserted_primary_key else 0,
-    )
+    dispatch_id, attempt, mailbox_id, token, from_email, draft_id, to, cc, fingerprint = row
+    show_going_on(dispatch_id, State.SUBMITTING)
+    noted = _begun().first(_here(), of=dispatch_id, number=attempt, worker=worker, at=moment)
+    frozen = _message().first(_here(), wanted=dispatch_id)
+    assert noted is not None
+    mail = token, from_email, draft_id, (*to, *cc), frozen[0] if frozen else b"", fingerprint
+    return Claim(dispatch_id, attempt, mailbox_id, *mail, noted[0])
 
 
 @cache
-def _next_of_mailbox(lease: float) -> Executable:
+def _next_of_mailbox(lease: float) -> Statement:
     column = DISPATCHES.c
     next_one = (
         select(column.id)
@@ -220,7 +214,7 @@ def _next_of_mailbox(lease: float) -> Executable:
             column.state == State.QUEUED,
             column.lane <= bindparam("lowest"),
             is_due(),
-            ~is_shut(bindparam("mailbox")),
+            is_open_to(bindparam("mailbox"), bindparam("holder")),
         )
         .order_by(column.lane, column.id)
         .limit(1)
@@ -228,12 +222,12 @@ def _next_of_mailbox(lease: float) -> Executable:
     )
     # Its mailbox again: it may have gone to another one between the look and the change.
     mine = DISPATCHES.c.mailbox_id == bindparam("mailbox")
-    return _claimed(lease, and_(DISPATCHES.c.id == next_one.scalar_subquery(), mine))
+    return Statement(_claimed(lease, and_(DISPATCHES.c.id == next_one.scalar_subquery(), mine)))
 
 
 @cache
-def _this_one(lease: float) -> Executable:
-    return _claimed(lease, DISPATCHES.c.id == bindparam("wanted"))
+def _this_one(lease: float) -> Statement:
+    return Statement(_claimed(lease, DISPATCHES.c.id == bindparam("wanted")))
 
 
 def _claimed(lease: float, which: ColumnElement[bool]) -> Executable:
@@ -258,17 +252,46 @@ def _claimed(lease: float, which: ColumnElement[bool]) -> Executable:
             column.draft_id,
             column.to,
             column.cc,
-            column.mime,
             column.mime_sha256,
         )
     )
 
 
 @cache
-def _handed_over(lease: float) -> Executable:
+def _message() -> Statement:
+    wanted = MESSAGES.c.dispatch_id == bindparam("wanted")
+    return Statement(select(MESSAGES.c.mime).where(wanted), in_binary=True)
+
+
+@cache
+def _begun() -> Statement:
+    begun = insert(ATTEMPTS).values(
+        dispatch_id=bindparam("of"),
+        number=bindparam("number"),
+        worker=bindparam("worker"),
+        started_at=bindparam("at"),
+        outcome="",
+        words="",
+    )
+    return Statement(begun.returning(ATTEMPTS.c.id))
+
+
+@cache
+def _told() -> Statement:
+    told = insert(EVENTS).values(
+        dispatch_id=bindparam("of"),
+        at=bindparam("at"),
+        actor=bindparam("actor"),
+        text=bindparam("words"),
+    )
+    return Statement(told)
+
+
+@cache
+def _handed_over(lease: float) -> Statement:
     column = DISPATCHES.c
     mine = and_(column.id == bindparam("wanted"), column.attempt == bindparam("mine"))
-    return (
+    return Statement(
         update(DISPATCHES)
         .where(mine, column.state == State.SUBMITTING, column.lease_until > db_now(), _allowed())
         .values(handed_over_at=db_now(), lease_until=db_now(lease), draft_id=bindparam("draft"))
@@ -282,10 +305,10 @@ def _allowed() -> ColumnElement[bool]:
 
 
 @cache
-def _accepted() -> Executable:
+def _accepted() -> Statement:
     column = DISPATCHES.c
     mine = and_(column.id == bindparam("wanted"), column.attempt == bindparam("mine"))
-    return (
+    return Statement(
         update(DISPATCHES)
         .where(mine, column.state != State.ACCEPTED)
         .values(
@@ -302,15 +325,15 @@ def _accepted() -> Executable:
 
 
 @cache
-def _to_prove() -> Executable:
-    return select(*TO_PROVE).where(DISPATCHES.c.id == bindparam("wanted"))
+def _to_prove() -> Statement:
+    return Statement(select(*TO_PROVE).where(DISPATCHES.c.id == bindparam("wanted")))
 
 
 @cache
-def _proved() -> Executable:
+def _proved() -> Statement:
     column = DISPATCHES.c
     mine = and_(column.id == bindparam("wanted"), column.state == State.ACCEPTED)
-    return (
+    return Statement(
         update(DISPATCHES)
         .where(mine)
         .values(
@@ -323,11 +346,11 @@ def _proved() -> Executable:
 
 
 @cache
-def _ended() -> Executable:
+def _ended() -> Statement:
     mine = and_(
         ATTEMPTS.c.dispatch_id == bindparam("wanted"), ATTEMPTS.c.number == bindparam("mine")
     )
     ended = update(ATTEMPTS).where(mine)
-    return ended.values(
-        ended_at=bindparam("at"), outcome=bindparam("how"), words=bindparam("words")
+    return Statement(
+        ended.values(ended_at=bindparam("at"), outcome=bindparam("how"), words=bindparam("words"))
     )

@@ -18,6 +18,7 @@ from portal.columns import now
 from portal.dispatch.tables import Dispatch, Event, Purpose, State
 from portal.documents import Document
 from portal.extensions import db
+from portal.statements import Statement
 from portal.stores import rows_changed
 
 
@@ -57,6 +58,16 @@ def show_on_document(dispatch_id: int, state: State) -> None:
 def show_on_documents(dispatch_ids: list[int], state: State) -> None:
     """The same for several that came into one state."""
     journal.connection().execute(_shown(many=True), {"ids": dispatch_ids, "state": state})
+
+
+def show_going_on(dispatch_id: int, state: State) -> None:
+    """show_on_document() of what is on its way, as it happens with every mail."""
+    _on_its_way().changed(journal.connection(), ids=dispatch_id, state=state)
+
+
+@cache
+def _on_its_way() -> Statement:
+    return Statement(_shown(many=False))
 
 
 @cache  # it is asked for at every move, and costs more to write down than to carry out

@@ -7,7 +7,7 @@ from sqlalchemy import insert, inspect, select
 
 from portal.dispatch.asking import asked_text
 from portal.dispatch.moving import show_on_documents
-from portal.dispatch.tables import Dispatch, Event, Purpose, State
+from portal.dispatch.tables import Dispatch, Event, Message, Purpose, State
 from portal.extensions import db
 from portal.failpoints import reached
 
@@ -32,6 +32,8 @@ def store_all(made: Sequence[Asked]) -> dict[str, int]:
     for dispatch_id in ids:
         reached("request.stored", dispatch_id)
     stored = list(zip(ids, fresh, strict=True))
+    frozen = [{"dispatch_id": id_, "mime": one.mime} for id_, (one, _) in stored]
+    db.session.execute(insert(Message), frozen)
     lines = [line for dispatch_id, pair in stored for line in _story(dispatch_id, *pair)]
     db.session.execute(insert(Event), lines)
     for state in {one.state for one, _ in fresh}:

@@ -1,4 +1,4 @@
-"""Tables: a dispatch with its frozen message, its attempts, and its story."""
+"""Tables: a dispatch, its frozen message, its attempts, and its story."""
 
 from datetime import datetime
 from enum import IntEnum, StrEnum
@@ -93,8 +93,7 @@ class Dispatch(Base):
         UniqueConstraint("document_id", "purpose", "sending_number"),
         Index("ix_dispatches_mailbox_state", "mailbox_id", "state", "id"),
         Index("ix_dispatches_state", "state", "id"),
-        # These answer how far a batch is and what a mailbox sent today by themselves: to the
-        # columns behind the message, SQLite reads through the message.
+        # These answer how far a batch is and what a mailbox sent today without a look at the rows.
         Index("ix_dispatches_batch", "batch_id", "state", "mailbox_id", "accepted_at"),
         Index("ix_dispatches_accepted", "mailbox_id", "accepted_at"),
         Index(
@@ -130,7 +129,6 @@ class Dispatch(Base):
     recipients_why: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
     subject: Mapped[str]
     body: Mapped[str] = mapped_column(Text)
-    mime: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
     mime_sha256: Mapped[str]
     mime_size: Mapped[int]
     pdf_sha256: Mapped[str]
@@ -165,12 +163,23 @@ class Dispatch(Base):
     mailbox: Mapped[Mailbox | None] = relationship()
     #: None of what the portal itself asked for.
     requested_by: Mapped[User] = relationship()
+    #: Read only where somebody wants the bytes.
+    message: Mapped["Message"] = relationship(cascade="all, delete-orphan")
     attempts: Mapped[list["Attempt"]] = relationship(order_by="Attempt.id", viewonly=True)
     events: Mapped[list["Event"]] = relationship(order_by="Event.id", viewonly=True)
 
     @property
     def facts(self) -> StatusFacts:
         return STATES[State(self.state)]
+
+    @property
+    def mime(self) -> bytes:
+        """The exact bytes that leave."""
+        return self.message.mime
+
+    @mime.setter
+    def mime(self, frozen: bytes) -> None:
+        self.message = Message(mime=frozen)
 
     @property
     def sender(self) -> Mailable:
@@ -218,6 +227,19 @@ class Dispatch(Base):
 
     def envelope(self) -> Envelope:
         return Envelope(self.token, self.sender, (*self.to, *self.cc), self.mime)
+
+
+class Message(Base):
+    """The exact bytes of one dispatch, written once when it was frozen.
+
+    They stand apart: a row that holds them is written anew, bytes and all, whenever its state
+    changes.
+    """
+
+    __tablename__ = "messages"
+
+    dispatch_id: Mapped[int] = mapped_column(ForeignKey("dispatches.id"), primary_key=True)
+    mime: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class Attempt(Base):

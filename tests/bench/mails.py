@@ -14,7 +14,7 @@ from sqlalchemy import func, insert, select
 
 from portal import mailboxes
 from portal.columns import now
-from portal.dispatch import Dispatch, Lane, Purpose, State
+from portal.dispatch import Dispatch, Lane, Message, Purpose, State
 from portal.documents import Document
 from portal.envelope import Attachment, Mailable, seal
 from portal.extensions import db
@@ -74,7 +74,14 @@ def queue(
     while some := list(itertools.islice(rows, TOGETHER)):
         papers = [_paper(one["document_id"], author, customer) for one in some]
         db.session.execute(insert(Document), papers)
-        db.session.execute(insert(Dispatch), some)
+        frozen = [one.pop("mime") for one in some]
+        ids = db.session.scalars(
+            insert(Dispatch).returning(Dispatch.id, sort_by_parameter_order=True), some
+        )
+        messages = [
+            {"dispatch_id": id_, "mime": mime} for id_, mime in zip(ids, frozen, strict=True)
+        ]
+        db.session.execute(insert(Message), messages)
         db.session.commit()
         tokens += [one["token"] for one in some]
     return tokens

@@ -8,11 +8,11 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 
-from sqlalchemy import func, update
+from sqlalchemy import func, select, update
 
 from portal import queueing
 from portal.children import Child
-from portal.dispatch import Dispatch, Proof, State
+from portal.dispatch import Dispatch, Message, Proof, State
 from portal.extensions import db
 from tests.bench import mails
 from tests.bench.ground import LONG, Ground, ground, workers
@@ -71,8 +71,9 @@ def empty_what_left() -> None:
     """The bytes of what left and is proved; their place in the file is used again."""
     done = Dispatch.state == State.ACCEPTED, Dispatch.proof != Proof.UNREAD
     db.session.execute(
-        update(Dispatch)
-        .where(*done, func.length(Dispatch.mime) > 0)
+        update(Message)
+        .where(Message.dispatch_id.in_(select(Dispatch.id).where(*done)))
+        .where(func.length(Message.mime) > 0)
         .values(mime=b"")
         .execution_options(synchronize_session=False)
     )

@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from portal import create_app, delivery, logs, mailboxes, queueing, workers
 from portal.config import Config, ConfigProblem
 from portal.extensions import db
-from portal.providers import wire
+from portal.providers import smtp, wire
 from portal.vault import CannotOpen
 
 
@@ -70,6 +70,7 @@ def _forget_shared() -> None:
     db.session.remove()
     db.engine.dispose()
     wire.forget_connections()
+    smtp.forget_connections()
 
 
 if __name__ == "__main__":

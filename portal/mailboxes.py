@@ -26,15 +26,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, joinedload, mapped_column, relationship
 
-from portal import history, instance, vault
+from portal import history, hosts, instance, vault
 from portal.accounts import User
 from portal.columns import UtcDateTime, db_now, lapsed, now
 from portal.config import Config
 from portal.envelope import NeedsPermission, NeedsSignIn, OperatorProblem, TryLater
 from portal.extensions import Base, db
-from portal.providers import KINDS, Gmail, Graph, Kind, google, microsoft
+from portal.providers import KINDS, Gmail, Graph, Kind, Smtp, google, microsoft
 from portal.providers.provider import Abilities, ListedAddress, Provider
 from portal.providers.signing import Account, Grant
+from portal.providers.submission import Secret, Server, Terms, of_url
 from portal.senders import SendFrom
 from portal.stores import rows_changed
 from portal.vault import CannotOpen
@@ -44,6 +45,11 @@ SIGN_INS = {"gmail": google, "microsoft": microsoft}
 #: Ask for a new access token this long before the old one ends.
 EARLY = timedelta(seconds=90)
 REFRESH_LEASE = 45
+#: Somebody waits for it before a page, and a server that answers later is of little use.
+TRY_SECONDS = 12.0
+#: By what the portal's own relay is known, which belongs to nobody.
+RELAY = "relay"
+NO_RELAY = "The portal's own relay is not set up on this machine (RELAY_URL)."
 #: The columns that hold secrets.
 SEALED = ("access_token", "refresh_token", "password")
 KEYS_DO_NOT_FIT = "This portal's TOKEN_KEYS do not open the mailbox's stored sign-in."
@@ -146,6 +152,11 @@ class Mailbox(Base):
         return self.abilities.send and not self.abilities.two_phase
 
     @property
+    def is_relay(self) -> bool:
+        """Whether it is the portal's own relay, which sends where a rule says so and never else."""
+        return self.account_sub == RELAY
+
+    @property
     def can_send(self) -> bool:
         return self.health == Health.CONNECTED and not self.is_elsewhere
 
@@ -242,8 +253,8 @@ def is_here() -> ColumnElement[bool]:
 
 
 def company_mailboxes() -> list[Mailbox]:
-    """The company's mailboxes, the default one first."""
-    query = select(Mailbox).where(Mailbox.owner_id.is_(None))
+    """The company's mailboxes, the default one first; the portal's relay is none of them."""
+    query = select(Mailbox).where(Mailbox.owner_id.is_(None), Mailbox.account_sub != RELAY)
     query = query.order_by(Mailbox.is_company_default.desc(), Mailbox.id)
     return list(db.session.scalars(query))
 
@@ -289,6 +300,7 @@ def _as_policy_sees(one: Address) -> SendFrom:
         can_send=box.can_send,
         why_not=box.why_not,
         owner_email=box.owner.email if box.owner else "",
+        is_relay=box.is_relay,
     )
 
 
@@ -311,22 +323,52 @@ def connect(
             f"{KINDS[kind].account} gave no lasting permission. "
             "Start again and allow access when asked."
         )
-    if box is None:
-        box = Mailbox(account_sub=account.sub, owner_id=owner.id if owner else None)
-        box.is_company_default = owner is None and not company_mailboxes()
-        box.provider, box.issuer = kind, issuers()[kind]
-        db.session.add(box)
+    box = box or _new_box(kind, account, owner)
+    box.scopes = " ".join(sorted(grant.scopes))
+    _keep_grant(box, grant)
+    _settle(box, account)
+    return box
+
+
+def connect_server(
+    account: Account,
+    server: Server,
+    password: str,
+    *,
+    owner: User | None,
+    expected: Mailbox | None = None,
+) -> Mailbox:
+    """Store a mailbox at a mail server, where the log-in has just worked (see try_server).
+
+    Raises CannotConnect, having changed nothing.
+    """
+    box = _by_account("smtp", account.sub)
+    _refuse_wrong_account(account, box, owner, expected)
+    box = box or _new_box("smtp", account, owner)
+    box.server = server.as_json()
+    box.password = _sealed(box, "password", password)
+    _settle(box, account)
+    return box
+
+
+def _new_box(kind: str, account: Account, owner: User | None) -> Mailbox:
+    box = Mailbox(account_sub=account.sub, owner_id=owner.id if owner else None)
+    box.is_company_default = owner is None and not company_mailboxes()
+    box.provider, box.issuer = kind, issuers().get(kind, "")
+    db.session.add(box)
+    return box
+
+
+def _settle(box: Mailbox, account: Account) -> None:
+    """All that a new connection, or one made again, begins with. Commits."""
     box.email, box.name = account.email, account.name
     box.hosted_domain, box.connected_at = account.hosted_domain, now()
-    box.scopes = " ".join(sorted(grant.scopes))
     box.addresses_checked_at = None
     box.paused_until, box.pause_note = None, ""
-    _keep_grant(box, grant)
     _judge(box)
     db.session.flush()
     _keep_primary(box)
     db.session.commit()
-    return box
 
 
 def disconnect(box: Mailbox) -> bool:
@@ -334,7 +376,7 @@ def disconnect(box: Mailbox) -> bool:
     had, token = box.refresh_token is not None, ""
     with contextlib.suppress(CannotOpen):  # what cannot be read can still be forgotten
         token = _opened(box, "refresh_token") if had else ""
-    box.access_token = box.refresh_token = box.access_expires_at = None
+    box.access_token = box.refresh_token = box.access_expires_at = box.password = None
     box.health, box.health_note = Health.DISCONNECTED, ""
     # On a copy of the portal, handing it back would take it from the real one.
     not_ours = box.is_elsewhere or instance.is_stopped()
@@ -346,8 +388,8 @@ def disconnect(box: Mailbox) -> bool:
 
 def forget_all() -> None:
     """Forget every sign-in here alone: Google is told nothing. The caller commits."""
-    tokens = {"access_token": None, "refresh_token": None, "access_expires_at": None}
-    forgotten = update(Mailbox).values(health=Health.DISCONNECTED, health_note="", **tokens)
+    secrets = dict.fromkeys((*SEALED, "access_expires_at"))
+    forgotten = update(Mailbox).values(health=Health.DISCONNECTED, health_note="", **secrets)
     db.session.execute(forgotten)
 
 
@@ -423,6 +465,60 @@ def _graph(box: Mailbox, config: Config) -> Graph:
     )
 
 
+def _smtp(box: Mailbox, config: Config) -> Smtp:
+    if box.is_relay:
+        return _relay(config)
+    server = Server.from_json(box.server)
+    return Smtp(server, _password_of(box), _terms(config), config.PROVIDER_TIMEOUT)
+
+
+def _relay(config: Config) -> Smtp:
+    """The relay as it is configured where this runs; no secret of it is stored."""
+    server, password = of_url(config.RELAY_URL)
+
+    def secret() -> Secret:
+        if not config.RELAY_URL:
+            raise OperatorProblem(NO_RELAY, "RELAY_URL is not set")
+        return Secret(password)
+
+    return Smtp(server, secret, _terms(config, relay=True), config.PROVIDER_TIMEOUT)
+
+
+def _password_of(box: Mailbox) -> Callable[[], Secret]:
+    """Opens the password as it is stored now, when a connection needs it."""
+    keys, name, sealed, why = _keys(), box.row_name("password"), box.password, box.why_not
+
+    def opened() -> Secret:
+        if sealed is None:
+            raise NeedsSignIn(why or "This mailbox has no password.")
+        try:
+            return Secret(vault.open_sealed(keys, name, sealed))
+        except CannotOpen as problem:
+            raise OperatorProblem(KEYS_DO_NOT_FIT, str(problem)) from problem
+
+    return opened
+
+
+def _terms(config: Config, *, relay: bool = False) -> Terms:
+    """What the operator allows; the relay's host they named themselves."""
+    return Terms(
+        None if relay else hosts.entries(config.SMTP_ALLOWED_HOSTS),
+        hosts.entries(config.SMTP_CLEAR_TEXT_HOSTS),
+        config.SMTP_CA_FILE,
+    )
+
+
+def try_server(server: Server, password: str, sender: str) -> None:
+    """Log in at a mail server and ask whether it would take mail from an address; nothing is sent.
+
+    Raises Unusable. Call it with no transaction open.
+    """
+    config: Config = current_app.config["PORTAL"]
+    secret = Secret(password)
+    provider = Smtp(server, lambda: secret, _terms(config), config.PROVIDER_TIMEOUT)
+    provider.check(sender, min(TRY_SECONDS, config.PROVIDER_TIMEOUT))
+
+
 def _token_of(box_id: int) -> Callable[[str], str]:
     return lambda refused: access_token(box_id, refused=refused)
 
@@ -430,6 +526,7 @@ def _token_of(box_id: int) -> Callable[[str], str]:
 PROVIDERS: dict[str, Callable[[Mailbox, Config], Provider]] = {
     "gmail": _gmail,
     "microsoft": _graph,
+    "smtp": _smtp,
 }
 
 

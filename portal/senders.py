@@ -115,6 +115,7 @@ class SendFrom:
     can_send: bool = True
     why_not: str = ""
     owner_email: str = ""
+    is_relay: bool = False
 
     @property
     def is_owners_own(self) -> bool:

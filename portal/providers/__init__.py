@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from portal.providers import gmail, graph
+from portal.providers import gmail, graph, smtp
 from portal.providers.gmail import Gmail
 from portal.providers.graph import Graph
 from portal.providers.provider import Abilities, Provider
+from portal.providers.smtp import Smtp
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Kind:
 KINDS = {
     "gmail": Kind(Gmail.label, "Google", gmail.abilities, gmail.WANTED_SCOPES, lists=True),
     "microsoft": Kind(Graph.label, "Microsoft", graph.abilities, graph.WANTED_SCOPES),
+    "smtp": Kind(Smtp.label, "", smtp.abilities),
 }
 
-__all__ = ["KINDS", "Gmail", "Graph", "Kind", "Provider"]
+__all__ = ["KINDS", "Gmail", "Graph", "Kind", "Provider", "Smtp"]

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import unquote, urlsplit
 
 import certifi
 
@@ -76,6 +77,19 @@ class Server:
     def from_json(cls, stored: dict[str, Any]) -> Self:
         security = Security(stored["security"])
         return cls(str(stored["host"]), int(stored["port"]), security, str(stored.get("user", "")))
+
+
+def of_url(url: str) -> tuple[Server, str]:
+    """The server of smtp://user:password@host:port or smtps://…, and the password.
+
+    smtp:// is STARTTLS, and clear text with ?clear.
+    """
+    parts = urlsplit(url)
+    clear = Security.CLEAR if parts.query == "clear" else Security.STARTTLS
+    security = Security.TLS if parts.scheme == "smtps" else clear
+    port = parts.port or (465 if security is Security.TLS else 587)
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    return Server(parts.hostname or "", port, security, user), password
 
 
 @dataclass(frozen=True)

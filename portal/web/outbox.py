@@ -53,7 +53,7 @@ def index() -> ResponseReturnValue:
     seen = stamp.of(waiting.standing(), int(moment.timestamp() // TOLD_ANEW))
     if stamp.is_known(seen):
         return stamp.NOTHING_NEW
-    parts = [] if wanted.group and not wanted.every_queue else batches.still_waiting()
+    parts = batches.still_waiting() if wanted.with_batches else []
     many = overview.read(wanted, parts, moment)
     sections = queues.sections(wanted, parts, moment, queues=many is None)
     counts_down = any(one.group is Group.UNDO for one in sections)

@@ -54,6 +54,11 @@ class Wanted:
         """Whether it is the queues of all mailboxes, further on."""
         return self.group is Group.QUEUE and not self.mailbox_id
 
+    @property
+    def with_batches(self) -> bool:
+        """Whether batches are counted there: further on they are not counted once more."""
+        return self.group is None or self.every_queue or (self.mailbox_id > 0 and not self.after)
+
     def address(self, seen: str | None = None) -> str:
         """Where it stands; seen: the stamp of what is known of it."""
         box, after = self.mailbox_id or None, self.after or None

@@ -135,6 +135,14 @@ def count(group: Group) -> int:
     return db.session.scalar(select(func.count()).select_from(some)) or 0
 
 
+def in_queue() -> int:
+    """How many are queued, those that can still be taken back among them; at most MOST_COUNTED and
+    one more are counted."""
+    queued = select(Dispatch.id).where(Dispatch.state == State.QUEUED)
+    some = queued.limit(MOST_COUNTED + 1).subquery()  # an index knows them without their messages
+    return db.session.scalar(select(func.count()).select_from(some)) or 0
+
+
 def ahead_of(one: Dispatch) -> int:
     """How many of its mailbox go before it; more than MOST_COUNTED are not counted."""
     before = tuple_(Dispatch.lane, Dispatch.id) < tuple_(one.lane, one.id)
@@ -198,7 +206,14 @@ def _one_by_one(group: Group) -> ColumnElement[bool]:
 def _of(group: Group) -> ColumnElement[bool]:
     queued, held = Dispatch.state == State.QUEUED, Dispatch.state == State.HELD
     return {
-        Group.UNDO: and_(queued, Dispatch.not_before > db_now()),
+        # What is sent by hand alone can be taken back: in words that an index serves.
+        Group.UNDO: and_(
+            WORK,
+            Dispatch.mailbox_id.in_(select(Mailbox.id)),
+            Dispatch.lane.in_((Lane.FIRST, Lane.PERSON)),
+            queued,
+            Dispatch.not_before > db_now(),
+        ),
         Group.QUEUE: and_(queued, _may_leave()),
         Group.HELD: and_(held, Dispatch.hold_code.not_in(BY_HAND)),
         Group.PERSON: and_(held, Dispatch.hold_code.in_(BY_HAND)),

@@ -16,9 +16,10 @@ from wtforms.validators import DataRequired
 from portal import batches, history
 from portal.batches import Batch, Filled, NotNow
 from portal.columns import now
+from portal.dispatch import waiting
 from portal.documents.kinds import KINDS
 from portal.extensions import db
-from portal.web import filling, preflight, returning
+from portal.web import filling, preflight, returning, stamp
 from portal.web.fields import Line, stripped
 from portal.web.guard import managers_only, whom_to_ask
 from portal.web.meanwhile import Difference
@@ -28,6 +29,8 @@ pages = Blueprint("batches", __name__)
 
 #: So many items are checked by one request: a second or so.
 CHUNK = 500
+#: What only passing time changes is told anew after so many seconds.
+TOLD_ANEW = 10
 #: So many batches stand on one page of the list.
 SHOWN = 30
 
@@ -209,6 +212,9 @@ def _is_stale(batch: Batch) -> bool:
 
 def _sent_page(batch: Batch) -> ResponseReturnValue:
     group, after, words = _asked()
+    seen = stamp.of(waiting.standing(), batch.version, int(now().timestamp() // TOLD_ANEW))
+    if stamp.is_known(seen):
+        return stamp.NOTHING_NEW
     results, progress = batches.results(batch), batches.progress(batch)
     kind = KINDS[batch.kind]
     return page(
@@ -227,7 +233,14 @@ def _sent_page(batch: Batch) -> ResponseReturnValue:
         lacks=preflight.lacks(batch, batches.summary(batch)) if progress.finished else [],
         outlook=progress.outlook,
         changes=history.of("batch", batch.id),
-        this_page=request.full_path.rstrip("?"),
+        look=url_for(
+            ".show",
+            batch_id=batch.id,
+            group=group or None,
+            after=after or None,
+            q=words or None,
+            seen=seen,
+        ),
     )
 
 

@@ -124,7 +124,9 @@ class Strip:
 
 def strip() -> Strip:
     """How many can be taken back, wait, or are held by hand; more than 1,000 are not counted."""
-    return Strip(*(waiting.count(one) for one in (Group.UNDO, Group.QUEUE, Group.PERSON)))
+    undo, queued = waiting.count(Group.UNDO), waiting.in_queue()
+    queue = queued if queued > waiting.MOST_COUNTED else queued - undo
+    return Strip(undo, max(0, queue), waiting.count(Group.PERSON))
 
 
 def sections(

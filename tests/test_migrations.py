@@ -75,7 +75,7 @@ def _fill() -> None:
             contact_id=contact_id, reference="", issued="2026-11-23", currency="AUD", notes="",
             total=0, version=1, change="", created_at="2026-11-23 10:00:00",
             changed_at="2026-11-23 10:00:00")  # fmt: skip
-    for sending, state in ((1, "refused"), (2, "accepted")):
+    for sending, state in ((1, "refused"), (2, "accepted"), (3, "cancelled")):
         put("dispatches", id=sending, document_id=1, purpose="document", sending_number=sending,
             token=f"t{sending}", state=state, state_since="2026-11-23 10:00:00", state_note="",
             hold_code="", from_email="a@b.example", from_name="", reason="", to="[]", cc="[]",

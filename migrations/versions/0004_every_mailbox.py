@@ -18,6 +18,16 @@ def upgrade() -> None:
     _put_messages_apart()
     shared = sa.Column("share_batches", sa.Boolean(), server_default=sa.true(), nullable=False)
     op.add_column("company", shared)
+    # A further sending that was taken back had made its document count as not sent.
+    others = (
+        "FROM dispatches WHERE dispatches.document_id = documents.id"
+        " AND purpose = 'document' AND state != 'cancelled'"
+    )
+    op.execute(
+        f"UPDATE documents SET email_status ="
+        f" (SELECT state {others} ORDER BY sending_number DESC LIMIT 1)"
+        f" WHERE email_status = 'cancelled' AND EXISTS (SELECT 1 {others})"
+    )
 
     op.create_table(
         "domains",

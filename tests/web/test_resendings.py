@@ -139,7 +139,7 @@ def test_what_turns_out_later_is_said_on_the_page_of_the_one_that_was_unclear(
     assert "Choose whether it left" in trader.words("/dispatches/1")
     told = trader.words(trader.post("/dispatches/1/hindsight", {"left": "yes"}).location)
     assert "They got it twice Sending 2 left too" in told
-    assert "Why: Nobody could tell whether the first one left." in told
+    assert "Why sending 2 was asked for: Nobody could tell whether the first one left." in told
     assert f"So {MARY} got it twice" in told and "Did somebody find out" not in told
     assert "They got it twice Sending 1 left too" in trader.words("/dispatches/2")
     assert (

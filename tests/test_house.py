@@ -51,6 +51,7 @@ FLOORS: list[set[str]] = [
     },
     {
         *("senders", "ladder", "recipients", "pace", "spelling", "providers", "queueing"),
+        "presets",
         *("witness", "published"),
     },
     {

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from flask import current_app
@@ -25,7 +26,7 @@ from portal.columns import UtcDateTime, now
 from portal.config import Config
 from portal.envelope import Mailable
 from portal.extensions import Base, db
-from portal.mailboxes import Address, Mailbox, company_mailboxes
+from portal.mailboxes import Address, Health, Mailbox, company_mailboxes
 from portal.people import company
 from portal.published import asking, judging, names
 from portal.published.answers import Answer, Question, as_json, from_json
@@ -117,13 +118,14 @@ def in_use() -> dict[str, Sender]:
     emails: dict[str, set[str]] = {}
     for address, box in _addresses():
         domain = names.domain_of(address)
-        way = way_of(box.provider, names.domain_of(box.email), str(box.server.get("host", "")))
+        way = _way(box, domain)
         ways.setdefault(domain, {})[way.key] = way
         emails.setdefault(domain, set()).add(address)
-    usual = _usual_way()
+    usual = next((box for box in company_mailboxes() if _is_connected(box)), None)
     for email in db.session.scalars(select(User.email).where(User.active)):
         domain = names.domain_of(email)
-        ways.setdefault(domain, {usual.key: usual} if usual else {})
+        if domain not in ways:  # the way it would take once it is added to the default mailbox
+            ways[domain] = {"": _way(usual, domain)} if usual else {}
         emails.setdefault(domain, set()).add(email)
     return {
         domain: Sender(domain, _told_apart(ways[domain].values()), tuple(sorted(emails[domain])))
@@ -146,17 +148,21 @@ def _told_apart(ways: Iterable[Way]) -> tuple[Way, ...]:
 
 def _addresses() -> list[tuple[str, Mailbox]]:
     query = select(Address.email, Mailbox).join(Address.mailbox)
-    query = query.where(Mailbox.health != "disconnected", Address.verification.in_(IN_USE))
-    return [(email, box) for email, box in db.session.execute(query.order_by(Address.id))]
+    query = query.where(Address.verification.in_(IN_USE)).order_by(Address.id)
+    return [(email, box) for email, box in db.session.execute(query) if _is_connected(box)]
 
 
-def _usual_way() -> Way | None:
-    """The way that a person's address would take once it is added: the default mailbox's."""
-    able = [box for box in company_mailboxes() if box.health != "disconnected"]
-    if not able:
-        return None
-    box = able[0]
-    return way_of(box.provider, names.domain_of(box.email), str(box.server.get("host", "")))
+def _is_connected(box: Mailbox) -> bool:
+    return box.health != Health.DISCONNECTED
+
+
+def _way(box: Mailbox, domain: str) -> Way:
+    """How mail of a domain leaves through a mailbox."""
+    host = str(box.server.get("host", ""))
+    if box.is_relay:
+        host = urlsplit(_config().RELAY_URL).hostname or ""
+    way = way_of(box.provider, names.domain_of(box.email), host, author=domain)
+    return replace(way, label="the portal’s relay") if box.is_relay else way
 
 
 def known() -> dict[str, Domain]:

@@ -101,6 +101,24 @@ def test_two_mailboxes_at_one_provider_are_told_apart(office: Mailbox) -> None:
     assert titles == ["Gmail of brightspark.example", "Gmail of gmail.com"]
 
 
+def test_plain_smtp_and_the_relay_are_judged_by_their_servers(
+    office: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.provider, office.server = "smtp", {"host": "mail.brightspark.example"}
+    relay = Mailbox(account_sub="relay", provider="smtp", email="jobs@brightspark.example")
+    relay.addresses = [Address(email="jobs@brightspark.example", verification="untried")]
+    db.session.add(relay)
+    db.session.commit()
+    url = {"RELAY_URL": "smtps://me:secret@out.isp.example", "RELAY_FROM": relay.email}
+    monkeypatch.setitem(current_app.config, "PORTAL", servers.config_of(**url))
+    own, through_relay = domains.in_use()[OURS].ways
+    assert own.hosts == ("mail.brightspark.example",)
+    assert (through_relay.title, through_relay.hosts) == (
+        "the portal’s relay",
+        ("out.isp.example",),
+    )
+
+
 # -- looking up ------------------------------------------------------------------------------------
 
 

@@ -143,6 +143,20 @@ def test_an_own_server_is_allowed_by_its_address() -> None:
     assert told.ways[0].lights[1].tone is Tone.GOOD
 
 
+def test_a_server_of_an_inner_network_cannot_be_judged_and_a_bare_address_can() -> None:
+    inner = judged(OWN_SERVER, zone={"mail.brightspark.example A": ["10.0.0.5"]})
+    assert inner.ways[0].lights[0].tone is Tone.OPEN
+    assert "spf_lacks" not in codes(inner)
+    bare = judged(way_of("smtp", OURS, "192.0.2.99"))
+    assert needed(bare, "spf") == "v=spf1 include:_spf.google.com ip4:192.0.2.99 ~all"
+
+
+def test_plain_smtp_keeps_the_addresss_domain_on_the_envelope_and_gmail_its_own() -> None:
+    assert way_of("smtp", "homes.example", "mail.x.example", author=OURS).envelope == OURS
+    for provider, host in (("gmail", ""), ("microsoft", ""), ("smtp", "smtp.gmail.com")):
+        assert way_of(provider, "homes.example", host, author=OURS).envelope == "homes.example"
+
+
 KEY = f"v=DKIM1; p={rsa_key(2048)}"
 
 

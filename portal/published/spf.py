@@ -16,6 +16,13 @@ ENOUGH = 24
 #: So many of a provider's networks are tried; Google and Microsoft publish about thirty each.
 MOST_NETWORKS = 80
 
+#: Networks that nobody outside sees: a host in them leaves the house under another address.
+INNER = [
+    *map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8")),
+    *map(ipaddress.ip_network, ("169.254.0.0/16", "100.64.0.0/10", "::1/128", "fc00::/7")),
+    ipaddress.ip_network("fe80::/10"),
+]
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -437,9 +444,12 @@ def _records_below(sheet: Sheet, domain: str, seen: set[str]) -> Iterator[Record
 
 
 def addresses_of(sheet: Sheet, host: str) -> list[Address]:
-    """The addresses of one host."""
-    values = _addresses(sheet, host).values
-    return [ipaddress.ip_address(one) for one in values if _network(one, 6 if ":" in one else 4)]
+    """The addresses under which the world sees a host; none for one of an inner network."""
+    is_address = _network(host, 6 if ":" in host else 4) is not None
+    values = (host,) if is_address else _addresses(sheet, host).values
+    known = [_network(one, 6 if ":" in one else 4) for one in values]
+    found = [one[0] for one in known if one is not None]
+    return [one for one in found if not any(_is_in(one, inner) for inner in INNER)]
 
 
 def all_pass(sheet: Sheet, domain: str, addresses: list[Address]) -> Result:

@@ -1,5 +1,6 @@
 """Ways: the providers through which a domain's mail leaves, and what each needs. Pure."""
 
+import ipaddress
 from dataclasses import dataclass, replace
 
 
@@ -9,7 +10,8 @@ class Way:
 
     include: the SPF name of its servers; without one, hosts are the servers themselves.
     selectors: where its DKIM keys stand, by_cname as forwarding to the provider's own.
-    envelope: the domain of the envelope's sender, which the provider puts there: its mailbox's.
+    envelope: the domain of the envelope's sender. keeps_envelope: the address's own; else the
+    provider puts its mailbox's there.
     key_help: where its DKIM key is made. consumer: whose free addresses are its own.
     called: what tells it from another mailbox at the same provider.
     """
@@ -24,6 +26,7 @@ class Way:
     key_help: str = ""
     consumer: str = ""
     called: str = ""
+    keeps_envelope: bool = True
 
     @property
     def title(self) -> str:
@@ -39,7 +42,13 @@ class Way:
         """What an SPF record needs for it."""
         if self.include:
             return f"include:{self.include}"
-        return f"a:{self.hosts[0]}" if self.hosts else ""
+        if not self.hosts:
+            return ""
+        try:
+            version = ipaddress.ip_address(self.hosts[0]).version
+        except ValueError:
+            return f"a:{self.hosts[0]}"
+        return f"ip{version}:{self.hosts[0]}"
 
 
 GMAIL = Way(
@@ -49,6 +58,7 @@ GMAIL = Way(
     selectors=("google",),
     key_help="admin.google.com › Apps › Google Workspace › Gmail › Authenticate email",
     consumer="google",
+    keeps_envelope=False,
 )
 MICROSOFT = Way(
     "microsoft",
@@ -58,6 +68,7 @@ MICROSOFT = Way(
     by_cname=True,
     key_help="security.microsoft.com › Email authentication settings › DKIM",
     consumer="microsoft",
+    keeps_envelope=False,
 )
 #: Hosts of other providers, by the end of the name that mail is handed to.
 PRESETS = {
@@ -91,11 +102,12 @@ PRESETS = {
 }
 
 
-def way_of(provider: str, envelope: str, host: str = "") -> Way:
-    """The way of one mailbox.
+def way_of(provider: str, mailbox: str, host: str = "", *, author: str = "") -> Way:
+    """The way of one mailbox for mail of one domain.
 
-    provider: gmail, microsoft, or anything else for plain SMTP; envelope: its address's domain;
-    host: the server that takes its mail, for plain SMTP.
+    provider: gmail, microsoft, or anything else for plain SMTP; mailbox: the domain of its own
+    address; host: the server that takes its mail, for plain SMTP; author: the domain of the From,
+    where it is another than the mailbox's.
     """
     known = {"gmail": GMAIL, "microsoft": MICROSOFT}.get(provider)
     if known is None:
@@ -103,4 +115,4 @@ def way_of(provider: str, envelope: str, host: str = "") -> Way:
         ends = [end for end in PRESETS if host == end or host.endswith(f".{end}")]
         known = PRESETS[max(ends, key=len)] if ends else Way("smtp", host or "your mail server")
         known = known if known.include or not host else replace(known, hosts=(host,))
-    return replace(known, envelope=envelope)
+    return replace(known, envelope=author if author and known.keeps_envelope else mailbox)

@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from portal import domains
 from portal.domains import BadSelector, Domain, Sender, TooSoon
-from portal.published import dkim, dmarc, names
+from portal.published import dkim, dmarc, judging, names
 from portal.published.findings import Severity
 from portal.published.judging import Report, Tone
 from portal.published.spf import MOST_LOOKUPS
@@ -135,6 +135,7 @@ def _page(
         status,
         one=one,
         report=report,
+        ways=sorted(report.ways, key=lambda each: judging.WORST_FIRST.index(each.tone)),
         bad=[each for each in found if each.severity is not Severity.INFO],
         good_to_know=[each for each in found if each.severity is Severity.INFO],
         proofs=_proofs(one),

@@ -11,7 +11,7 @@ FIND_PYTHON = for range in "(3,11) <= v < (3,14)" "v >= (3,11)" "True"; do \
 	&& echo "$$name" && exit; done; done
 PYTHON := $(or $(PYTHON),$(shell $(FIND_PYTHON)))
 
-.PHONY: help run test lint types format faults bench bench-batch bench-lists bench-small lock environment dev-environment clean
+.PHONY: help run test lint types compiled format faults bench bench-batch bench-lists bench-small lock environment dev-environment clean
 
 help: ## Say what each command does
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -21,7 +21,7 @@ run: environment ## Start the portal, its worker, Redis and the local Google; Ct
 
 test: dev-environment ## Check style, types and house rules, and run every test
 	@CHROMIUM_PATH="$$($(BIN)/python -m tools.chromium --install)" && export CHROMIUM_PATH \
-	&& $(MAKE) --no-print-directory lint types \
+	&& export PYTHONDONTWRITEBYTECODE= && $(MAKE) --no-print-directory -j2 types lint compiled \
 	&& $(BIN)/python -m pytest -n 4 --dist worksteal
 
 lint: dev-environment ## Check the style of the code
@@ -30,6 +30,10 @@ lint: dev-environment ## Check the style of the code
 
 types: dev-environment ## Check the types of the code
 	@$(BIN)/python -m mypy
+
+# Else each of the processes that run the tests compiles every one of them.
+compiled: dev-environment
+	@$(BIN)/python -m pytest --collect-only -qq >/dev/null || true # what is wrong, the run says
 
 format: dev-environment ## Put the code into the house style
 	@$(BIN)/python -m ruff check --quiet --fix .

@@ -108,7 +108,7 @@ class Mailbox(Base):
     refresh_token: Mapped[bytes | None] = mapped_column(LargeBinary)
     password: Mapped[bytes | None] = mapped_column(LargeBinary)
     #: Where its server is and how it is spoken to; no secrets. See the kind's own module.
-    server: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict, server_default="{}")
+    server: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     refresh_holder: Mapped[str | None]
     refresh_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     drain_holder: Mapped[str | None]

@@ -15,6 +15,8 @@ def upgrade() -> None:
     with op.batch_alter_table("mailboxes") as mailboxes:
         mailboxes.add_column(sa.Column("password", sa.LargeBinary()))
         mailboxes.add_column(sa.Column("server", sa.JSON(), server_default="{}", nullable=False))
+    with op.batch_alter_table("mailboxes") as mailboxes:  # only what was there needed it
+        mailboxes.alter_column("server", server_default=None)
     _put_messages_apart()
     shared = sa.Column("share_batches", sa.Boolean(), server_default=sa.true(), nullable=False)
     op.add_column("company", shared)

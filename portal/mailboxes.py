@@ -20,13 +20,14 @@ from sqlalchemy import (
     LargeBinary,
     UniqueConstraint,
     and_,
+    func,
     or_,
     select,
     update,
 )
 from sqlalchemy.orm import Mapped, joinedload, mapped_column, relationship
 
-from portal import history, hosts, instance, vault
+from portal import health, history, hosts, instance, vault
 from portal.accounts import User
 from portal.columns import UtcDateTime, db_now, lapsed, now
 from portal.config import Config
@@ -34,14 +35,14 @@ from portal.envelope import NeedsPermission, NeedsSignIn, OperatorProblem, TryLa
 from portal.extensions import Base, db
 from portal.providers import KINDS, Gmail, Graph, Kind, Smtp, google, microsoft
 from portal.providers.provider import Abilities, ListedAddress, Provider
-from portal.providers.signing import Account, Grant
+from portal.providers.signing import Account, Grant, SignIn
 from portal.providers.submission import Secret, Server, Terms, of_url
 from portal.senders import SendFrom
 from portal.stores import rows_changed
 from portal.vault import CannotOpen
 
 #: With whom each kind of mailbox that one signs in to gets its access.
-SIGN_INS = {"gmail": google, "microsoft": microsoft}
+SIGN_INS: dict[str, SignIn] = {"gmail": google, "microsoft": microsoft}
 #: Ask for a new access token this long before the old one ends.
 EARLY = timedelta(seconds=90)
 REFRESH_LEASE = 45
@@ -103,6 +104,18 @@ class Mailbox(Base):
     addresses_checked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     paused_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     pause_note: Mapped[str] = mapped_column(default="")
+    #: What sort of pause it is or was (health.Pause).
+    pause_kind: Mapped[str] = mapped_column(default="")
+    #: The first call that failed on the way since one succeeded.
+    failing_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: Since when it sends no more until somebody signs in again: this names the breakdown.
+    broke_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: When the sign-in ends by itself, where the provider said so, and whether the one before
+    #: lasted just seven days.
+    grant_ends_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    lasted_a_week: Mapped[bool] = mapped_column(default=False)
+    #: When it was last looked after without anything to send (portal.upkeep).
+    looked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     access_token: Mapped[bytes | None] = mapped_column(LargeBinary)
     access_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     refresh_token: Mapped[bytes | None] = mapped_column(LargeBinary)
@@ -181,32 +194,37 @@ class Mailbox(Base):
     @property
     def sign_in_lasted_a_week(self) -> bool:
         """Seven days is how long Google lets a sign-in live while the project is in Testing."""
-        lived = (self.checked_at or self.connected_at) - self.connected_at
-        return timedelta(days=6, hours=12) < lived < timedelta(days=7, hours=12)
+        last = self.checked_at or self.connected_at
+        return self.provider == "gmail" and health.lasted_a_week(self.connected_at, last)
 
     @property
     def why_not(self) -> str:
         """Why it cannot send, as one sentence; empty when it can."""
-        if self.is_elsewhere and self.health != Health.DISCONNECTED:
-            return elsewhere_sentence(self)
-        account = self.kind.account
-        sign_in = f"someone to sign in to {account} again" if account else "its password again"
-        sentences = {
-            Health.NEEDS_SIGN_IN: f"{self.email} needs {sign_in}.",
-            Health.PERMISSION_MISSING: (
-                f"{self.email} did not give the portal permission to send mail."
-            ),
-            Health.DISCONNECTED: f"{self.email} was disconnected.",
-        }
-        return sentences.get(Health(self.health), "")
+        return health.why_not(self.facts())
+
+    def facts(self, full_until: datetime | None = None) -> health.Facts:
+        """What health judges it by. full_until: what the ledger says of its day."""
+        return health.Facts(
+            email=self.email,
+            account=self.kind.account,
+            stored=self.health,
+            elsewhere=self.is_elsewhere,
+            held_since=self.held_at,
+            held_by=self.held_by.name if self.held_at and self.held_by else "",
+            paused_until=self.paused_until,
+            pause_kind=self.pause_kind or "",
+            pause_note=self.pause_note,
+            failing_since=self.failing_since,
+            full_until=full_until,
+            checked_at=self.checked_at,
+            connected_at=self.connected_at,
+            ends_at=self.grant_ends_at,
+            lasted_a_week=self.lasted_a_week,
+        )
 
     def row_name(self, column: str) -> str:
         """What a sealed secret of this row is bound to."""
         return f"mailboxes/{self.provider}/{self.issuer}/{self.account_sub}/{column}"
-
-
-def elsewhere_sentence(box: Mailbox) -> str:
-    return f"{box.email} was connected at another {box.kind.account} than the one configured now."
 
 
 class Address(Base):
@@ -324,7 +342,7 @@ def connect(
             "Start again and allow access when asked."
         )
     box = box or _new_box(kind, account, owner)
-    box.scopes = " ".join(sorted(grant.scopes))
+    box.scopes, box.grant_ends_at = " ".join(sorted(grant.scopes)), None
     _keep_grant(box, grant)
     _settle(box, account)
     return box
@@ -361,10 +379,12 @@ def _new_box(kind: str, account: Account, owner: User | None) -> Mailbox:
 
 def _settle(box: Mailbox, account: Account) -> None:
     """All that a new connection, or one made again, begins with. Commits."""
+    box.lasted_a_week = box.broke_at is not None and box.sign_in_lasted_a_week
+    box.broke_at = box.failing_since = box.looked_at = None
     box.email, box.name = account.email, account.name
     box.hosted_domain, box.connected_at = account.hosted_domain, now()
     box.addresses_checked_at = None
-    box.paused_until, box.pause_note = None, ""
+    box.paused_until, box.pause_note, box.pause_kind = None, "", ""
     _judge(box)
     db.session.flush()
     _keep_primary(box)
@@ -377,7 +397,7 @@ def disconnect(box: Mailbox) -> bool:
     with contextlib.suppress(CannotOpen):  # what cannot be read can still be forgotten
         token = _opened(box, "refresh_token") if had else ""
     box.access_token = box.refresh_token = box.access_expires_at = box.password = None
-    box.health, box.health_note = Health.DISCONNECTED, ""
+    box.health, box.health_note, box.broke_at = Health.DISCONNECTED, "", None
     # On a copy of the portal, handing it back would take it from the real one.
     not_ours = box.is_elsewhere or instance.is_stopped()
     db.session.commit()
@@ -394,7 +414,7 @@ def forget_all() -> None:
 
 
 def want_address(box: Mailbox, email: str, name: str = "") -> Address:
-    """Remember an address somebody is about to add in Gmail, so that the page can watch for it."""
+    """Remember an address somebody is about to add, so that it can be watched for, or tried."""
     found = put_address(box, email, name)
     db.session.commit()
     return found
@@ -405,7 +425,8 @@ def put_address(box: Mailbox, email: str, name: str = "") -> Address:
     found = _address(box, email)
     if found is None:
         email = email.lower()
-        found = Address(mailbox_id=box.id, email=email, name=name, verification="wanted")
+        first = "wanted" if box.kind.lists else "untried"
+        found = Address(mailbox_id=box.id, email=email, name=name, verification=first)
         db.session.add(found)
     elif found.verification == "lost":
         found.verification, found.since = "wanted", now()
@@ -414,8 +435,8 @@ def put_address(box: Mailbox, email: str, name: str = "") -> Address:
 
 
 def forget_address(address: Address) -> None:
-    """Drop an address that Gmail does not list (any more)."""
-    if address.verification in ("wanted", "lost"):
+    """Drop an address that nothing can be sent from (any more)."""
+    if address.verification in ("wanted", "lost", "untried", "denied"):
         db.session.delete(address)
         db.session.commit()
 
@@ -545,6 +566,20 @@ def refresh_addresses(box: Mailbox) -> list[Address]:
     return _store_listed(_locked(box_id), listed)
 
 
+def note_candidates(box: Mailbox) -> list[Address]:
+    """Remember the further addresses its provider names, where it keeps no list of what may be sent
+    from. Returns those that are new here; each is to be tried out. Commits."""
+    if box.kind.lists or not box.can_send:
+        return []
+    box_id, provider = box.id, provider_for(box)
+    db.session.commit()
+    named = provider.candidates()
+    box = _locked(box_id)
+    fresh = [put_address(box, one) for one in named if _address(box, one) is None]
+    db.session.commit()
+    return fresh
+
+
 def send_from(box: Mailbox, email: str) -> SendFrom | None:
     """One address of one mailbox, as the sender policy sees it."""
     found = _address(box, email)
@@ -587,27 +622,29 @@ def mark_broken(
     if isinstance(problem, Elsewhere):  # back at its own Google it sends again, as it is
         return
     signing_in = isinstance(problem, NeedsSignIn)
-    health = Health.NEEDS_SIGN_IN if signing_in else Health.PERMISSION_MISSING
+    lacks = Health.NEEDS_SIGN_IN if signing_in else Health.PERMISSION_MISSING
     db.session.execute(
         update(Mailbox)
         .where(Mailbox.id == box_id, Mailbox.health == Health.CONNECTED, *conditions)
-        .values(health=health, health_note=problem.words[:300])
+        .values(health=lacks, health_note=problem.words[:300], broke_at=now())
     )
     db.session.commit()
 
 
 def mark_working(box_id: int) -> None:
     """A real call has just succeeded. The caller commits."""
-    db.session.execute(update(Mailbox).where(Mailbox.id == box_id).values(checked_at=now()))
+    works = {"checked_at": now(), "failing_since": None}
+    db.session.execute(update(Mailbox).where(Mailbox.id == box_id).values(**works))
 
 
-def pause(box_id: int, seconds: float, why: str) -> None:
+def pause(box_id: int, seconds: float, why: str, kind: health.Pause = health.Pause.LIMIT) -> None:
     """Leave a mailbox alone for a while; it may have been asked to rest for longer. Commits."""
     shorter = or_(Mailbox.paused_until.is_(None), Mailbox.paused_until < db_now(seconds))
+    values: dict[str, Any] = {"paused_until": db_now(seconds), "pause_note": why}
+    if kind != health.Pause.LIMIT:
+        values["failing_since"] = func.coalesce(Mailbox.failing_since, now())
     db.session.execute(
-        update(Mailbox)
-        .where(Mailbox.id == box_id, shorter)
-        .values(paused_until=db_now(seconds), pause_note=why)
+        update(Mailbox).where(Mailbox.id == box_id, shorter).values(pause_kind=kind, **values)
     )
     db.session.commit()
 
@@ -648,7 +685,7 @@ def _stored_token(box_id: int, refused: str) -> str:
 
 
 def _elsewhere(box: Mailbox) -> Elsewhere:
-    problem = Elsewhere(elsewhere_sentence(box), f"connected at {box.issuer}")
+    problem = Elsewhere(box.why_not, f"connected at {box.issuer}")
     db.session.commit()
     return problem
 
@@ -762,6 +799,8 @@ def _opened(box: Mailbox, column: str) -> str:
 def _keep_grant(box: Mailbox, grant: Grant) -> None:
     box.access_token = _sealed(box, "access_token", grant.access_token)
     box.access_expires_at = now() + timedelta(seconds=grant.lifetime)
+    if grant.ends_in:
+        box.grant_ends_at = now() + timedelta(seconds=grant.ends_in)
     if grant.refresh_token:  # a refresh usually answers without one: the old one stays good
         box.refresh_token = _sealed(box, "refresh_token", grant.refresh_token)
 
@@ -786,7 +825,7 @@ def _refuse_wrong_account(
     account: Account, box: Mailbox | None, owner: User | None, expected: Mailbox | None
 ) -> None:
     if expected is not None and expected.is_elsewhere:
-        sentence = elsewhere_sentence(expected)
+        sentence = expected.why_not
         raise CannotConnect(f"{sentence} Nothing was changed. Connect it here as a new mailbox.")
     if expected is not None and expected.account_sub != account.sub:
         raise CannotConnect(
@@ -843,6 +882,7 @@ def _store_listed(box: Mailbox, listed: list[ListedAddress]) -> list[Address]:
         if row.verification != "wanted":
             row.verification, row.is_primary, row.since = "lost", False, now()
     box.addresses_checked_at = box.checked_at = now()
+    box.failing_since = None
     db.session.commit()
     db.session.refresh(box, ["addresses"])
     return fresh

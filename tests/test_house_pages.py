@@ -45,6 +45,7 @@ OPEN = {
     "links.mailbox",
     "links.connect",
     "links.connected",
+    "connections.approved",
     "static",
     "health.alive",
     "health.ready",
@@ -412,6 +413,8 @@ def test_every_page_can_be_reached_by_the_office_manager(company: Flask) -> None
 NEEDS_MORE = {
     "/company/logo",
     "/google/callback",
+    "/microsoft/callback",
+    "/microsoft/approved",
     "/links/password/<key>",
     "/links/mailbox/<key>",
     "/links/connected",

@@ -33,4 +33,7 @@ KINDS = {
     "smtp": Kind(Smtp.label, "", smtp.abilities),
 }
 
-__all__ = ["KINDS", "Gmail", "Graph", "Kind", "Provider", "Smtp"]
+#: What each permission is called where people sign in, and what fails without it.
+PERMISSIONS = gmail.PERMISSIONS | graph.PERMISSIONS
+
+__all__ = ["KINDS", "PERMISSIONS", "Gmail", "Graph", "Kind", "Provider", "Smtp"]

@@ -32,7 +32,7 @@ from portal.envelope import (
     SentCopy,
     TryLater,
 )
-from portal.providers.provider import Abilities, ListedAddress, Provider
+from portal.providers.provider import Abilities, ListedAddress, Permission, Provider
 from portal.providers.sent import SentList
 from portal.providers.wire import (
     IN_BETWEEN,
@@ -50,14 +50,6 @@ SIGN_IN_SCOPES = ("openid", "email", "profile")
 WANTED_SCOPES = (SCOPE + "compose", SCOPE + "settings.basic", SCOPE + "metadata")
 FULL_SCOPES = (*SIGN_IN_SCOPES, *WANTED_SCOPES)
 SEND_ONLY_SCOPES = (*SIGN_IN_SCOPES, SCOPE + "send")
-
-
-@dataclass(frozen=True)
-class Permission:
-    """One box on Google's page: what Google writes beside it, and what fails without it."""
-
-    asked: str
-    without: str
 
 
 PERMISSIONS = {

@@ -33,7 +33,7 @@ from portal.envelope import (
     SentCopy,
     TryLater,
 )
-from portal.providers.provider import Abilities, Provider
+from portal.providers.provider import Abilities, Permission, Provider
 from portal.providers.rewriting import (
     LARGEST_AT_ONCE,
     MARK,
@@ -59,6 +59,18 @@ WANTED_SCOPES = (READ_WRITE, SEND_MAIL)
 #: Beside these: the account's own name and addresses, and sending as a shared mailbox, which
 #: Microsoft offers to the accounts of companies alone.
 FULL_SCOPES = (*SIGN_IN_SCOPES, "User.Read", *WANTED_SCOPES, SEND_SHARED)
+
+PERMISSIONS = {
+    READ_WRITE: Permission(
+        "Read and write access to your mail",
+        "the portal cannot keep drafts, and so cannot tell whether a message left",
+    ),
+    SEND_MAIL: Permission("Send mail as you", "the portal cannot send from this mailbox"),
+    SEND_SHARED: Permission(
+        "Send mail on behalf of others or yourself",
+        "the portal cannot send as a shared mailbox",
+    ),
+}
 
 
 @dataclass(frozen=True)

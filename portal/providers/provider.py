@@ -36,6 +36,14 @@ class Abilities:
 
 
 @dataclass(frozen=True)
+class Permission:
+    """One line on the provider's page: what it writes there, and what fails without it."""
+
+    asked: str
+    without: str
+
+
+@dataclass(frozen=True)
 class ListedAddress:
     """One send-from address as the provider lists it. verification: accepted or pending."""
 

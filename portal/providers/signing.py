@@ -6,7 +6,7 @@ and revoke (google.py, microsoft.py). What is alike in them is here.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import requests
 from authlib.integrations.base_client import OAuthError
@@ -19,12 +19,16 @@ from portal.envelope import ProviderAnswer, TryLater
 
 @dataclass(frozen=True)
 class Grant:
-    """What the provider gave: lifetimes in seconds, scopes as they were granted, not as asked."""
+    """What the provider gave: lifetimes in seconds, scopes as they were granted, not as asked.
+
+    ends_in: when the sign-in itself ends, where the provider says so; 0 where it does not.
+    """
 
     access_token: str
     refresh_token: str
     lifetime: int
     scopes: frozenset[str]
+    ends_in: int = 0
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,22 @@ class SignInProblem(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
+
+
+class SignIn(Protocol):
+    """What the module of each kind offers."""
+
+    def begin(
+        self, redirect_uri: str, scopes: Sequence[str], login_hint: str = ""
+    ) -> tuple[Response, str]: ...
+
+    def forget(self, state: str) -> None: ...
+
+    def finish(self) -> tuple[Account, Grant]: ...
+
+    def refresh(self, refresh_token: str) -> Grant: ...
+
+    def revoke(self, token: str) -> bool: ...
 
 
 STALE = "This sign-in was not started here, was used before, or took too long. Start it again."
@@ -142,4 +162,5 @@ def grant_of(token: Mapping[str, Any], spelt: Callable[[str], str]) -> Grant:
         refresh_token=str(token.get("refresh_token") or ""),
         lifetime=int(token.get("expires_in") or 3600),
         scopes=frozenset(map(spelt, str(token.get("scope", "")).split())),
+        ends_in=int(token.get("refresh_token_expires_in") or 0),
     )

@@ -16,9 +16,9 @@ from portal.envelope import NeedsPermission, NeedsSignIn, ProviderAnswer
 from portal.extensions import db
 from portal.mailboxes import Address, Mailbox
 from portal.people import BadAddress, clean_address
-from portal.web.connections import config
 from portal.web.mailboxes import home_of, managed
 from portal.web.page import page, see_other, wants_fragment
+from portal.web.roads import config
 
 pages = Blueprint("addresses", __name__)
 

@@ -1,44 +1,43 @@
-"""Connections: going to Google with a wish, and coming back with a mailbox."""
+"""Connections: going to a provider with a wish, and coming back with a mailbox."""
 
 import time
 
-from flask import Blueprint, abort, current_app, flash, request, session, url_for
+from flask import Blueprint, abort, flash, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from werkzeug.exceptions import Forbidden
 
 from portal import dispatch, links, mailboxes, queueing
 from portal.accounts import User
-from portal.config import Config
 from portal.envelope import ProviderAnswer
 from portal.extensions import db
 from portal.links import Ended
 from portal.mailboxes import CannotConnect, Mailbox
-from portal.providers import google
-from portal.providers.gmail import FULL_SCOPES, SEND_ONLY_SCOPES
+from portal.providers import microsoft
 from portal.providers.signing import SignInProblem
 from portal.web import journey
 from portal.web.journey import Journey, Level, Purpose
 from portal.web.page import page, see_other
+from portal.web.roads import ROADS, Road, config
 
 pages = Blueprint("connections", __name__)
 
 #: What a browser remembers after a mailbox was connected by a link.
 CONNECTED = "connected_by_link"
-SCOPES = {Level.FULL: FULL_SCOPES, Level.SEND_ONLY: SEND_ONLY_SCOPES}
 
 
 @pages.post("/mailboxes/connections")
 def create() -> ResponseReturnValue:
-    """Set out for Google."""
+    """Set out for the provider."""
     wish = _wish()
-    if not config().GOOGLE_CLIENT_ID:
-        return see_other(url_for("mailboxes.new", purpose=wish.purpose))
+    road = ROADS[wish.kind]
+    if not road.is_open:
+        return see_other(url_for("mailboxes.new", purpose=wish.purpose, kind=wish.kind))
     box = _expected(wish)
     hint = box.email if box else ""
-    db.session.commit()  # Google is asked with no transaction open
+    db.session.commit()  # the provider is asked with no transaction open
     try:
-        answer, state = google.begin(callback_address(), SCOPES[Level(wish.level)], hint)
+        answer, state = road.begin(wish.level, hint)
     except SignInProblem as problem:
         return _failed(problem.message, wish, 503)
     journey.set_out(wish, state)
@@ -47,12 +46,40 @@ def create() -> ResponseReturnValue:
 
 @pages.get("/google/callback")
 def callback() -> ResponseReturnValue:
-    """Come back from Google. The one GET that stores something: its state protects it."""
+    """Come back from Google. A GET that stores something: its state protects it."""
+    return _returned(ROADS["gmail"])
+
+
+@pages.get("/microsoft/callback")
+def microsoft_callback() -> ResponseReturnValue:
+    """Come back from Microsoft, as from Google."""
+    return _returned(ROADS["microsoft"])
+
+
+@pages.get("/microsoft/approval")
+def approval() -> ResponseReturnValue:
+    """What an administrator of Microsoft 365 is asked to allow, with the link to give them."""
+    if not ROADS["microsoft"].is_open:
+        return see_other(url_for("mailboxes.new", kind="microsoft"))
+    return _approval_page(200)
+
+
+@pages.get("/microsoft/approved")
+def approved() -> ResponseReturnValue:
+    """Where Microsoft brings an administrator back to, who may be nobody of the portal's."""
+    done = request.args.get("admin_consent", "").lower() == "true" and "error" not in request.args
+    return page("mailboxes/approved.html", status=200 if done else 400, done=done)
+
+
+def _returned(road: Road) -> ResponseReturnValue:
     wish = None
     try:
-        wish = journey.come_back(request.args.get("state", ""), _signed_in())
+        state = request.args.get("state", "")
+        wish = journey.come_back(state, _signed_in(), road.kind, road.who)
         box = _connect(wish)
     except SignInProblem as problem:
+        if problem.code == "approval" and current_user.is_authenticated:
+            return _approval_page(403, problem.message)
         return _failed(problem.message, wish)
     except (CannotConnect, Ended) as problem:
         return _failed(str(problem), wish)
@@ -64,14 +91,10 @@ def callback() -> ResponseReturnValue:
     return see_other(_home(wish))
 
 
-def callback_address() -> str:
-    """Where Google sends people back to: by configuration alone, never by the Host header."""
-    return config().PUBLIC_URL + url_for("connections.callback")
-
-
-def config() -> Config:
-    found: Config = current_app.config["PORTAL"]
-    return found
+def _approval_page(status: int, problem: str = "") -> ResponseReturnValue:
+    back = config().PUBLIC_URL + url_for(".approved")
+    link = microsoft.approval_address(config(), back)
+    return page("mailboxes/approval.html", status=status, link=link, problem=problem)
 
 
 def _wish() -> Journey:
@@ -84,7 +107,15 @@ def _wish() -> Journey:
         abort(400)
     if purpose == Purpose.COMPANY and not current_user.is_manager:
         abort(403)
-    return Journey(purpose, level, current_user.id, mailbox_id, time.time())
+    kind = _kind(mailbox_id)
+    return Journey(purpose, level, current_user.id, mailbox_id, time.time(), kind=kind)
+
+
+def _kind(mailbox_id: int | None) -> str:
+    """The kind of mailbox that is meant: the one's that is reconnected, or the one chosen."""
+    box = db.session.get(Mailbox, mailbox_id) if mailbox_id is not None else None
+    kind = box.provider if box else request.form.get("kind", "gmail")
+    return kind if kind in ROADS else abort(400)
 
 
 def _signed_in() -> int | None:
@@ -115,11 +146,12 @@ def _connect(wish: Journey) -> Mailbox:
     expected = _expected(wish)
     own = expected.owner_id is not None if expected else wish.purpose == Purpose.OWN
     db.session.commit()
-    account, grant = google.finish()
+    account, grant = ROADS[wish.kind].finish()
+    owner = person if own else None
     try:
         if link:
             links.use(link)  # counts only together with the mailbox it connects
-        return mailboxes.connect(account, grant, owner=person if own else None, expected=expected)
+        return mailboxes.connect(account, grant, owner=owner, expected=expected, kind=wish.kind)
     except (CannotConnect, Ended):
         db.session.rollback()
         raise
@@ -129,6 +161,7 @@ def _settle_in(box: Mailbox) -> None:
     """What a new connection makes possible happens at once: its list is read, held mail leaves."""
     try:
         mailboxes.refresh_addresses(box)
+        mailboxes.note_candidates(box)
     except ProviderAnswer as problem:
         flash(f"{problem.message} The send-from addresses are read again in a while.", "warn")
     released = dispatch.release_ready()
@@ -137,7 +170,10 @@ def _settle_in(box: Mailbox) -> None:
         step = "" if box.missing_scopes else " Next: open a document and send a test to yourself."
         flash(f"Connected: {box.email}.{step}", "good")
     else:
-        flash(f"Google knows you as {box.email}, but it may not send yet. See below.", "warn")
+        flash(
+            f"{box.kind.account} knows you as {box.email}, but it may not send yet. See below.",
+            "warn",
+        )
     if released:
         what = "message that was" if released == 1 else "messages that were"
         flash(f"{released} {what} on hold {'is' if released == 1 else 'are'} on the way.", "good")

@@ -37,6 +37,7 @@ OPEN = {
     "links.mailbox",
     "links.connect",
     "links.connected",
+    "connections.approved",
     "static",
     "health.alive",
     "health.ready",
@@ -44,10 +45,10 @@ OPEN = {
     "static_pages.company_css",
 }
 
-#: Where Google brings people back to, also those who set out by a link of their own.
-ON_THE_WAY = {"connections.callback"}
+#: Where Google and Microsoft bring people back to, also those who set out by a link of their own.
+ON_THE_WAY = {"connections.callback", "connections.microsoft_callback"}
 #: Parts of the portal that a quick PIN does not open; nor does it what managers alone may do.
-NOT_BY_PIN = {"mailboxes", "connections", "addresses"}
+NOT_BY_PIN = {"mailboxes", "connections", "addresses", "servers"}
 
 #: All that a stranger can send is a form to sign in with.
 STRANGERS_BODY = 16 * 1024
@@ -64,7 +65,7 @@ POLICY = "; ".join(
         "img-src 'self' data:",
         "font-src 'self'",
         "connect-src 'self'",
-        "form-action 'self' {google}",
+        "form-action 'self' {elsewhere}",
         "frame-src 'self'",
         "object-src 'none'",
         "base-uri 'none'",
@@ -101,8 +102,9 @@ def limit_bodies(app: Flask) -> None:
 def register(app: Flask) -> None:
     """Sign-in by default on every page, and the same headers on every answer."""
     config: Config = app.config["PORTAL"]
-    google = urlsplit(config.GOOGLE_DISCOVERY_URL)
-    policy = POLICY.format(google=f"{google.scheme}://{google.netloc}")
+    signing_in = (config.GOOGLE_DISCOVERY_URL, config.MICROSOFT_AUTHORITY_URL)
+    there = [f"{one.scheme}://{one.netloc}" for one in map(urlsplit, signing_in)]
+    policy = POLICY.format(elsewhere=" ".join(there))
     login.unauthorized_handler(to_sign_in)
 
     app.before_request(_may_enter)

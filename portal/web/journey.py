@@ -1,4 +1,4 @@
-"""A journey: one way to Google and back. Remembered in the session it began in, and good for once.
+"""A journey: one way to a provider and back. Remembered in the session it began in, good for once.
 
 The session is a cookie, so only the last few journeys are kept.
 """
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from flask import request, session
 
-from portal.providers import google
+from portal.mailboxes import SIGN_INS
 from portal.providers.signing import SignInProblem
 
 KEY, ENDED_KEY = "journeys", "journeys_ended"
@@ -18,7 +18,7 @@ LASTS = 3600
 
 
 class Purpose(StrEnum):
-    """What somebody goes to Google for."""
+    """What somebody goes to a provider for."""
 
     COMPANY = "company"
     OWN = "own"
@@ -34,7 +34,10 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Journey:
-    """Who set out, what for, and when. link_id: the link they did it by, without signing in."""
+    """Who set out, what for, and when.
+
+    link_id: the link they did it by, without signing in. kind: the kind of mailbox it leads to.
+    """
 
     purpose: str
     level: str
@@ -42,6 +45,7 @@ class Journey:
     mailbox_id: int | None
     began: float
     link_id: int | None = None
+    kind: str = "gmail"
 
 
 def set_out(journey: Journey, state: str) -> None:
@@ -50,8 +54,7 @@ def set_out(journey: Journey, state: str) -> None:
     under_way[state] = asdict(journey)
     while len(under_way) > MOST:
         oldest = min(under_way, key=lambda one: float(under_way[one]["began"]))
-        del under_way[oldest]
-        google.forget(oldest)
+        _forget(Journey(**under_way.pop(oldest)), oldest)
     session[KEY] = under_way
 
 
@@ -61,38 +64,43 @@ def is_by_link() -> bool:
     return bool(begun and begun.get("link_id"))
 
 
-def come_back(state: str, user_id: int | None) -> Journey:
+def come_back(state: str, user_id: int | None, kind: str, who: str) -> Journey:
     """End the journey with this state. Raises SignInProblem when there is none to end.
 
     user_id: who is signed in; None for a stranger, whose journey counts only if a link began it.
+    kind, who: from where they come back, and what that is called.
     """
     if not state:
-        raise SignInProblem("no_state", NO_STATE)
+        raise SignInProblem("no_state", NO_STATE.format(who))
     if state[:8] in session.get(ENDED_KEY, []):
-        raise SignInProblem("replayed", REPLAYED)
+        raise SignInProblem("replayed", REPLAYED.format(who))
     under_way = dict(session.get(KEY, {}))
-    if state not in under_way:
+    if under_way.get(state, {}).get("kind", "gmail") != kind or state not in under_way:
         raise SignInProblem("foreign", FOREIGN)
     found = Journey(**under_way.pop(state))
     session[KEY] = under_way
     session[ENDED_KEY] = [state[:8], *session.get(ENDED_KEY, [])][:MOST]
-    _refuse(found, state, user_id)
+    _refuse(found, state, user_id, who)
     return found
 
 
-def _refuse(found: Journey, state: str, user_id: int | None) -> None:
+def _refuse(found: Journey, state: str, user_id: int | None, who: str) -> None:
     late = time.time() - found.began > LASTS
     foreign = found.user_id != user_id and not (user_id is None and found.link_id)
     if late or foreign:
-        google.forget(state)
+        _forget(found, state)
     if foreign:
-        raise SignInProblem("other_person", OTHER_PERSON)
+        raise SignInProblem("other_person", OTHER_PERSON.format(who))
     if late:
-        raise SignInProblem("expired", EXPIRED)
+        raise SignInProblem("expired", EXPIRED.format(who))
 
 
-NO_STATE = "Google's answer did not say which sign-in it belongs to."
-REPLAYED = "This answer of Google's was used before. It counts only once."
+def _forget(journey: Journey, state: str) -> None:
+    SIGN_INS[journey.kind].forget(state)
+
+
+NO_STATE = "{}'s answer did not say which sign-in it belongs to."
+REPLAYED = "This answer of {}'s was used before. It counts only once."
 FOREIGN = "This sign-in was not started here, in this browser and since you signed in."
-OTHER_PERSON = "Somebody else started this sign-in with Google. Start your own."
-EXPIRED = "More than an hour passed before Google's answer came, so it no longer counts."
+OTHER_PERSON = "Somebody else started this sign-in with {}. Start your own."
+EXPIRED = "More than an hour passed before {}'s answer came, so it no longer counts."

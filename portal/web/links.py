@@ -2,7 +2,7 @@
 
 import time
 
-from flask import Blueprint, Response, flash, redirect, session, url_for
+from flask import Blueprint, Response, flash, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf import FlaskForm
@@ -16,14 +16,14 @@ from portal.links import Ended, Link
 from portal.links import Purpose as LinkPurpose
 from portal.mailboxes import Mailbox
 from portal.people import company
-from portal.providers import google
-from portal.providers.gmail import PERMISSIONS
+from portal.providers import PERMISSIONS
 from portal.providers.signing import SignInProblem
 from portal.web import journey, tablet
 from portal.web import session as sessions
-from portal.web.connections import CONNECTED, SCOPES, callback_address, config
+from portal.web.connections import CONNECTED
 from portal.web.journey import Journey, Level, Purpose
 from portal.web.page import page
+from portal.web.roads import ROADS, Road
 
 pages = Blueprint("links", __name__)
 
@@ -87,7 +87,7 @@ def set_password(key: str) -> ResponseReturnValue:
 @pages.get("/links/mailbox/<key>")
 @limiter.limit("120 per hour")
 def mailbox(key: str) -> ResponseReturnValue:
-    """Say what connecting means, and what Google will show."""
+    """Say what connecting means, and what the provider will show."""
     link = links.open(key, LinkPurpose.MAILBOX)
     _refuse_others(link.user)
     return _mailbox_page(link, key)
@@ -96,18 +96,20 @@ def mailbox(key: str) -> ResponseReturnValue:
 @pages.post("/links/mailbox/<key>")
 @limiter.limit("30 per hour")
 def connect(key: str) -> ResponseReturnValue:
-    """Set out for Google, for the mailbox of the very person the link is for."""
+    """Set out for the provider, for the mailbox of the very person the link is for."""
     link = links.open(key, LinkPurpose.MAILBOX)
     _refuse_others(link.user)
-    if not config().GOOGLE_CLIENT_ID:
-        return _mailbox_page(link, key, NOT_YET, 503)
     box = _own(link.user)
-    purpose = Purpose.RECONNECT if box else Purpose.OWN
-    wish = Journey(purpose, Level.FULL, link.user_id, box.id if box else None, time.time(), link.id)
+    road = next((one for one in _roads(box) if one.kind == request.form.get("kind")), None)
+    road = road or _roads(box)[0]
+    if not road.is_open:
+        return _mailbox_page(link, key, NOT_YET.format(road.who), 503)
+    purpose, box_id = (Purpose.RECONNECT, box.id) if box else (Purpose.OWN, None)
+    wish = Journey(purpose, Level.FULL, link.user_id, box_id, time.time(), link.id, road.kind)
     hint = box.email if box else ""
-    db.session.commit()  # Google is asked with no transaction open
+    db.session.commit()  # the provider is asked with no transaction open
     try:
-        answer, state = google.begin(callback_address(), SCOPES[Level.FULL], hint)
+        answer, state = road.begin(Level.FULL, hint)
     except SignInProblem as problem:
         return _mailbox_page(link, key, problem.message, 503)
     journey.set_out(wish, state)
@@ -123,7 +125,14 @@ def connected() -> ResponseReturnValue:
     return page("links/connected.html", email=email)
 
 
-NOT_YET = "Google does not know this portal yet. Tell whoever sent you the link; it stays good."
+NOT_YET = "{} does not know this portal yet. Tell whoever sent you the link; it stays good."
+
+
+def _roads(box: Mailbox | None) -> list[Road]:
+    """Where they may sign in: where their mailbox is, or wherever the portal is known."""
+    if box is not None and box.provider in ROADS:
+        return [ROADS[box.provider]]
+    return [one for one in ROADS.values() if one.is_open] or [ROADS["gmail"]]
 
 
 def _own(user: User) -> Mailbox | None:
@@ -159,6 +168,7 @@ def _mailbox_page(
         who=link.user,
         key=key,
         box=_own(link.user),
+        roads=_roads(_own(link.user)),
         permissions=PERMISSIONS,
         problem=problem,
         ours=company().name,

@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from flask import Blueprint, abort, flash, request, url_for
+from flask import Blueprint, abort, current_app, flash, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
@@ -10,39 +10,39 @@ from portal import dispatch, mailboxes
 from portal.accounts import User
 from portal.extensions import db
 from portal.mailboxes import Mailbox
-from portal.providers.gmail import PERMISSIONS
-from portal.web.connections import callback_address, config
+from portal.providers import PERMISSIONS
 from portal.web.guard import managers_only, on_site
 from portal.web.journey import Purpose
 from portal.web.page import page, see_other
+from portal.web.roads import ROADS, config, usual
 
 pages = Blueprint("mailboxes", __name__)
 
 
 @pages.get("/mailboxes/new")
 def new() -> ResponseReturnValue:
-    """What Google will show, and what each level of permission is good for."""
+    """Who runs the mailbox, what they will show, and what each level of permission is good for."""
     default = Purpose.COMPANY if current_user.is_manager else Purpose.OWN
     purpose = request.args.get("purpose", default)
     if purpose not in (Purpose.COMPANY, Purpose.OWN):
         abort(404)
     if purpose == Purpose.COMPANY and not current_user.is_manager:
         abort(403)
+    road = ROADS.get(request.args.get("kind", ""), None) or usual()
     return page(
         "mailboxes/new.html",
         purpose=purpose,
         home=url_for("settings.show" if purpose == Purpose.COMPANY else "profile.show"),
         permissions=PERMISSIONS,
-        configured=bool(config().GOOGLE_CLIENT_ID),
-        local=config().is_local_google,
-        callback=callback_address(),
+        road=road,
+        servers="servers.new" in current_app.view_functions,
         elsewhere=_elsewhere(),
     )
 
 
 def _elsewhere() -> str:
-    """The portal's own address, when this page was opened under another: Google would bring the
-    person back to where they are not signed in."""
+    """The portal's own address, when this page was opened under another: the provider would bring
+    the person back to where they are not signed in."""
     public = config().PUBLIC_URL
     return public if urlsplit(public).netloc != request.host else ""
 
@@ -67,18 +67,14 @@ def _others(box: Mailbox) -> list[Mailbox]:
 
 @pages.post("/mailboxes/<int:mailbox_id>/disconnection")
 def disconnect(mailbox_id: int) -> ResponseReturnValue:
-    """Forget the mailbox's permission, and hand it back to Google."""
+    """Forget the mailbox's permission, and hand it back where the provider takes it."""
     box = managed(mailbox_id)
     confirmed = mailboxes.disconnect(box)
     dispatch.hold_mailbox(box.id, box.why_not)
     db.session.commit()
     flash(f"Disconnected: {box.email}.", "info")
     if not confirmed:
-        flash(
-            "Google did not confirm it. The portal has forgotten the permission all the same; "
-            "to be sure, remove it at myaccount.google.com under Security, third-party access.",
-            "warn",
-        )
+        flash(*NOT_CONFIRMED.get(box.provider, NOT_CONFIRMED["gmail"]))
     return see_other(home_of(box))
 
 
@@ -92,6 +88,22 @@ def make_default(mailbox_id: int) -> ResponseReturnValue:
     mailboxes.make_default(box)
     flash(f"The default mailbox is now {box.email}.", "good")
     return see_other(on_site(request.form.get("next") or url_for("settings.show")))
+
+
+#: What is said where the provider confirmed nothing: the words, and how loud they are.
+NOT_CONFIRMED = {
+    "gmail": (
+        "Google did not confirm it. The portal has forgotten the permission all the same; "
+        "to be sure, remove it at myaccount.google.com under Security, third-party access.",
+        "warn",
+    ),
+    "microsoft": (
+        "The portal has forgotten the permission. Microsoft keeps it on its list until you remove "
+        "it there: at myapps.microsoft.com, or account.live.com for a personal account.",
+        "info",
+    ),
+    "smtp": ("The portal has forgotten the password.", "info"),
+}
 
 
 def managed(mailbox_id: int) -> Mailbox:

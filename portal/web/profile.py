@@ -9,7 +9,7 @@ from wtforms.validators import EqualTo, InputRequired
 
 from portal import accounts, devices, dispatch, links, mailboxes, policy, standing
 from portal.extensions import limiter
-from portal.providers.gmail import PERMISSIONS
+from portal.providers import PERMISSIONS
 from portal.senders import Mode
 from portal.web.guard import not_by_pin, whom_to_ask
 from portal.web.page import page, see_other

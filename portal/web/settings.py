@@ -11,7 +11,7 @@ from portal.accounts import User
 from portal.documents.kinds import KINDS, Kind
 from portal.extensions import db
 from portal.mailboxes import Mailbox
-from portal.providers.gmail import PERMISSIONS
+from portal.providers import PERMISSIONS
 from portal.senders import Choice, Mode, Rule
 from portal.web.context import company
 from portal.web.guard import managers_only

@@ -28,9 +28,9 @@ from portal.links import Link, Purpose
 from portal.mailboxes import Health, Mailbox
 from portal.people import Contact
 from portal.senders import Choice, Mode
-from portal.web.connections import config
 from portal.web.guard import managers_only
 from portal.web.page import page, see_other
+from portal.web.roads import config
 
 pages = Blueprint("users", __name__)
 

@@ -50,7 +50,7 @@ def through_google(page: Page, email: str = OFFICE, untick: str = "") -> None:
 
 def test_the_office_manager_connects_gmail_and_gives_what_she_left_out(manager: Page) -> None:
     manager.get_by_role("link", name="Administration").click()
-    manager.get_by_role("link", name="Connect to Gmail").click()
+    manager.get_by_role("link", name="Connect a mailbox").click()
     expect(manager.get_by_text("Leave every box ticked").first).to_be_visible()
     manager.get_by_role("button", name="Continue to Google").click()
     through_google(manager, untick="settings.basic")

@@ -49,7 +49,7 @@ def test_from_connecting_a_mailbox_to_an_invoice_that_is_proved(
 ) -> None:
     # 1. The office manager connects the company's mailbox.
     olive.goto(f"{demo.url}/settings")
-    olive.get_by_role("link", name="Connect to Gmail").click()
+    olive.get_by_role("link", name="Connect a mailbox").click()
     go_to_google(olive)
     pass_google(olive, OFFICE)
     expect(olive).to_have_url(f"{demo.url}/settings")
@@ -135,7 +135,7 @@ def test_an_unverified_user_address_waits_and_leaves_by_itself(
 
 def test_a_box_left_unticked_is_named_and_can_be_given_again(demo: Live, olive: Page) -> None:
     olive.goto(f"{demo.url}/settings")
-    olive.get_by_role("link", name="Connect to Gmail").click()
+    olive.get_by_role("link", name="Connect a mailbox").click()
     go_to_google(olive)
     pass_google(olive, OFFICE, untick="gmail.metadata")
     expect(olive.locator("main")).to_contain_text("unticked")

@@ -318,7 +318,7 @@ def test_without_a_client_id_the_page_says_how_to_get_one(app: Flask, manager: V
     assert "GOOGLE_CLIENT_ID" in page
     assert f"{config.PUBLIC_URL}/google/callback" in page
     assert "Continue to Google" not in page
-    assert set_out(manager).location == "/mailboxes/new?purpose=company"
+    assert set_out(manager).location == "/mailboxes/new?purpose=company&kind=gmail"
 
 
 # Who may

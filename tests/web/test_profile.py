@@ -43,7 +43,7 @@ def test_who_is_not_ready_reads_both_ways_out(app: Flask, office: None) -> None:
     page = visitor(app, nia).words("/profile")
     assert f"No connected mailbox may send as {NIA} yet." in page
     assert f"Ask Olive Park to add {NIA} to the company mailbox." in page
-    assert "Connect my Gmail" in page
+    assert "Connect my mailbox" in page
     assert "This counts" in page
 
 

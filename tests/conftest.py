@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
     from portal.sandbox.microsoft import MicrosoftServer
+    from portal.sandbox.post import Post
     from portal.sandbox.server import SandboxServer
 
 STORES = ("sqlite", "postgresql")
@@ -235,6 +236,26 @@ def local_microsoft() -> Iterator["MicrosoftServer"]:
 
     with MicrosoftServer() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def post_of_all() -> Iterator["Post"]:
+    from portal.sandbox.post import Post
+
+    with Post() as running:
+        yield running
+
+
+@pytest.fixture
+def post(post_of_all: "Post") -> Iterator["Post"]:
+    """A local mail server where office@ has an account, with nothing in it."""
+    from portal.providers import smtp
+
+    post_of_all.desk.clear()
+    post_of_all.desk.add("office@brightspark.example", "the office's password")
+    post_of_all.show("good")
+    yield post_of_all
+    smtp.forget_connections()
 
 
 @pytest.fixture

@@ -129,9 +129,10 @@ SENTENCES = {
 
 # -- the server's words ----------------------------------------------------------------------------
 
-_NUMBERS = re.compile(
-    r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7})(?![\w:])"
-)
+#: Whatever could be an address, with what clings to it; and the shorter kind inside of that.
+_NUMBERS = re.compile(r"[0-9A-Fa-f]*[:.][0-9A-Fa-f:.]+")
+_FOUR_NUMBERS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
+INNER_ADDRESS = "[inner address]"
 _INNER_NAME = re.compile(
     r"(?<![\w@.-])[\w-]+(?:\.[\w-]+)*\.(?:local|localdomain|lan|internal|intranet|corp|home|private|arpa)\b"
     r"|\blocalhost\b",
@@ -151,5 +152,11 @@ def harmless(text: str) -> str:
 
 
 def _unless_open(found: re.Match[str]) -> str:
-    ip = hosts.ip_of(found[0])
-    return "[inner address]" if ip is not None and not hosts.is_open(ip) else found[0]
+    whole = found[0]
+    for text in (whole, whole.rstrip(".:")):
+        ip = hosts.ip_of(text)
+        if ip is not None:
+            return whole if hosts.is_open(ip) else INNER_ADDRESS + whole[len(text) :]
+    return (
+        _FOUR_NUMBERS.sub(_unless_open, whole) if _FOUR_NUMBERS.fullmatch(whole) is None else whole
+    )

@@ -117,6 +117,10 @@ class Desk:
                     return one
         return None
 
-    def mend(self) -> None:
+    def clear(self) -> None:
+        """As on the first day: no accounts, no mail, nothing that goes wrong."""
         with self._lock:
             self._mishaps.clear()
+            self._accepted.clear()
+            self._accounts.clear()
+            self.log_ins = self.connections = 0

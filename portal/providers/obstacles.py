@@ -157,6 +157,6 @@ def _unless_open(found: re.Match[str]) -> str:
         ip = hosts.ip_of(text)
         if ip is not None:
             return whole if hosts.is_open(ip) else INNER_ADDRESS + whole[len(text) :]
-    return (
-        _FOUR_NUMBERS.sub(_unless_open, whole) if _FOUR_NUMBERS.fullmatch(whole) is None else whole
-    )
+    if _FOUR_NUMBERS.fullmatch(whole):  # four numbers, and yet no address
+        return whole
+    return _FOUR_NUMBERS.sub(_unless_open, whole)

@@ -23,11 +23,11 @@ from portal.providers.obstacles import Problem
 from portal.providers.signing import Account
 from portal.providers.submission import Security, Server, Unusable
 from portal.published import asking, receiving
-from portal.web.connections import config
 from portal.web.fields import AddressField, Line
 from portal.web.journey import Purpose
 from portal.web.mailboxes import home_of, managed
 from portal.web.page import page, see_other
+from portal.web.roads import config
 
 pages = Blueprint("servers", __name__)
 

@@ -10,6 +10,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
@@ -54,6 +55,8 @@ class Config(BaseModel):
     #: company, "common" for private accounts too, or one company's own id.
     MICROSOFT_CLIENT_ID: str = ""
     MICROSOFT_CLIENT_SECRET: str = Field("", repr=False)
+    #: The day on which that client secret ends, like 2027-05-31; empty: unknown.
+    MICROSOFT_SECRET_ENDS: date | None = None
     MICROSOFT_TENANT: str = "organizations"
     MICROSOFT_AUTHORITY_URL: str = "https://login.microsoftonline.com"
     GRAPH_URL: str = "https://graph.microsoft.com"
@@ -113,7 +116,7 @@ class Config(BaseModel):
     SMTP_CA_FILE: Path | None = None
     #: The portal's own relay: smtps://user:password@host, or smtp:// for STARTTLS. Empty: none.
     RELAY_URL: str = Field("", repr=False)
-    #: The addresses that mail leaves from through it, between commas; the first is the usual one.
+    #: The address that mail leaves from through it.
     RELAY_FROM: str = ""
 
     @classmethod
@@ -172,6 +175,16 @@ class Config(BaseModel):
             raise ValueError("must be at most 60 letters, figures, dots and dashes")
         return value
 
+    @field_validator("MICROSOFT_SECRET_ENDS", mode="before")
+    @classmethod
+    def _a_day(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return date.fromisoformat(value) if value else None
+        except ValueError:
+            raise ValueError("must be a day like 2027-05-31") from None
+
     @field_validator("MICROSOFT_TENANT")
     @classmethod
     def _tenant(cls, value: str) -> str:
@@ -212,9 +225,9 @@ class Config(BaseModel):
     @field_validator("RELAY_FROM")
     @classmethod
     def _relay_from(cls, value: str) -> str:
-        if any(not re.fullmatch(r"[^@\s]+@[^@\s]+", one) for one in _listed(value)):
-            raise ValueError("must be whole e-mail addresses, between commas")
-        return value
+        if value and not re.fullmatch(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+", value):
+            raise ValueError("must be one whole e-mail address")
+        return value.lower()
 
     @field_validator("METRICS_TOKEN")
     @classmethod
@@ -250,14 +263,9 @@ class Config(BaseModel):
 
     @model_validator(mode="after")
     def _relay_has_a_from(self) -> Self:
-        if self.RELAY_URL and not self.relay_addresses:
+        if self.RELAY_URL and not self.RELAY_FROM:
             raise ValueError("RELAY_FROM must name the address that mail of RELAY_URL leaves from")
         return self
-
-    @property
-    def relay_addresses(self) -> tuple[str, ...]:
-        """The addresses of RELAY_FROM, in small letters, the usual one first."""
-        return tuple(one.lower() for one in _listed(self.RELAY_FROM))
 
     @property
     def is_local_google(self) -> bool:
@@ -313,10 +321,6 @@ def read_dotenv(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     return {name: value for name, value in dotenv_values(path).items() if value is not None}
-
-
-def _listed(value: str) -> list[str]:
-    return [part.strip() for part in value.split(",") if part.strip()]
 
 
 def _check_port(address: str) -> None:

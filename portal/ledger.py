@@ -15,11 +15,11 @@ from datetime import datetime, timedelta
 from flask import current_app
 from sqlalchemy import Select, func, literal, or_, select, update
 
-from portal import journal, mailboxes, pace
+from portal import health, journal, mailboxes, pace
 from portal.columns import db_now, now
 from portal.config import Config
 from portal.dispatch import Dispatch, Lane, State
-from portal.envelope import ProviderAnswer, TryLater
+from portal.envelope import OperatorProblem, ProviderAnswer, TryLater
 from portal.extensions import db
 from portal.mailboxes import Mailbox
 
@@ -229,11 +229,18 @@ def obey(mailbox_id: int, answer: ProviderAnswer, attempt: int = 1) -> None:
     """
     if isinstance(answer, TryLater):
         seconds = pace.patience(attempt, answer.after, exact=answer.exact)
+        kind = health.pause_of(answer.after, exact=answer.exact, too_fast=answer.too_fast)
         if answer.too_fast:
             journal.write(lambda: learn(mailbox_id))
     else:
-        seconds = OPERATORS_TURN
-    mailboxes.pause(mailbox_id, seconds, answer.message)
+        seconds, kind = OPERATORS_TURN, health.Pause.OPERATOR
+    mailboxes.pause(mailbox_id, seconds, answer.message, kind)
+
+
+def note_failure(mailbox_id: int, answer: ProviderAnswer) -> None:
+    """Remember a look that failed on the way, though nothing waits to be sent. Commits."""
+    if isinstance(answer, TryLater | OperatorProblem):
+        obey(mailbox_id, answer)
 
 
 # -- foreseeing ------------------------------------------------------------------------------------

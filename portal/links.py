@@ -15,6 +15,7 @@ from portal import accounts
 from portal.accounts import User
 from portal.columns import UtcDateTime, now
 from portal.extensions import Base, db
+from portal.mailboxes import Mailbox
 from portal.people import Contact
 from portal.stores import rows_changed
 
@@ -35,16 +36,19 @@ USED = "This link was used before. It counts only once; ask for a new one if you
 REPLACED = "A newer link was made for you since, and only the newest counts. Look for a later mail."
 OVER = "This link has run out. Ask for a new one."
 LEFT = "This link no longer counts: {} may not sign in here any more."
+WORKS_AGAIN = "{} is connected again already, so there is nothing left to do with this link."
 
 
 class Link(Base):
-    """One single-use link."""
+    """One single-use link. mailbox_id: the very mailbox it connects again; None: the person's own,
+    whichever that is."""
 
     __tablename__ = "links"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     purpose: Mapped[str]
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    mailbox_id: Mapped[int | None] = mapped_column(ForeignKey("mailboxes.id"))
     key_hash: Mapped[str] = mapped_column(unique=True)
     made_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     made_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
@@ -53,26 +57,34 @@ class Link(Base):
 
     user: Mapped[User] = relationship(foreign_keys=user_id)
     made_by: Mapped[User | None] = relationship(foreign_keys=made_by_id)
+    mailbox: Mapped[Mailbox | None] = relationship()
 
 
 class Ended(Exception):
     """A link that opens nothing (any more); the message says why, and what to do."""
 
 
-def make(purpose: Purpose, user: User, made_by: User | None) -> str:
-    """A new link's key, in clear this once. Every older link of this purpose ends. Commits."""
+def make(purpose: Purpose, user: User, made_by: User | None, mailbox: Mailbox | None = None) -> str:
+    """A new link's key, in clear this once. Every older link for the same ends. Commits."""
+    key = put(purpose, user, made_by, mailbox)
+    db.session.commit()
+    return key
+
+
+def put(purpose: Purpose, user: User, made_by: User | None, mailbox: Mailbox | None = None) -> str:
+    """make() as one part of something larger: the caller commits."""
     key = secrets.token_urlsafe(24)
     ends_at = now() + LASTS[purpose]
     db.session.add(
         Link(
             purpose=purpose,
             user_id=user.id,
+            mailbox_id=mailbox.id if mailbox else None,
             key_hash=_hash(key),
             made_by_id=made_by.id if made_by else None,
             ends_at=ends_at,
         )
     )
-    db.session.commit()
     return key
 
 
@@ -173,12 +185,18 @@ def _why_not(link: Link) -> str:
         return LEFT.format(link.user.name)
     if _is_replaced(link):
         return REPLACED
+    box = link.mailbox
+    if box is not None and box.can_send and box.connected_at > link.made_at:
+        return WORKS_AGAIN.format(box.email)
     return OVER if link.ends_at <= now() else ""
 
 
 def _is_replaced(link: Link) -> bool:
     newer = exists().where(
-        Link.user_id == link.user_id, Link.purpose == link.purpose, Link.id > link.id
+        Link.user_id == link.user_id,
+        Link.purpose == link.purpose,
+        Link.mailbox_id.is_not_distinct_from(link.mailbox_id),
+        Link.id > link.id,
     )
     return bool(db.session.scalar(select(newer)))
 

@@ -33,10 +33,11 @@ from portal.columns import UtcDateTime, db_now, lapsed, now
 from portal.config import Config
 from portal.envelope import NeedsPermission, NeedsSignIn, OperatorProblem, TryLater
 from portal.extensions import Base, db
-from portal.providers import KINDS, Gmail, Graph, Kind, Smtp, google, microsoft
+from portal.health import Facts
+from portal.providers import KINDS, Gmail, Graph, Kind, Smtp, google, microsoft, smtp
 from portal.providers.provider import Abilities, ListedAddress, Provider
 from portal.providers.signing import Account, Grant, SignIn
-from portal.providers.submission import Secret, Server, Terms, of_url
+from portal.providers.submission import Secret, Server, Terms, Unusable, of_url
 from portal.senders import SendFrom
 from portal.stores import rows_changed
 from portal.vault import CannotOpen
@@ -202,9 +203,9 @@ class Mailbox(Base):
         """Why it cannot send, as one sentence; empty when it can."""
         return health.why_not(self.facts())
 
-    def facts(self, full_until: datetime | None = None) -> health.Facts:
+    def facts(self, full_until: datetime | None = None) -> Facts:
         """What health judges it by. full_until: what the ledger says of its day."""
-        return health.Facts(
+        return Facts(
             email=self.email,
             account=self.kind.account,
             stored=self.health,
@@ -566,6 +567,43 @@ def refresh_addresses(box: Mailbox) -> list[Address]:
     return _store_listed(_locked(box_id), listed)
 
 
+def check(box_id: int) -> None:
+    """Make the cheapest real call, which renews the access on its way, and store what came of it.
+
+    Raises what the provider answers. Call it with no transaction open.
+    """
+    box = db.session.get_one(Mailbox, box_id, populate_existing=True)
+    signed_in = box.connected_at
+    try:
+        if box.can_list_addresses:
+            refresh_addresses(box)
+        elif box.provider == "smtp":
+            _check_server(box)
+        else:
+            provider = provider_for(box)
+            db.session.commit()
+            access_token(box_id)
+            with contextlib.suppress(NeedsPermission):  # which it may lack, and send all the same
+                provider.candidates()
+    except (NeedsSignIn, NeedsPermission) as problem:
+        mark_broken(box_id, problem, Mailbox.connected_at == signed_in)
+        raise
+    mark_working(box_id)
+    db.session.commit()
+
+
+def _check_server(box: Mailbox) -> None:
+    """Log in at its mail server. Raises NeedsSignIn or TryLater."""
+    server, secret = Server.from_json(box.server), _password_of(box)
+    sender, config = box.email, current_app.config["PORTAL"]
+    db.session.commit()
+    provider = Smtp(server, secret, _terms(config), config.PROVIDER_TIMEOUT)
+    try:
+        provider.check(sender, TRY_SECONDS)
+    except Unusable as failure:
+        raise smtp.no_connection(failure, server) from failure
+
+
 def note_candidates(box: Mailbox) -> list[Address]:
     """Remember the further addresses its provider names, where it keeps no list of what may be sent
     from. Returns those that are new here; each is to be tried out. Commits."""
@@ -601,6 +639,15 @@ def deny(box_id: int, email: str) -> None:
         update(Address)
         .where(Address.mailbox_id == box_id, Address.email == email.lower())
         .values(verification="denied", since=now())
+    )
+
+
+def believe(box_id: int, email: str) -> None:
+    """A trial has shown that the mailbox may send as this address. No commit."""
+    db.session.execute(
+        update(Address)
+        .where(Address.mailbox_id == box_id, Address.email == email.lower())
+        .values(verification="accepted", since=now(), checked_at=now())
     )
 
 

@@ -147,10 +147,12 @@ class Trouble(StrEnum):
     PERSON = "person"
     #: The same, and only a manager may let it go.
     MANAGER = "manager"
+    #: It waited for long while its mailbox could not send: a person says whether it still leaves.
+    REVIEW = "review"
 
 
-#: What somebody holds by hand: nothing lets it go by itself.
-BY_HAND = (Trouble.PERSON, Trouble.MANAGER)
+#: What waits for a person's word: nothing lets it go by itself.
+BY_HAND = (Trouble.PERSON, Trouble.MANAGER, Trouble.REVIEW)
 
 
 @dataclass(frozen=True)
@@ -219,7 +221,7 @@ def decide(rule: Rule, case: Case, *, company: str, addresses: Sequence[SendFrom
             name = rule.name or company
             choice = _with_address(rule.mode, rule.address, name, said, addresses, case.person)
         case Mode.RELAY:
-            choice = _nobody(rule.mode, said, *NO_RELAY)
+            choice = _relay(said, company, addresses)
         case _:
             choice = _default(said, company, addresses)
     return replace(choice, rule=rule)
@@ -282,6 +284,13 @@ def _manager(said: str, case: Case, company: str, addresses: Sequence[SendFrom])
     return _with_address(mode, manager.email, name, said, addresses, manager)
 
 
+def _relay(said: str, company: str, addresses: Sequence[SendFrom]) -> Choice:
+    found = next((one for one in addresses if one.is_relay and one.is_primary), None)
+    if found is None:
+        return _nobody(Mode.RELAY, said, *NO_RELAY)
+    return _of_company(Mode.RELAY, found, said, company)
+
+
 def _nobody(mode: Mode, reason: str, trouble: Trouble, problem: str) -> Choice:
     return Choice(None, None, "", mode, reason, trouble, problem)
 
@@ -297,6 +306,7 @@ def find(
         one
         for one in addresses
         if one.email.casefold() == email.casefold() and _may_carry(one, person_id)
+        if not one.is_relay  # which carries what a rule gives it, and nothing else
     ]
     return min(same, key=_preference, default=None)
 
@@ -350,7 +360,7 @@ def trouble_with(email: str, found: SendFrom | None) -> tuple[Trouble | None, st
 
 def _default(reason: str, company: str, addresses: Sequence[SendFrom]) -> Choice:
     # The first mailbox is the default one; another one's address would be a stranger's.
-    of_company = [one for one in addresses if one.owner_id is None]
+    of_company = [one for one in addresses if one.owner_id is None and not one.is_relay]
     primary = [
         one for one in of_company if one.mailbox_id == of_company[0].mailbox_id and one.is_primary
     ]
@@ -364,12 +374,14 @@ def _default(reason: str, company: str, addresses: Sequence[SendFrom]) -> Choice
             Trouble.NO_MAILBOX,
             "No company mailbox is connected yet.",
         )
-    found = primary[0]
+    return _of_company(Mode.DEFAULT, primary[0], reason, company)
+
+
+def _of_company(mode: Mode, found: SendFrom, reason: str, company: str) -> Choice:
+    """Mail of the company's own, through the very mailbox that an address belongs to."""
     trouble, problem = trouble_with(found.email, found)
     sender = Mailable(found.email, company)
-    return Choice(
-        sender, found.mailbox_id, found.mailbox_email, Mode.DEFAULT, reason, trouble, problem
-    )
+    return Choice(sender, found.mailbox_id, found.mailbox_email, mode, reason, trouble, problem)
 
 
 def _with_address(

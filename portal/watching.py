@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from flask import Flask, current_app
 from sqlalchemy import and_, or_, select
 
-from portal import domains, logs, mailboxes, queueing
+from portal import breakdowns, domains, logs, mailboxes, queueing, upkeep
 from portal.columns import db_now
 from portal.dispatch import Dispatch, State, release_ready
 from portal.envelope import ProviderAnswer
@@ -41,6 +41,8 @@ def watch(ends: float = math.inf) -> None:
         became_ready = list(pool.map(lambda one: _read_in_thread(app, one, ends), due))
     if any(became_ready):
         release_ready()
+    breakdowns.tell()
+    upkeep.look_again(ends)
     domains.look_again(ends)
 
 

@@ -15,8 +15,21 @@ def upgrade() -> None:
     with op.batch_alter_table("mailboxes") as mailboxes:
         mailboxes.add_column(sa.Column("password", sa.LargeBinary()))
         mailboxes.add_column(sa.Column("server", sa.JSON(), server_default="{}", nullable=False))
+        mailboxes.add_column(
+            sa.Column("pause_kind", sa.String(), server_default="", nullable=False)
+        )
+        for moment in ("failing_since", "broke_at", "grant_ends_at", "looked_at"):
+            mailboxes.add_column(sa.Column(moment, MOMENT))
+        week = sa.Column("lasted_a_week", sa.Boolean(), server_default=sa.false(), nullable=False)
+        mailboxes.add_column(week)
     with op.batch_alter_table("mailboxes") as mailboxes:  # only what was there needed it
-        mailboxes.alter_column("server", server_default=None)
+        for column in ("server", "pause_kind", "lasted_a_week"):
+            mailboxes.alter_column(column, server_default=None)
+    with op.batch_alter_table("links") as links:
+        links.add_column(sa.Column("mailbox_id", sa.Integer()))
+        links.create_foreign_key(
+            "fk_links_mailbox_id_mailboxes", "mailboxes", ["mailbox_id"], ["id"]
+        )
     _put_messages_apart()
     shared = sa.Column("share_batches", sa.Boolean(), server_default=sa.true(), nullable=False)
     op.add_column("company", shared)
@@ -81,6 +94,13 @@ def downgrade() -> None:
     _put_messages_back()
     op.drop_table("domains")
     op.drop_column("company", "share_batches")
+    with op.batch_alter_table("links") as links:
+        links.drop_constraint("fk_links_mailbox_id_mailboxes", type_="foreignkey")
+        links.drop_column("mailbox_id")
     with op.batch_alter_table("mailboxes") as mailboxes:
+        for column in ("failing_since", "broke_at", "grant_ends_at", "looked_at"):
+            mailboxes.drop_column(column)
+        mailboxes.drop_column("pause_kind")
+        mailboxes.drop_column("lasted_a_week")
         mailboxes.drop_column("server")
         mailboxes.drop_column("password")

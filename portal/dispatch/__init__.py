@@ -33,6 +33,7 @@ from portal.dispatch.reading import (
     waits_behind,
 )
 from portal.dispatch.resending import can_resend, obstacle_to, repeats, resend, sender_now
+from portal.dispatch.reviewing import send_on, to_review
 from portal.dispatch.storing import store_all
 from portal.dispatch.tables import (
     OPEN_STATES,
@@ -96,6 +97,7 @@ __all__ = [
     "request",
     "resend",
     "seal_of",
+    "send_on",
     "sender_now",
     "settle",
     "show_on_document",
@@ -103,6 +105,7 @@ __all__ = [
     "store_all",
     "tally",
     "tell",
+    "to_review",
     "turned_out",
     "waiting_for",
     "waits_behind",

@@ -1,7 +1,12 @@
 """Holding: what waits because its address or mailbox is not ready, or because somebody said so, and
-its release."""
+its release.
+
+What waited for long because its mailbox could not send is not released by itself: the customer may
+have got it another way meanwhile, so somebody is asked (reviewing.py).
+"""
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -12,7 +17,7 @@ from portal import journal, mailboxes
 from portal.accounts import User
 from portal.columns import now
 from portal.dispatch.moving import move, show_on_documents, tell
-from portal.dispatch.tables import Dispatch, Event, State
+from portal.dispatch.tables import Dispatch, Event, Purpose, State
 from portal.extensions import db
 from portal.senders import BY_HAND, SendFrom, Trouble, find, trouble_with
 from portal.stores import reading
@@ -21,6 +26,11 @@ from portal.stores import reading
 BY_ITSELF = Dispatch.hold_code.not_in(BY_HAND)
 #: So many are changed in one transaction; everybody else who writes waits for it.
 AT_ONCE = 200
+#: Mail that a broken mailbox kept waiting for longer is sent only when somebody says so.
+STILL_WANTED = timedelta(hours=1)
+ASKED = (
+    "It waited for more than an hour because {} could not send. Say whether it is still to leave."
+)
 
 
 def release_ready() -> int:
@@ -40,12 +50,32 @@ def release_ready() -> int:
             BY_ITSELF,
         )
         if trouble is None and found is not None:
+            _ask_about(found, *held)
             ready = f"{found.email} is ready: back in the queue."
-            released += _move_all(State.QUEUED, ready, _into_queue(found), *held)
+            released += move_all(State.QUEUED, ready, _into_queue(found), *held)
         else:
             still = {"hold_code": trouble or "", "state_note": problem}
             _change_all(partial(_change, still), *held, Dispatch.state_note != problem)
     return released
+
+
+def _ask_about(found: SendFrom, *held: ColumnElement[bool]) -> None:
+    """Keep what waited for long for a broken mailbox until a person says what becomes of it.
+
+    What waited for its address leaves as it was promised, and so do the portal's own words.
+    """
+    long = (
+        Dispatch.hold_code == Trouble.MAILBOX,
+        Dispatch.purpose != Purpose.NOTICE,
+        Dispatch.state_since < now() - STILL_WANTED,
+    )
+    with reading():
+        if db.session.scalar(select(Dispatch.id).where(*held, *long).limit(1)) is None:
+            return
+    note = ASKED.format(found.mailbox_email)
+    carried = {one: _into_queue(found)[one] for one in ("mailbox_id", "draft_id")}
+    values = {"hold_code": Trouble.REVIEW, "state_note": note, **carried}
+    move_all(State.HELD, note, values, *held, *long)
 
 
 def _into_queue(found: SendFrom) -> dict[str, Any]:
@@ -65,13 +95,13 @@ def hold_mailbox(mailbox_id: int, why: str) -> int:
     """Put a broken mailbox's whole queue on hold. Commits as it goes."""
     waiting = (Dispatch.mailbox_id == mailbox_id, Dispatch.state == State.QUEUED)
     values = {"hold_code": Trouble.MAILBOX, "state_note": why}
-    return _move_all(State.HELD, f"On hold: {why}", values, *waiting)
+    return move_all(State.HELD, f"On hold: {why}", values, *waiting)
 
 
 # -- many at a time ------------------------------------------------------------------------------
 
 
-def _move_all(state: State, told: str, values: dict[str, Any], *which: ColumnElement[bool]) -> int:
+def move_all(state: State, told: str, values: dict[str, Any], *which: ColumnElement[bool]) -> int:
     """Bring all of these into a state, with a line in each story; how many."""
     moved_now = {"state": state, "state_since": now(), **values}
 
@@ -144,7 +174,8 @@ def let_go(dispatch: Dispatch, user: User) -> bool:
 
     What a manager holds is let go for a manager alone. The caller commits.
     """
-    theirs = Dispatch.hold_code.in_(BY_HAND if user.is_manager else (Trouble.PERSON,))
+    free = (Trouble.PERSON, Trouble.REVIEW)
+    theirs = Dispatch.hold_code.in_(BY_HAND if user.is_manager else free)
     addresses = mailboxes.send_from_addresses()
     found = find(dispatch.from_email, addresses, dispatch.requested_by_id)
     trouble, problem = trouble_with(dispatch.from_email, found)

@@ -38,12 +38,13 @@ class State(StrEnum):
 
 
 class Purpose(StrEnum):
-    """What it is sent for: a document to its recipient, a test to whoever pressed the button, or
-    the portal's own word to somebody of the company."""
+    """What it is sent for: a document to its recipient, a test to whoever pressed the button, the
+    portal's own word to somebody of the company, or the trial of an address nobody is sure of."""
 
     DOCUMENT = "document"
     TEST = "test"
     NOTICE = "notice"
+    TRIAL = "trial"
 
 
 class Lane(IntEnum):
@@ -211,7 +212,7 @@ class Dispatch(Base):
 
     @property
     def held_by_hand(self) -> bool:
-        """Whether somebody wants it to wait, so that nothing lets it go by itself."""
+        """Whether it waits for a person's word, so that nothing lets it go by itself."""
         return self.state == State.HELD and self.hold_code in BY_HAND
 
     @property

@@ -95,7 +95,7 @@ class Smtp(Provider):
             seconds = self._timeout
             return open_line(self._server, self._secret(), self._terms, seconds)
         except Unusable as failure:
-            raise _no_connection(failure, self._server) from failure
+            raise no_connection(failure, self._server) from failure
 
     def _send_by(
         self, line: Line, key: "Key", mime: bytes, sender: str, recipients: Sequence[str]
@@ -316,7 +316,7 @@ def _limit(words: str) -> TryLater | None:
     return TryLater("The mail server’s limit is reached.", words, AN_HOUR)
 
 
-def _no_connection(failure: Unusable, server: Server) -> ProviderAnswer:
+def no_connection(failure: Unusable, server: Server) -> ProviderAnswer:
     """What becomes of a message for which no connection came about."""
     sentence = failure.sentence(server)
     if failure.problem in OF_THE_PASSWORD:

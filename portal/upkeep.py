@@ -1,0 +1,158 @@
+"""Upkeep: looking after mailboxes that nothing is sent through, so that no sign-in dies of disuse.
+
+Each night every mailbox that had no call for a day gets its provider's cheapest one, which renews
+its access on the way: Microsoft forgets a sign-in after 90 days without, Google after six months.
+What ends by itself all the same is said before it does (health.forecast).
+"""
+
+import logging
+import math
+import time
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from flask import current_app
+from sqlalchemy import or_, select, update
+
+from portal import alarms, dispatch, health, instance, journal, ledger, mailboxes, queueing
+from portal.accounts import User, managers
+from portal.columns import db_now, now
+from portal.envelope import Mailable, ProviderAnswer
+from portal.extensions import db
+from portal.mailboxes import Health, Mailbox
+from portal.people import company
+from portal.senders import SendFrom
+from portal.stores import reading, rows_changed
+
+#: The hours of the company's night, and after how long without a call a mailbox is looked after in
+#: it; at the latest after so long, whatever the hour.
+NIGHT, A_DAY, AT_LATEST = range(1, 6), timedelta(hours=20), timedelta(hours=48)
+#: Nobody looks twice within so long; where the provider was away, within the hour.
+AGAIN, AWAY = timedelta(hours=20), timedelta(hours=1)
+#: Seconds between two looks at what is due, and how many mailboxes are asked for in one: spread
+#: over the night, so that no provider sees them all at once.
+PAUSE, A_FEW = 60.0, 3
+
+log = logging.getLogger(__name__)
+
+
+def look_again(ends: float = math.inf) -> int:
+    """Look after the mailboxes that are due, a few at most; how many it were. Raises nothing.
+
+    ends: when (monotonic) to begin no more. It looks for what is due once a minute.
+    """
+    looked: dict[str, float] = current_app.extensions.setdefault("upkeep", {"at": -math.inf})
+    if time.monotonic() < looked["at"] + PAUSE:
+        return 0
+    looked["at"] = time.monotonic()
+    seen = 0
+    for box_id in _due()[:A_FEW]:
+        if queueing.stopping.is_set() or time.monotonic() >= ends:
+            break
+        seen += _looked_after(box_id)
+    tell_of_secret()
+    return seen
+
+
+def is_due(box: Mailbox, at: datetime, zone: ZoneInfo) -> bool:
+    """Whether a mailbox is to be looked after at a moment."""
+    waits = AWAY if box.failing_since else AGAIN
+    if box.looked_at is not None and at - box.looked_at < waits:
+        return False
+    idle = at - (box.checked_at or box.connected_at)
+    if box.failing_since:
+        return True
+    return idle > AT_LATEST or (idle > A_DAY and at.astimezone(zone).hour in NIGHT)
+
+
+def _due() -> list[int]:
+    """Those not looked at for longest first; none on a copy, or while all mail is held."""
+    with reading():
+        if not instance.may_send():
+            return []
+        query = select(Mailbox).where(Mailbox.health == Health.CONNECTED, mailboxes.is_here())
+        zone, at = ZoneInfo(company().time_zone), now()
+        boxes = [one for one in db.session.scalars(query) if not one.is_relay]
+        due = [one for one in boxes if not one.is_paused and is_due(one, at, zone)]
+        return [one.id for one in sorted(due, key=lambda one: one.checked_at or one.connected_at)]
+
+
+def _looked_after(box_id: int) -> bool:
+    """One look, by one process anywhere: whoever sets out writes it down first."""
+    if not _set_out(box_id):
+        return False
+    try:
+        mailboxes.check(box_id)
+    except ProviderAnswer as problem:
+        log.info("mailbox %s: %s", box_id, problem.words)
+        ledger.note_failure(box_id, problem)
+    except Exception:
+        journal.undo()
+        log.exception("a mailbox could not be looked after")
+    return True
+
+
+def _set_out(box_id: int) -> bool:
+    before = or_(
+        Mailbox.looked_at.is_(None),
+        Mailbox.looked_at < db_now(-AWAY.total_seconds()),
+    )
+    taken = db.session.execute(
+        update(Mailbox).where(Mailbox.id == box_id, before).values(looked_at=db_now())
+    )
+    db.session.commit()
+    return rows_changed(taken) == 1
+
+
+# -- what ends by itself -------------------------------------------------------------------------
+
+
+def secret_ends() -> date | None:
+    """When the client secret for Microsoft ends, as the operator wrote it down."""
+    ends: date | None = current_app.config["PORTAL"].MICROSOFT_SECRET_ENDS
+    return ends
+
+
+def today() -> date:
+    """Today's date where the company is."""
+    return now().astimezone(ZoneInfo(company().time_zone)).date()
+
+
+def secret_warning() -> str:
+    """That the client secret ends within 30 days; "" while it is far off, or unknown."""
+    ends = secret_ends()
+    if ends is None or health.secret_stage(ends, today()) is None:
+        return ""
+    return health.secret_words(ends, today())
+
+
+def tell_of_secret() -> int:
+    """Mail each manager 30 days, a week and a day before the client secret ends. Commits."""
+    ends = secret_ends()
+    if ends is None:
+        return 0
+    with reading():
+        stage = health.secret_stage(ends, today()) if instance.may_send() else None
+        way = alarms.other_sender() if stage is not None else None
+        people = managers() if way else []
+    return sum(_is_told(ends, stage, one, way) for one in people if way and stage is not None)
+
+
+def _is_told(ends: date, stage: int, manager: User, way: SendFrom) -> bool:
+    key = f"secret/{ends.isoformat()}/{stage}/{manager.id}"
+    body = (
+        f"Hello {manager.name.split()[0]},\n\n"
+        f"{health.secret_words(ends, today())} From then on no mailbox at Microsoft 365 sends.\n\n"
+        f"What to do: ask whoever runs the portal to make a new client secret in Microsoft Entra, "
+        f"to set MICROSOFT_CLIENT_SECRET and MICROSOFT_SECRET_ENDS, and to start the portal "
+        f"again. Nobody has to sign in again for it.\n\n"
+        f"{company().name}, by Sendwright"
+    )
+    to = Mailable(manager.email, manager.name)
+    try:
+        dispatch.notice(key, to, "The portal’s secret for Microsoft ends soon", body, way)
+    except Exception:
+        journal.undo()
+        log.exception("a manager could not be told of the client secret")
+        return False
+    return True

@@ -3,6 +3,7 @@
 Servers live for the whole run; what is in them lives for one test.
 """
 
+import gc
 import signal
 import socket
 from collections.abc import Iterator
@@ -33,6 +34,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "sqlite_only: its subject does not depend on the store")
     # Asked to end, leave by the door, so that every server is stopped on the way.
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("asked to end", returncode=143))
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays: nobody looks through it for rubbish after every few tests."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -156,7 +156,7 @@ def test_what_waits_for_the_sending_service_is_said_on_every_page(
     assert f"1 message waits: {said_so} It is safe." in words and "Nothing needs you" not in words
     sent(app, State.QUEUED, State.QUEUED)
     assert f"3 messages wait: {said_so} They are safe." in visitor(app, nia).words("/contacts")
-    assert len(asked_for) == 2 + 1  # once a page; signing the visitor in was one more
+    assert len(asked_for) == 2  # once a page
     monkeypatch.setattr(queueing, "health", lambda: "ok")
     assert said_so not in manager.words("/")
 

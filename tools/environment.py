@@ -41,11 +41,17 @@ def works():
 def create():
     say("Making " + os.path.relpath(VENV, os.getcwd()) + " ...")
     shutil.rmtree(VENV, ignore_errors=True)
-    if subprocess.call([sys.executable, "-m", "venv", VENV]) != 0:
+    if subprocess.call([outside(), "-m", "venv", VENV]) != 0:
         stop(
             "Python could not make a virtual environment. On Debian and Ubuntu: "
             "apt install python3-venv. Then start again."
         )
+
+
+def outside():
+    """The Python that .venv is made from: the one inside, if it runs this, has just gone with it."""
+    inside = sys.prefix != getattr(sys, "base_prefix", sys.prefix)
+    return getattr(sys, "_base_executable", sys.executable) if inside else sys.executable
 
 
 def install(name):

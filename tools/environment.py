@@ -49,7 +49,7 @@ def create():
 
 
 def outside():
-    """The Python that .venv is made from: the one inside, if it runs this, has just gone with it."""
+    """The Python that makes .venv; the one inside, where it runs this, has just gone with it."""
     inside = sys.prefix != getattr(sys, "base_prefix", sys.prefix)
     return getattr(sys, "_base_executable", sys.executable) if inside else sys.executable
 

@@ -21,6 +21,7 @@ from portal.dispatch import (
     Attempt,
     Claim,
     Dispatch,
+    Purpose,
     State,
     claiming,
     hold_mailbox,
@@ -209,7 +210,7 @@ def _hand_over(claim: Claim, hands: Hands) -> Receipt:
         raise NotReady(Trouble.NOT_LINKED, f"No mailbox may send as {claim.from_email} yet.")
     if not claim.is_as_frozen:
         raise Refused(ALTERED, "the stored bytes do not have the hash that was kept of them")
-    hands.confirm(claim.from_email)
+    _confirm(claim, hands)
     reached("address.confirmed", claim.dispatch_id)
     provider = hands.provider()
     if not provider.can_send:
@@ -231,12 +232,18 @@ def _hand_over(claim: Claim, hands: Hands) -> Receipt:
     return provider.send_draft(draft_id)
 
 
+def _confirm(claim: Claim, hands: Hands) -> None:
+    """Ask first whether the address may be sent from; a trial is sent to find that out."""
+    if claim.purpose != Purpose.TRIAL:
+        hands.confirm(claim.from_email)
+
+
 def _pass_gate(claim: Claim, hands: Hands, draft_id: str | None) -> None:
     if not hands.gate():
         put_back(claim, draft_id)
         raise LostClaim
     try:
-        hands.confirm(claim.from_email)
+        _confirm(claim, hands)
     except NotReady as problem:
         problem.draft_id = draft_id
         raise
@@ -291,6 +298,7 @@ def _accepted(claim: Claim, receipt: Receipt, hands: Hands) -> None:
         if moved:
             claiming.told(claim.dispatch_id, f"Accepted by {label}.")
             _tell_turned_away(claim, receipt)
+            _believe_trial(claim, hands)
         hands.works()
         reached("result.written", claim.dispatch_id)
         return moved
@@ -305,6 +313,12 @@ def _accepted(claim: Claim, receipt: Receipt, hands: Hands) -> None:
         mailboxes.pause(claim.mailbox_id, receipt.rests, f"{label} asks for a rest.")
 
 
+def _believe_trial(claim: Claim, hands: Hands) -> None:
+    """A trial that was taken is all there is to know, where no sent copy can be read."""
+    if claim.purpose == Purpose.TRIAL and claim.mailbox_id and not hands.provider().can_read_sent:
+        mailboxes.believe(claim.mailbox_id, claim.from_email)
+
+
 def _tell_turned_away(claim: Claim, receipt: Receipt) -> None:
     for one in receipt.turned_away:
         claiming.told(claim.dispatch_id, f"Not accepted for {one.email}: {one.words}")
@@ -315,7 +329,10 @@ def _not_allowed(claim: Claim, answer: NotAllowed) -> None:
     assert claim.mailbox_id is not None
     box_id = claim.mailbox_id
     journal.write(lambda: mailboxes.deny(box_id, claim.from_email))
+    if claim.purpose == Purpose.TRIAL:  # it has found out what it was for
+        return _refused(claim, answer)
     _hold(claim, Trouble.NOT_ALLOWED, answer.message, outcome="not allowed", words=answer.words)
+    return None
 
 
 def _kept(keep: Callable[[], bool], claim: Claim, hands: Hands) -> bool:
@@ -331,7 +348,7 @@ def _kept(keep: Callable[[], bool], claim: Claim, hands: Hands) -> bool:
     return moved
 
 
-def _refused(claim: Claim, answer: Refused) -> None:
+def _refused(claim: Claim, answer: Refused | NotAllowed) -> None:
     def keep() -> None:
         if _move_claimed(claim, State.REFUSED, state_note=answer.message, lease_until=None):
             tell(claim.dispatch_id, f"Could not send: {answer.message}")

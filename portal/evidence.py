@@ -15,7 +15,18 @@ from sqlalchemy import func, select
 
 from portal import journal, ledger, mailboxes
 from portal.columns import db_now, now
-from portal.dispatch import Attempt, Dispatch, Proof, State, accept, claiming, load, move, tell
+from portal.dispatch import (
+    Attempt,
+    Dispatch,
+    Proof,
+    Purpose,
+    State,
+    accept,
+    claiming,
+    load,
+    move,
+    tell,
+)
 from portal.dispatch.claiming import ToProve
 from portal.envelope import (
     NeedsPermission,
@@ -306,6 +317,8 @@ def _store_proof(one: ToProve, copy: SentCopy) -> Proof:
     same = _is_from(one, copy)
     proof = Proof.MATCHES if same else Proof.DIFFERS
     claiming.proved(one.dispatch_id, proof, copy.sender, copy.internet_message_id)
+    if same and one.purpose == Purpose.TRIAL and one.mailbox_id is not None:
+        mailboxes.believe(one.mailbox_id, one.from_email)
     if not same and one.mailbox_id is not None:
         tell(one.dispatch_id, f"Alarm: it left from {copy.sender}, not from {one.from_email}.")
         mailboxes.mistrust(one.mailbox_id, one.from_email)

@@ -304,6 +304,8 @@ MANAGERS_ONLY = {
     "approaches.set_up",
     "approaches.managers",
     "approaches.let_managers_send",
+    "approaches.let_relay_send",
+    "approaches.do_without_relay",
     "wording.invoicing",
     "wording.edit",
     "wording.update",
@@ -326,6 +328,7 @@ OWNERS_ONLY = {
     "addresses.check",
     "addresses.remove",
     "addresses.trust",
+    "addresses.try_out",
 }
 
 

@@ -26,7 +26,17 @@ from sqlalchemy import (
 from portal import journal
 from portal.columns import db_now, lapsed, now
 from portal.dispatch.moving import show_going_on
-from portal.dispatch.tables import WORK, Attempt, Dispatch, Event, Lane, Message, Proof, State
+from portal.dispatch.tables import (
+    WORK,
+    Attempt,
+    Dispatch,
+    Event,
+    Lane,
+    Message,
+    Proof,
+    Purpose,
+    State,
+)
 from portal.instance import Instance
 from portal.mailboxes import Mailbox
 from portal.statements import Statement
@@ -58,6 +68,7 @@ class Claim:
     mime: bytes = b""
     mime_sha256: str = ""
     attempt_id: int = 0
+    purpose: str = Purpose.DOCUMENT
 
     @property
     def is_as_frozen(self) -> bool:
@@ -76,6 +87,7 @@ class ToProve:
     message_id: str | None
     from_email: str
     tries: int
+    purpose: str = Purpose.DOCUMENT
 
 
 #: The columns of a ToProve.
@@ -87,6 +99,7 @@ TO_PROVE = (
     DISPATCHES.c.provider_message_id,
     DISPATCHES.c.from_email,
     DISPATCHES.c.proof_tries,
+    DISPATCHES.c.purpose,
 )
 
 
@@ -139,7 +152,7 @@ def to_prove(dispatch_id: int) -> ToProve:
 def just_accepted(claim: Claim, message_id: str) -> ToProve:
     """What is known of a message that was accepted a moment ago."""
     here = claim.mailbox_id, message_id, claim.from_email
-    return ToProve(claim.dispatch_id, State.ACCEPTED, Proof.UNREAD, *here, 0)
+    return ToProve(claim.dispatch_id, State.ACCEPTED, Proof.UNREAD, *here, 0, claim.purpose)
 
 
 def proved(dispatch_id: int, proof: Proof, sender: str, message_id: str) -> None:
@@ -194,13 +207,13 @@ def _taken(statement: Statement, worker: str, values: dict[str, Any]) -> Claim |
     row = statement.first(_here(), **values, since=moment)
     if row is None:
         return None
-    dispatch_id, attempt, mailbox_id, token, from_email, draft_id, to, cc, fingerprint = row
+    dispatch_id, attempt, mailbox_id, token, from_email, draft_id, to, cc, fingerprint, why = row
     show_going_on(dispatch_id, State.SUBMITTING)
     noted = _begun().first(_here(), of=dispatch_id, number=attempt, worker=worker, at=moment)
     frozen = _message().first(_here(), wanted=dispatch_id)
     assert noted is not None
     mail = token, from_email, draft_id, (*to, *cc), frozen[0] if frozen else b"", fingerprint
-    return Claim(dispatch_id, attempt, mailbox_id, *mail, noted[0])
+    return Claim(dispatch_id, attempt, mailbox_id, *mail, noted[0], why)
 
 
 @cache
@@ -253,6 +266,7 @@ def _claimed(lease: float, which: ColumnElement[bool]) -> Executable:
             column.to,
             column.cc,
             column.mime_sha256,
+            column.purpose,
         )
     )
 

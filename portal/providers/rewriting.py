@@ -135,10 +135,11 @@ def _content(one: Mapping[str, Any]) -> bytes:
 def _people(message: EmailMessage, header: str) -> list[Json]:
     found = message.get(header)
     addresses = getattr(found, "addresses", ())
-    return [
-        {"emailAddress": {"name": one.display_name or one.addr_spec, "address": one.addr_spec}}
-        for one in addresses
-    ]
+    return [{"emailAddress": _named(one.display_name, one.addr_spec)} for one in addresses]
+
+
+def _named(name: str, address: str) -> Json:
+    return {"name": name, "address": address} if name else {"address": address}
 
 
 def _file(part: Any) -> File:

@@ -6,16 +6,18 @@ from urllib.parse import quote
 
 from flask import Blueprint, abort, flash, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_login import current_user
 from flask_wtf import FlaskForm
 from wtforms import EmailField
 from wtforms.validators import InputRequired
 
-from portal import accounts, dispatch, mailboxes, queueing
+from portal import accounts, dispatch, mailboxes, queueing, tryouts
 from portal.columns import now
 from portal.envelope import NeedsPermission, NeedsSignIn, ProviderAnswer
-from portal.extensions import db
+from portal.extensions import db, limiter
 from portal.mailboxes import Address, Mailbox
 from portal.people import BadAddress, clean_address
+from portal.tryouts import CannotTry
 from portal.web.mailboxes import home_of, managed
 from portal.web.page import page, see_other, wants_fragment
 from portal.web.roads import config
@@ -75,7 +77,22 @@ def show(mailbox_id: int, address_id: int) -> ResponseReturnValue:
     """The walk-through of one address."""
     box = managed(mailbox_id)
     address = _address(box, address_id)
+    if not box.kind.lists:
+        return _tryout_page(box, address)
     return _page(box, address, _look(address))
+
+
+@pages.post("/mailboxes/<int:mailbox_id>/addresses/<int:address_id>/tryouts")
+@limiter.limit("60 per hour", key_func=lambda: f"tryouts:{current_user.id}")
+def try_out(mailbox_id: int, address_id: int) -> ResponseReturnValue:
+    """Send one message from it to the mailbox itself, and see under which address it left."""
+    box = managed(mailbox_id)
+    address = _address(box, address_id)
+    try:
+        tryouts.begin(address, current_user)
+    except CannotTry as problem:
+        flash(str(problem), "warn")
+    return see_other(url_for(".show", mailbox_id=box.id, address_id=address.id))
 
 
 @pages.post("/mailboxes/<int:mailbox_id>/address-checks")
@@ -120,6 +137,20 @@ def gmail_settings_of(box: Mailbox) -> str:
 
 def _new_page(box: Mailbox, form: AddressForm, status: int = 200) -> ResponseReturnValue:
     return page("mailboxes/address_new.html", None, status, box=box, form=form, home=home_of(box))
+
+
+def _tryout_page(box: Mailbox, address: Address) -> ResponseReturnValue:
+    last = tryouts.latest(address)
+    going = last is not None and tryouts.is_going(last)
+    return page(
+        "mailboxes/tryout.html",
+        "walk",
+        box=box,
+        address=address,
+        last=last,
+        going=going,
+        home=home_of(box),
+    )
 
 
 def _ask_google(box: Mailbox) -> tuple[ProviderAnswer | None, set[str]]:

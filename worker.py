@@ -13,7 +13,7 @@ os.environ.setdefault("OBJC_DISABLE_INITIALIZE_FORK_SAFETY", "YES")
 
 from sqlalchemy.exc import OperationalError
 
-from portal import create_app, delivery, logs, mailboxes, queueing, workers
+from portal import create_app, delivery, logs, mailboxes, queueing, relay, workers
 from portal.config import Config, ConfigProblem
 from portal.extensions import db
 from portal.providers import smtp, wire
@@ -35,6 +35,7 @@ def main() -> int:
     with app.app_context():
         if status := _refusal():
             return status
+        relay.keep()
         workers.begin()
         # What the start made lives as long as the process: a work-horse need not search it again
         # for what could be thrown away, nor copy it to do so.

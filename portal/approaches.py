@@ -1,7 +1,7 @@
 """Approach: one of the three usual ways to decide who a company's invoices come from.
 
 1 the Accounting Department, one generic sender, is the best practice; 2 the account manager of each
-property; 3 the portal's own relay, which cannot be chosen.
+property; 3 the portal's own relay, if the operator set one up.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from sqlalchemy.exc import IntegrityError
 
-from portal import accounts, history, mailboxes, policy
+from portal import accounts, history, mailboxes, policy, relay
 from portal.accounts import Role, User
 from portal.extensions import db
 from portal.mailboxes import Mailbox
@@ -119,6 +119,28 @@ def _make_all(name: str, email: str, by: User) -> None:
 def let_managers_send(by: User) -> None:
     """Approach 2: invoices come from the account manager of each property. Commits."""
     policy.set_rule(KIND, Mode.ACCOUNT_MANAGER, actor=by.name)
+
+
+def let_relay_send(by: User) -> None:
+    """Approach 3: invoices leave through the portal's own relay. Commits."""
+    relay.keep()
+    policy.set_rule(KIND, Mode.RELAY, actor=by.name)
+
+
+def relayed() -> int:
+    """How many rules, wherever they stand, name the relay."""
+    return sum(rule.mode is Mode.RELAY for rule in policy.rules())
+
+
+def do_without_relay(by: User) -> int:
+    """Take back every rule that names the relay; the wider rules hold again. Commits.
+
+    Returns how many there were.
+    """
+    found = [rule for rule in policy.rules() if rule.mode is Mode.RELAY]
+    for rule in found:
+        policy.drop_rule(rule.kind or policy.EVERY_KIND, rule.place, actor=by.name)
+    return len(found)
 
 
 def first_mailbox() -> Mailbox | None:

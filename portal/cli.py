@@ -1,4 +1,4 @@
-"""Commands for the operator: people, company, sweep, instance, rotate-keys, seed, sandbox."""
+"""Commands for the operator: people, company, sweep, instance, relay, rotate-keys, seed, sandbox."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ from portal.vault import CannotOpen
 def register(app: Flask) -> None:
     """Add the commands to `flask --app portal.wsgi`."""
     people = (user_add, user_password, user_end)
-    for command in (*people, company_name, sweep, store, rotate_keys, seed, sandbox):
+    for command in (*people, company_name, sweep, store, relay, rotate_keys, seed, sandbox):
         app.cli.add_command(command)
 
 
@@ -172,6 +172,18 @@ def _standing() -> Iterator[str]:
         count = f"{look.read} of {look.total} read, {look.settled} settled"
         lost = f", {len(look.strangers)} not known here" if look.strangers else ""
         yield f"{look.mailbox}: {look.state}, {count}{lost}. {look.problem}".rstrip()
+
+
+@click.command("relay")
+def relay() -> None:
+    """Bring the portal's own relay to what RELAY_URL and RELAY_FROM say, and say what that is."""
+    from portal import approaches
+    from portal.relay import keep
+
+    box = keep()
+    rules = approaches.relayed()
+    used = f"{rules} rules name it" if rules != 1 else "1 rule names it"
+    click.echo(f"The relay sends from {box.email}; {used}." if box else f"There is none; {used}.")
 
 
 @click.command("rotate-keys")

@@ -271,9 +271,14 @@ def is_here() -> ColumnElement[bool]:
 # -- finding -------------------------------------------------------------------------------------
 
 
+def of_company() -> ColumnElement[bool]:
+    """Whether a mailbox is the company's; the portal's relay is nobody's."""
+    return and_(Mailbox.owner_id.is_(None), Mailbox.account_sub != RELAY)
+
+
 def company_mailboxes() -> list[Mailbox]:
     """The company's mailboxes, the default one first; the portal's relay is none of them."""
-    query = select(Mailbox).where(Mailbox.owner_id.is_(None), Mailbox.account_sub != RELAY)
+    query = select(Mailbox).where(of_company())
     query = query.order_by(Mailbox.is_company_default.desc(), Mailbox.id)
     return list(db.session.scalars(query))
 
@@ -373,7 +378,7 @@ def connect_server(
 def _new_box(kind: str, account: Account, owner: User | None) -> Mailbox:
     box = Mailbox(account_sub=account.sub, owner_id=owner.id if owner else None)
     box.is_company_default = owner is None and not company_mailboxes()
-    box.provider, box.issuer = kind, issuers().get(kind, "")
+    box.provider, box.issuer, box.scopes = kind, issuers().get(kind, ""), ""
     db.session.add(box)
     return box
 

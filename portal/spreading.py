@@ -31,7 +31,7 @@ def carriers(emails: Iterable[str]) -> dict[str, list[Mailbox]]:
     """
     wanted = {one.lower() for one in emails}
     query = select(Address).join(Address.mailbox).where(Address.email.in_(wanted))
-    query = query.where(Mailbox.owner_id.is_(None), Mailbox.held_at.is_(None))
+    query = query.where(mailboxes.of_company(), Mailbox.held_at.is_(None))
     query = query.order_by(Mailbox.is_company_default.desc(), Mailbox.id)
     found: dict[str, list[Mailbox]] = {}
     for one in db.session.scalars(query).unique():
@@ -59,9 +59,9 @@ def _addresses_of_several() -> list[str]:
 
     None where the company does not want its batches shared.
     """
-    company = select(Mailbox.id).where(Mailbox.owner_id.is_(None))
+    company = select(Mailbox.id).where(mailboxes.of_company())
     busy = select(Dispatch.id).where(Dispatch.mailbox_id == Mailbox.id, _movable()).limit(1)
-    waiting = select(Mailbox.id).where(Mailbox.owner_id.is_(None), busy.exists())
+    waiting = select(Mailbox.id).where(mailboxes.of_company(), busy.exists())
     if db.session.scalar(waiting.limit(1)) is None:
         return []
     accepted = Address.mailbox_id.in_(company), Address.verification == "accepted"

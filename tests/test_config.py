@@ -76,7 +76,7 @@ BAD = {
     "SMTP_CLEAR_TEXT_HOSTS": ["two words"],
     "SMTP_CA_FILE": ["/nowhere/authorities.pem"],
     "RELAY_URL": ["mail.example.com", "https://mail.example.com", "smtp://", "smtp://mail:x"],
-    "RELAY_FROM": ["brightspark.example", "office@brightspark.example,tom"],
+    "RELAY_FROM": ["brightspark.example", "office@brightspark.example,tom@brightspark.example"],
 }
 
 

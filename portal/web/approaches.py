@@ -6,13 +6,14 @@ from flask_login import current_user
 from flask_wtf import FlaskForm
 from wtforms.validators import DataRequired
 
-from portal import approaches, mailboxes, policy, standing
+from portal import approaches, mailboxes, policy, relay, standing
 from portal.approaches import KIND, Approach, CannotSetUp, Department
 from portal.people import Contact, company
 from portal.web import modes
 from portal.web.fields import AddressField, Line
 from portal.web.guard import managers_only
 from portal.web.page import page, see_other
+from portal.web.roads import config
 
 pages = Blueprint("approaches", __name__)
 
@@ -35,6 +36,8 @@ def index() -> ResponseReturnValue:
         department=approaches.department(current_user),
         found=standing.managers_at(kind=KIND),
         elsewhere=policy.how_many_elsewhere(),
+        relay_from=config().RELAY_FROM if relay.is_configured() else "",
+        relayed=approaches.relayed(),
     )
 
 
@@ -88,6 +91,28 @@ def let_managers_send() -> ResponseReturnValue:
     more = f" {waiting} properties are not ready yet: their invoices wait." if waiting else ""
     flash(said + more, "warn" if waiting else "good")
     return see_other(url_for(".managers"))
+
+
+@pages.post("/settings/approaches/relay")
+@managers_only
+def let_relay_send() -> ResponseReturnValue:
+    """Approach 3, against the advice: invoices leave through the portal's own relay."""
+    if not relay.is_configured():
+        flash("No relay is set up here.", "bad")
+        return see_other(url_for(".index"))
+    approaches.let_relay_send(current_user)
+    flash("Invoices now leave through the portal’s own relay. Send a test to yourself.", "warn")
+    return see_other(url_for(".index"))
+
+
+@pages.post("/settings/approaches/relay/removal")
+@managers_only
+def do_without_relay() -> ResponseReturnValue:
+    """Take back every rule that names the relay."""
+    gone = approaches.do_without_relay(current_user)
+    what = "rule that named it is" if gone == 1 else "rules that named it are"
+    flash(f"Nothing leaves through the relay any more: the {what} gone.", "good")
+    return see_other(url_for(".index"))
 
 
 def _usual_address() -> str:

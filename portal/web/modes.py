@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.datastructures import MultiDict
 
-from portal import history, mailboxes, policy, senders, standing
+from portal import history, mailboxes, policy, relay, senders, standing
 from portal.accounts import User, active_people
 from portal.approaches import first_mailbox
 from portal.extensions import db
@@ -19,8 +19,8 @@ from portal.senders import Choice, Mode, Person, Place, Rule, Scope, SendFrom, T
 from portal.standing import Managers
 from portal.web.meanwhile import Difference, Meanwhile
 
-#: What can be chosen. The relay is shown with why it cannot.
-CHOOSABLE = (Mode.DEFAULT, Mode.USER, Mode.ACCOUNT_MANAGER, Mode.SPECIFIED)
+#: What can be chosen everywhere; the relay only where there is one, else it is shown with why not.
+EVERYWHERE = (Mode.DEFAULT, Mode.USER, Mode.ACCOUNT_MANAGER, Mode.SPECIFIED)
 LONGEST_NAME = 80
 #: What adding an address in Gmail puts right.
 ADDABLE = (Trouble.NOT_LINKED, Trouble.PENDING, Trouble.LOST)
@@ -66,6 +66,11 @@ class Card:
     @property
     def not_ready(self) -> list[tuple[Person, Choice]]:
         return [(person, choice) for person, choice in self.people if not choice.ready]
+
+
+def choosable() -> tuple[Mode, ...]:
+    """What can be chosen here."""
+    return (*EVERYWHERE, Mode.RELAY) if relay.is_configured() else EVERYWHERE
 
 
 def read(source: MultiDict[str, str]) -> Wish:
@@ -131,7 +136,7 @@ def meanwhile(wish: Wish, kind: str, place: Place = COMPANY) -> Meanwhile | None
         return None
     rule = policy.rule(kind, place)
     now = source(rule) if rule else "no rule of its own"
-    yours = source(Rule(*_rule_of(wish))) if wish.mode in CHOOSABLE else "no rule of its own"
+    yours = source(Rule(*_rule_of(wish))) if wish.mode in choosable() else "no rule of its own"
     last = next(iter(history.of(policy.POLICY, 0, limit=1)), None)
     who, when = (last.actor, last.at) if last else ("", None)
     return Meanwhile([Difference("Comes from", now, yours)], who, when) if now != yours else None
@@ -146,6 +151,8 @@ def keep(wish: Wish, kind: str, place: Place = COMPANY) -> bool:
     """Store what is chosen; False, and nothing is, when somebody else did so just now."""
     try:
         mode, address, name = wanted(wish)
+        if mode is Mode.RELAY:
+            relay.keep()
         policy.set_rule(kind, mode, address, name, place, actor=current_user.name)
     except (IntegrityError, StaleDataError):
         db.session.rollback()
@@ -210,5 +217,5 @@ def shown() -> dict[str, Any]:
         "known": known(),
         "boxes": mailboxes.company_mailboxes(),
         "owners": {one.owner_id for one in mailboxes.all_mailboxes()},
-        "NO_RELAY": senders.NO_RELAY[1],
+        "NO_RELAY": "" if relay.is_configured() else senders.NO_RELAY[1],
     }

@@ -12,7 +12,7 @@ from portal.senders import Choice, Mode, Rule, source
 from portal.web import modes
 from portal.web.guard import managers_only
 from portal.web.meanwhile import Meanwhile
-from portal.web.modes import CHOOSABLE, Wish
+from portal.web.modes import Wish, choosable
 from portal.web.page import page, see_other
 
 pages = Blueprint("policy", __name__)
@@ -65,10 +65,10 @@ def _keep(kind: str, wish: Wish) -> bool:
 def _modes(kind: str) -> list[str]:
     """The values this page may be sent."""
     if kind == EVERY_KIND:
-        return list(CHOOSABLE)
+        return list(choosable())
     if kind not in KINDS:
         abort(404)
-    return [FOLLOW, *CHOOSABLE]
+    return [FOLLOW, *choosable()]
 
 
 def _stored(kind: str) -> Wish:
@@ -98,7 +98,7 @@ def _tell(kind: str) -> None:
 
 def _source(rule: Rule, kind: str) -> str:
     choice = policy.choose_for(kind, current_user)
-    by_address = rule.mode in (Mode.DEFAULT, Mode.SPECIFIED) and choice.sender
+    by_address = rule.mode in (Mode.DEFAULT, Mode.SPECIFIED, Mode.RELAY) and choice.sender
     return choice.sender.email if by_address and choice.sender else source(rule)
 
 

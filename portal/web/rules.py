@@ -19,7 +19,7 @@ from portal.senders import Choice, Place, Scope
 from portal.web import modes
 from portal.web.guard import managers_only
 from portal.web.meanwhile import Meanwhile, Versioned, commit, since
-from portal.web.modes import CHOOSABLE, Wish
+from portal.web.modes import Wish, choosable
 from portal.web.page import page, see_other
 
 pages = Blueprint("rules", __name__)
@@ -153,7 +153,7 @@ def new() -> ResponseReturnValue:
         return see_other(url_for("policy.edit"))
     wish = modes.read(request.args)
     kind = _kind(request.args.get("kind", EVERY_KIND))
-    if wish.mode not in CHOOSABLE:
+    if wish.mode not in choosable():
         wish = modes.as_stored(None)
     return _form_page(place, kind, wish if "listed" in request.args else modes.suggested(wish))
 
@@ -180,7 +180,7 @@ def edit(rule_id: int) -> ResponseReturnValue:
     """The rule as it stands, with live samples."""
     stored = _stored(rule_id)
     asked = modes.read(request.args)
-    wish = asked if asked.mode in CHOOSABLE else modes.as_stored(stored.as_rule())
+    wish = asked if asked.mode in choosable() else modes.as_stored(stored.as_rule())
     wish = wish if "listed" in request.args else modes.suggested(wish)
     return _form_page(stored.place, stored.kind, wish, stored=stored)
 
@@ -226,7 +226,7 @@ def _about(kind: str, place: Place) -> str:
 
 def _wish() -> Wish:
     """What the form says; it holds no mode that cannot be chosen."""
-    if request.form.get("mode") not in CHOOSABLE:
+    if request.form.get("mode") not in choosable():
         abort(400)
     return modes.checked(modes.read(request.form))
 

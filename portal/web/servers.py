@@ -11,6 +11,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf import FlaskForm
 from wtforms import PasswordField, RadioField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired
 
 from portal import dispatch, hosts, mailboxes, presets, queueing
@@ -34,9 +35,9 @@ pages = Blueprint("servers", __name__)
 #: Seconds to find out who receives a domain's mail, while somebody waits for the page.
 PATIENCE = 2.0
 WAYS = (
-    ("tls", "Encrypted from the start (usual with port 465)"),
-    ("starttls", "Encrypted after STARTTLS (usual with port 587)"),
-    ("clear", "Not encrypted (only where whoever runs this portal allowed it)"),
+    SelectChoice("tls", "Encrypted from the start (usual with port 465)"),
+    SelectChoice("starttls", "Encrypted after STARTTLS (usual with port 587)"),
+    SelectChoice("clear", "Not encrypted (only where whoever runs this portal allowed it)"),
 )
 #: Beside which field each problem stands; the others stand beside the server's name.
 FIELDS = {
@@ -121,7 +122,7 @@ def create() -> ResponseReturnValue:
 def edit(mailbox_id: int) -> ResponseReturnValue:
     """A new password for a mailbox that has one, or another server."""
     box = _with_password(mailbox_id)
-    known = {**box.server, "email": box.email}
+    known = {**box.server, "port": str(box.server["port"]), "email": box.email}
     return _edit_page(box, ServerForm(formdata=None, data=known))
 
 
@@ -265,7 +266,7 @@ def _edit_page(box: Mailbox, form: ServerForm, status: int = 200) -> ResponseRet
 
 def _shown(form: ServerForm) -> dict[str, Any]:
     clear = bool(config().SMTP_CLEAR_TEXT_HOSTS) or form.security.data == "clear"
-    form.security.choices = [way for way in WAYS if clear or way[0] != "clear"]
+    form.security.choices = [way for way in WAYS if clear or way.value != "clear"]
     wrong = {name for name in form.errors if name in ("host", "port", "security", "user")}
     preset = _preset(form)
     return {"preset": preset, "services": presets.SERVICES, "open_server": wrong or not preset}

@@ -65,6 +65,8 @@ class Config(BaseModel):
     SANDBOX_PORT: int = Field(8025, ge=1, le=65535)
     #: Of the local Microsoft; 0: the next after the local Google's.
     MICROSOFT_SANDBOX_PORT: int = Field(0, ge=0, le=65535)
+    #: Of the local mail server; 0: the second after the local Google's.
+    POST_SANDBOX_PORT: int = Field(0, ge=0, le=65535)
 
     #: Seconds one call to a provider may take, the whole answer included.
     PROVIDER_TIMEOUT: float = Field(30, gt=0, le=120)

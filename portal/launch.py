@@ -23,6 +23,7 @@ from portal.children import TICK, end_all
 from portal.config import ROOT, Config, ConfigProblem, read_dotenv
 from portal.keys import complete_keys
 from portal.parts import HOST, Launch, StartProblem, Stopped, say
+from portal.sandbox.post import certificates
 
 if TYPE_CHECKING:
     from portal.seeds import SignIn
@@ -92,6 +93,8 @@ def settings(data: Path, given: Mapping[str, str]) -> dict[str, str]:
         # Where one provider is real, no pretended one may stand beside it.
         if "MICROSOFT_CLIENT_ID" not in environ:
             environ.update(local_microsoft_settings(environ))
+        if not environ.keys() & {"SMTP_ALLOWED_HOSTS", "SMTP_CA_FILE"}:
+            environ.update(local_post_settings(data, environ))
     return environ
 
 
@@ -106,15 +109,27 @@ def local_google_settings(port: str) -> dict[str, str]:
 
 
 def local_microsoft_settings(environ: Mapping[str, str]) -> dict[str, str]:
-    port = parts.microsoft_port(
-        environ.get("MICROSOFT_SANDBOX_PORT", "0"), environ.get("SANDBOX_PORT", "8025")
-    )
+    own, google = environ.get("MICROSOFT_SANDBOX_PORT", "0"), environ.get("SANDBOX_PORT", "8025")
+    port = parts.next_port(own, google, 1)
     address = f"http://{HOST}:{port}"
     return {
         **LOCAL_MICROSOFT_CLIENT,
         "MICROSOFT_SANDBOX_PORT": port,
         "MICROSOFT_AUTHORITY_URL": address,
         "GRAPH_URL": address,
+    }
+
+
+def local_post_settings(data: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    own, google = environ.get("POST_SANDBOX_PORT", "0"), environ.get("SANDBOX_PORT", "8025")
+    port = parts.next_port(own, google, 2)
+    authority = parts.local_mail(data) / "authority.pem"
+    if not authority.exists():
+        certificates.make_all(authority.parent)
+    return {
+        "POST_SANDBOX_PORT": port,
+        "SMTP_ALLOWED_HOSTS": f"{HOST}:{port}",
+        "SMTP_CA_FILE": str(authority),
     }
 
 
@@ -157,6 +172,7 @@ def start(launch: Launch, sockets: Path) -> None:
     redis = parts.start_redis(launch, sockets)
     google = parts.start_local_google(launch) if local else "not started: GOOGLE_CLIENT_ID is set"
     microsoft = parts.start_local_microsoft(launch) if local_microsoft(launch) else ""
+    post = parts.start_local_post(launch) if local_post(launch) else ""
     parts.await_redis(launch)
     sign_ins = parts.prepare_database(launch)
     parts.start_portal(launch)
@@ -169,6 +185,9 @@ def start(launch: Launch, sockets: Path) -> None:
     if microsoft:
         parts.await_page(launch, "The local Microsoft", f"{microsoft}/common/discovery/v2.0/keys")
         say_ready("Local Microsoft", microsoft)
+    if post:
+        parts.await_port(launch, "The local mail server", launch.config.POST_SANDBOX_PORT)
+        say_ready("Local mail", post)
     say_ready("Database", parts.shown_database(launch.config.DATABASE_URL))
     address = parts.portal_address(launch.config)
     parts.await_page(launch, "The portal", f"{address}/healthz")
@@ -184,6 +203,8 @@ def refuse_busy_ports(launch: Launch) -> None:
         wanted["SANDBOX_PORT"] = launch.config.SANDBOX_PORT
     if local_microsoft(launch):
         wanted["MICROSOFT_SANDBOX_PORT"] = launch.config.MICROSOFT_SANDBOX_PORT
+    if local_post(launch):
+        wanted["POST_SANDBOX_PORT"] = launch.config.POST_SANDBOX_PORT
     for variable, port in wanted.items():
         if is_busy(port):
             raise StartProblem(
@@ -196,6 +217,11 @@ def refuse_busy_ports(launch: Launch) -> None:
 
 def local_microsoft(launch: Launch) -> bool:
     return LOCAL_MICROSOFT_CLIENT["MICROSOFT_CLIENT_ID"] == launch.config.MICROSOFT_CLIENT_ID
+
+
+def local_post(launch: Launch) -> bool:
+    """Whether a local mail server stands in for other providers: it alone has a port."""
+    return bool(launch.config.POST_SANDBOX_PORT)
 
 
 def is_busy(port: int) -> bool:

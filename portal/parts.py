@@ -3,9 +3,11 @@
 What can go wrong with one is said in the sentence of a StartProblem.
 """
 
+import contextlib
 import http.client
 import os
 import shutil
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -130,10 +132,22 @@ def start_local_microsoft(launch: Launch) -> str:
     return f"http://{HOST}:{port}"
 
 
-def microsoft_port(own: str, google: str) -> str:
-    """The local Microsoft's port: its own, or the next after the local Google's."""
+def start_local_post(launch: Launch) -> str:
+    port, folder = str(launch.config.POST_SANDBOX_PORT), local_mail(launch.data)
+    command = (sys.executable, "-m", "portal.sandbox.post", "--port", port, "--folder", folder)
+    launch.support.append(launch.child("Local mail server", *command))
+    return f"{HOST}:{port}, any address, password bright-spark-mail; its mail: {folder}/accepted"
+
+
+def local_mail(data: Path) -> Path:
+    """Where the local mail server keeps its certificates and what it accepted."""
+    return data / "local-mail"
+
+
+def next_port(own: str, google: str, after: int) -> str:
+    """A stand-in's port: its own, or so many after the local Google's."""
     unset = own in ("", "0")
-    return str(int(google) + 1) if unset and google.isdecimal() else own
+    return str(int(google) + after) if unset and google.isdecimal() else own
 
 
 def prepare_database(launch: Launch) -> "list[SignIn]":
@@ -238,6 +252,15 @@ def await_ready(
         if time.monotonic() > deadline:
             raise StartProblem(otherwise)
         time.sleep(TICK)
+
+
+def await_port(launch: Launch, name: str, port: int) -> None:
+    def open_there() -> bool:
+        with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1):
+            return True
+        return False
+
+    await_ready(launch, open_there, f"{name} does not answer at port {port}.")
 
 
 def answers_http(address: str) -> bool:

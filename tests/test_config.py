@@ -47,6 +47,7 @@ BAD = {
     "PORT": ["0", "65536", "eight", "80.5", "-1"],
     "SANDBOX_PORT": ["0", "x"],
     "MICROSOFT_SANDBOX_PORT": ["-1", "65536", "x"],
+    "POST_SANDBOX_PORT": ["-1", "65536", "x"],
     "PROVIDER_TIMEOUT": ["0", "-1", "121", "nan", "inf", "soon"],
     "LEASE_SECONDS": ["0", "3601", "nan", "long"],
     "SETTLE_GRACE": ["-1", "3601", "x"],

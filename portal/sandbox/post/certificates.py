@@ -19,6 +19,8 @@ from cryptography.x509.oid import NameOID
 #: What a server can show.
 SHOWN = ("good", "expired", "self-signed", "other-name")
 HERE = "127.0.0.1"
+#: Days that good ones last.
+YEARS = 3650
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ def make_all(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     key, name = ec.generate_private_key(ec.SECP256R1()), _name("A local authority")
     authority = _Signer(key, name)
-    root = _certificate(authority, key, name, days=365, ca=True)
+    root = _certificate(authority, key, name, days=YEARS, ca=True)
     trusted = folder / "authority.pem"
     trusted.write_bytes(root.public_bytes(serialization.Encoding.PEM))
     for shown in SHOWN:
@@ -51,7 +53,7 @@ def _leaf(shown: str, authority: _Signer) -> tuple[ec.EllipticCurvePrivateKey, x
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name("A local mail server")
     signer = _Signer(key, name) if shown == "self-signed" else authority
-    days = -1 if shown == "expired" else 365
+    days = -1 if shown == "expired" else YEARS
     host = "mail.elsewhere.example" if shown == "other-name" else HERE
     return key, _certificate(signer, key, name, days=days, host=host)
 

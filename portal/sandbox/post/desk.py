@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.policy import default
+from pathlib import Path
 
 #: The moments at which something can go wrong; "." is the end of the message.
 MOMENTS = ("CONNECT", "EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", ".", "RSET")
@@ -59,9 +60,14 @@ class Mishap:
 
 
 class Desk:
-    """Shared by all connections; each test or try-out has one."""
+    """Shared by all connections; each test or try-out has one.
 
-    def __init__(self) -> None:
+    everybodys: the password of every address that has no account of its own; none without it.
+    kept_in: the folder where accepted messages are left for people to open.
+    """
+
+    def __init__(self, everybodys: str = "", kept_in: Path | None = None) -> None:
+        self._everybodys, self._kept_in = everybodys, kept_in
         self._lock = threading.Lock()
         self._accepted: list[Accepted] = []
         self._mishaps: list[Mishap] = []
@@ -75,7 +81,10 @@ class Desk:
         self._accounts[user.lower()] = Account(user, password, senders, token)
 
     def account(self, user: str) -> Account | None:
-        return self._accounts.get(user.lower())
+        found = self._accounts.get(user.lower())
+        if found is None and user and self._everybodys:
+            return Account(user, self._everybodys)
+        return found
 
     def lets_in(self, user: str, password: str) -> bool:
         found = self.account(user)
@@ -98,6 +107,9 @@ class Desk:
             number = len(self._accepted) + 1
             made = Accepted(number, user, sender, tuple(recipients), raw)
             self._accepted.append(made)
+        if self._kept_in is not None:
+            name = f"{made.at:.3f}-{number:04d}.eml"
+            (self._kept_in / name).write_bytes(raw)
         return made
 
     # -- what goes wrong -------------------------------------------------------------------------

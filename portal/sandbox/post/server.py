@@ -39,8 +39,9 @@ class Post:
         secure: bool = True,
         open_to_all: bool = False,
         folder: Path | None = None,
+        desk: Desk | None = None,
     ) -> None:
-        self.desk = Desk()
+        self.desk = desk or Desk()
         self._folder, self._own_folder = folder, folder is None
         self._wanted, self._shown, self._secure = (tls_port, port), shown, secure
         self._handler = Handler(self.desk, open_to_all=open_to_all)

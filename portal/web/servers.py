@@ -260,16 +260,21 @@ def _edit_page(box: Mailbox, form: ServerForm, status: int = 200) -> ResponseRet
         box=box,
         home=home_of(box),
         waiting=dispatch.waiting_for(box.id),
-        **_shown(form),
+        **_shown(form, known=True),
     )
 
 
-def _shown(form: ServerForm) -> dict[str, Any]:
+def _shown(form: ServerForm, *, known: bool = False) -> dict[str, Any]:
+    """known: whether these very settings have worked before."""
     clear = bool(config().SMTP_CLEAR_TEXT_HOSTS) or form.security.data == "clear"
     form.security.choices = [way for way in WAYS if clear or way.value != "clear"]
     wrong = {name for name in form.errors if name in ("host", "port", "security", "user")}
     preset = _preset(form)
-    return {"preset": preset, "services": presets.SERVICES, "open_server": wrong or not preset}
+    return {
+        "preset": preset,
+        "services": presets.SERVICES,
+        "open_server": wrong or not (preset or known),
+    }
 
 
 def _home(purpose: str) -> str:

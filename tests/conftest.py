@@ -237,13 +237,24 @@ def local_google(running_google: "SandboxServer") -> "SandboxServer":
     return running_google
 
 
-@pytest.fixture
-def local_microsoft() -> Iterator["MicrosoftServer"]:
-    """A local Microsoft with its seed tenants and accounts, on a free port."""
+@pytest.fixture(scope="session")
+def microsoft_of_all() -> Iterator["MicrosoftServer"]:
     from portal.sandbox.microsoft import MicrosoftServer
 
     with MicrosoftServer() as running:
         yield running
+
+
+@pytest.fixture
+def local_microsoft(microsoft_of_all: "MicrosoftServer") -> "MicrosoftServer":
+    """A local Microsoft with its seed tenants and accounts and nothing else: as new."""
+    from portal.sandbox.microsoft import MicrosoftSettings
+
+    local, fresh = microsoft_of_all.microsoft, MicrosoftSettings()
+    local.settings.domains = fresh.domains
+    local.settings.steer(fresh.steerable())
+    local.reset()
+    return microsoft_of_all
 
 
 @pytest.fixture(scope="session")

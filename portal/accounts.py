@@ -34,7 +34,9 @@ class User(UserMixin, Base):  # type: ignore[misc]
 
     contact_id: the employee contact they were made from. pin_hash: their quick PIN for a shared
     tablet. signed_in_at: when they last typed a password or a PIN. displays: the columns they
-    chose to see, by kind of document.
+    chose to see, by kind of document. consent: what they said about mail under their address
+    (consent.py); consent_email: the address they said it of, consent_words: when and how.
+    is_department: a shared address of the company that no one person has, as accounts@.
     """
 
     __tablename__ = "users"
@@ -50,6 +52,11 @@ class User(UserMixin, Base):  # type: ignore[misc]
     pin_hash: Mapped[str] = mapped_column(default="")
     signed_in_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     displays: Mapped[dict[str, list[str]]] = mapped_column(JSON, default=dict)
+    consent: Mapped[str] = mapped_column(default="")
+    consent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    consent_email: Mapped[str] = mapped_column(default="")
+    consent_words: Mapped[str] = mapped_column(default="")
+    is_department: Mapped[bool] = mapped_column(default=False)
 
     @property
     def is_active(self) -> bool:

@@ -191,7 +191,7 @@ def _user(contact: Contact) -> None:
     user = accounts.with_email(contact.email)
     if user is None:
         try:
-            accounts.user_from_contact(contact, Role.STAFF)
+            accounts.user_from_contact(contact, Role.STAFF).is_department = True
         except accounts.CannotMake as problem:
             raise CannotSetUp(str(problem), contact) from None
     elif user.contact_id is None:

@@ -1,4 +1,5 @@
-"""Links: addresses that let one person do one thing once: set a password, connect a mailbox.
+"""Links: addresses that let one person do one thing once: set a password, connect a mailbox, agree
+that mail leaves under their address.
 
 Only a hash of a link's key is stored. A link ends by being used, by time, or by a newer one.
 """
@@ -25,9 +26,14 @@ class Purpose(StrEnum):
 
     PASSWORD = "password"
     MAILBOX = "mailbox"
+    CONSENT = "consent"
 
 
-LASTS = {Purpose.PASSWORD: timedelta(days=7), Purpose.MAILBOX: timedelta(hours=48)}
+LASTS = {
+    Purpose.PASSWORD: timedelta(days=7),
+    Purpose.MAILBOX: timedelta(hours=48),
+    Purpose.CONSENT: timedelta(days=14),
+}
 UNKNOWN = (
     "This is not a link of ours. Copy the whole link from the mail, to its last character, "
     "or ask for a new one."

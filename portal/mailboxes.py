@@ -27,18 +27,20 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, joinedload, mapped_column, relationship
 
-from portal import health, history, hosts, instance, vault
+from portal import consent, health, history, hosts, instance, vault
 from portal.accounts import User
 from portal.columns import UtcDateTime, db_now, lapsed, now
 from portal.config import Config
+from portal.consent import How
 from portal.envelope import NeedsPermission, NeedsSignIn, OperatorProblem, TryLater
 from portal.extensions import Base, db
 from portal.health import Facts
+from portal.people import address_key
 from portal.providers import KINDS, Gmail, Graph, Kind, Smtp, google, microsoft, smtp
 from portal.providers.provider import Abilities, ListedAddress, Provider
 from portal.providers.signing import Account, Grant, SignIn
 from portal.providers.submission import Secret, Server, Terms, Unusable, of_url
-from portal.senders import SendFrom
+from portal.senders import Consent, Said, SendFrom
 from portal.stores import rows_changed
 from portal.vault import CannotOpen
 
@@ -304,10 +306,11 @@ def send_from_addresses() -> list[SendFrom]:
     query = select(Address).join(Address.mailbox)
     query = query.options(joinedload(Address.mailbox).joinedload(Mailbox.owner))
     query = query.order_by(Mailbox.is_company_default.desc(), Mailbox.id, Address.id)
-    return [_as_policy_sees(one) for one in db.session.scalars(query).unique()]
+    people = consent.by_address()
+    return [_as_policy_sees(one, people) for one in db.session.scalars(query).unique()]
 
 
-def _as_policy_sees(one: Address) -> SendFrom:
+def _as_policy_sees(one: Address, people: dict[str, Consent]) -> SendFrom:
     box = one.mailbox
     # What was accepted once may be so no longer, and nobody would see it: where there is a list,
     # only the account's own address is certain without it.
@@ -325,7 +328,17 @@ def _as_policy_sees(one: Address) -> SendFrom:
         why_not=box.why_not,
         owner_email=box.owner.email if box.owner else "",
         is_relay=box.is_relay,
+        consent=_consent_to(one, people),
     )
+
+
+def _consent_to(one: Address, people: dict[str, Consent]) -> Consent | None:
+    """What the person said whose address it is; a company mailbox's own is nobody's."""
+    owner = one.mailbox.owner
+    if one.is_primary:
+        said = people.get(address_key(one.email))
+        return None if owner is None else said or consent.of(owner)
+    return people.get(address_key(one.email))
 
 
 # -- connecting ----------------------------------------------------------------------------------
@@ -342,11 +355,13 @@ def connect(
     """Store what Google or Microsoft granted. Raises CannotConnect, having changed nothing."""
     box = _by_account(kind, account.sub)
     _refuse_wrong_account(account, box, owner, expected)
+    begins = box is None or box.health == Health.DISCONNECTED
     if not grant.refresh_token and (box is None or box.refresh_token is None):
         raise CannotConnect(
             f"{KINDS[kind].account} gave no lasting permission. "
             "Start again and allow access when asked."
         )
+    _agree(owner if begins else None)
     box = box or _new_box(kind, account, owner)
     box.scopes, box.grant_ends_at = " ".join(sorted(grant.scopes)), None
     _keep_grant(box, grant)
@@ -368,6 +383,8 @@ def connect_server(
     """
     box = _by_account("smtp", account.sub)
     _refuse_wrong_account(account, box, owner, expected)
+    begins = box is None or box.health == Health.DISCONNECTED
+    _agree(owner if begins else None)
     box = box or _new_box("smtp", account, owner)
     box.server = server.as_json()
     box.password = _sealed(box, "password", password)
@@ -381,6 +398,15 @@ def _new_box(kind: str, account: Account, owner: User | None) -> Mailbox:
     box.provider, box.issuer, box.scopes = kind, issuers().get(kind, ""), ""
     db.session.add(box)
     return box
+
+
+def _agree(owner: User | None) -> None:
+    """Whoever connects their own mailbox agrees that mail leaves from it; the pages say so.
+
+    Signing in again to one that broke says nothing new: who took it back has still taken it back.
+    """
+    if owner is not None and not owner.is_department:
+        consent.record(owner, Said.AGREED, How.MAILBOX)
 
 
 def _settle(box: Mailbox, account: Account) -> None:
@@ -626,7 +652,7 @@ def note_candidates(box: Mailbox) -> list[Address]:
 def send_from(box: Mailbox, email: str) -> SendFrom | None:
     """One address of one mailbox, as the sender policy sees it."""
     found = _address(box, email)
-    return _as_policy_sees(found) if found else None
+    return _as_policy_sees(found, consent.by_address()) if found else None
 
 
 def mistrust(box_id: int, email: str) -> None:

@@ -96,13 +96,36 @@ class Case:
     company_only: bool = False
 
 
+class Said(StrEnum):
+    """What a person has said about mail that leaves under their own address."""
+
+    NOTHING = ""
+    AGREED = "agreed"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True)
+class Consent:
+    """Whose address it is, and what that person said; words: when and how, as one sentence."""
+
+    person: str
+    said: Said = Said.NOTHING
+    words: str = ""
+
+    @property
+    def agreed(self) -> bool:
+        return self.said is Said.AGREED
+
+
 @dataclass(frozen=True)
 class SendFrom:
     """One address that one mailbox may (or may soon) send as.
 
     verification: accepted, pending, lost, mistrusted, wanted or unseen. can_send: whether the
     mailbox works right now; why_not says what is wrong with it when it does not. owner_email is
-    the address its owner signs in under; "" for the company's.
+    the address its owner signs in under; "" for the company's. consent: what the person said to
+    whom the address belongs; None where it is the company's own, as office@ is.
     """
 
     email: str
@@ -116,6 +139,7 @@ class SendFrom:
     why_not: str = ""
     owner_email: str = ""
     is_relay: bool = False
+    consent: Consent | None = None
 
     @property
     def is_owners_own(self) -> bool:
@@ -139,6 +163,8 @@ class Trouble(StrEnum):
     #: Nobody has tried yet whether it may, where the provider keeps no list.
     UNTRIED = "untried"
     UNSEEN = "unseen"
+    #: It belongs to a person who has not agreed, or does no longer.
+    CONSENT = "consent"
     MAILBOX = "mailbox"
     NO_MANAGER = "no_manager"
     MANAGER_LEFT = "manager_left"
@@ -157,7 +183,10 @@ BY_HAND = (Trouble.PERSON, Trouble.MANAGER, Trouble.REVIEW)
 
 @dataclass(frozen=True)
 class Choice:
-    """What the policy decided. sender is None only where there is no address at all to name."""
+    """What the policy decided. sender is None only where there is no address at all to name.
+
+    agreed: when and how the person agreed whose address it is; "" where nobody has to.
+    """
 
     sender: Mailable | None
     mailbox_id: int | None
@@ -167,10 +196,16 @@ class Choice:
     trouble: Trouble | None = None
     problem: str = ""
     rule: Rule | None = None
+    agreed: str = ""
 
     @property
     def ready(self) -> bool:
         return self.trouble is None
+
+    @property
+    def evidence(self) -> str:
+        """Why it comes from there, and that the person agreed, as it is kept with what was sent."""
+        return f"{self.reason} {self.agreed}".strip()
 
 
 def rule_for(case: Case, rules: Iterable[Rule]) -> Rule:
@@ -353,9 +388,25 @@ def trouble_with(email: str, found: SendFrom | None) -> tuple[Trouble | None, st
     if found.verification != "accepted":
         trouble, sentence = UNREADY.get(found.verification, UNREADY["wanted"])
         return trouble, sentence.format(email=email, box=found.mailbox_email)
+    if found.consent is not None and not found.consent.agreed:
+        return Trouble.CONSENT, _without_consent(found.email, found.consent)
     if not found.can_send:
         return Trouble.MAILBOX, found.why_not
     return None, ""
+
+
+def _without_consent(email: str, consent: Consent) -> str:
+    """What a person said instead of yes, and who can change it."""
+    asked = "A manager can ask them again under Administration, People."
+    match consent.said:
+        case Said.WITHDRAWN:
+            return f"{consent.person} no longer agrees that mail leaves under {email}. {asked}"
+        case Said.REFUSED:
+            return f"{consent.person} does not want mail to leave under {email}. {asked}"
+    return (
+        f"{consent.person} has not agreed yet that mail leaves under {email}. They do so under "
+        "“My e-mail”, or a manager asks them by mail, under Administration, People."
+    )
 
 
 def _default(reason: str, company: str, addresses: Sequence[SendFrom]) -> Choice:
@@ -406,6 +457,7 @@ def _with_address(
         reason,
         trouble,
         problem,
+        agreed=found.consent.words if found and found.consent else "",
     )
 
 
@@ -414,6 +466,7 @@ def _may_carry(one: SendFrom, person_id: int | None) -> bool:
     return one.owner_id in (None, person_id) or one.is_owners_own
 
 
-def _preference(one: SendFrom) -> tuple[bool, bool, bool, bool]:
-    company = one.owner_id is None
-    return (one.verification != "accepted", not one.can_send, not one.is_owners_own, not company)
+def _preference(one: SendFrom) -> tuple[bool, bool, bool, bool, bool]:
+    company, withheld = one.owner_id is None, one.consent is not None and not one.consent.agreed
+    verified = one.verification == "accepted"
+    return (not verified, withheld, not one.can_send, not one.is_owners_own, not company)

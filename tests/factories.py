@@ -6,7 +6,7 @@ from typing import Any
 
 import requests
 
-from portal import dispatch, mailboxes
+from portal import consent, dispatch, mailboxes
 from portal.accounts import Role, User, add_user
 from portal.dispatch import Deed, Dispatch, Wish
 from portal.documents import Document, Draft, keep, next_number
@@ -17,6 +17,7 @@ from portal.people import Company, Contact, contact_with
 from portal.places import FLAGS, Branch, Property, PropertyContact, Region
 from portal.providers.gmail import FULL_SCOPES
 from portal.providers.signing import Account, Grant
+from portal.senders import Said
 
 PASSWORD = "a password of the cast"
 OFFICE = "office@brightspark.example"
@@ -35,12 +36,16 @@ def bright_spark() -> Company:
     return found
 
 
-def person(first: str, name: str, role: Role = Role.STAFF) -> User:
+def person(first: str, name: str, role: Role = Role.STAFF, *, agrees: bool = True) -> User:
+    """Somebody of the company, made once, who agrees that mail leaves under their address."""
     bright_spark()
     email = f"{first}@brightspark.example"
     found = db.session.query(User).filter_by(email=email).first()
     if found is None:
         found = add_user(email, name, role, PASSWORD)
+        db.session.flush()
+        if agrees:
+            consent.record(found, Said.AGREED, consent.How.SETTINGS)
         db.session.commit()
     return found
 

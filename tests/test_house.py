@@ -35,7 +35,7 @@ FLOORS: list[set[str]] = [
         "evidence",
         "batches",
         "alarms",
-        "invitations",
+        *("invitations", "agreement"),
         *("trials", "tryouts"),
         "ledger",
         "spreading",
@@ -46,7 +46,8 @@ FLOORS: list[set[str]] = [
     },
     {"dispatch", "checks"},
     {
-        *("accounts", "contacts", "devices", "links", "people", "places", "properties", "regions"),
+        *("accounts", "consent", "contacts", "devices", "links", "people"),
+        *("places", "properties", "regions"),
         *("mailboxes", "policy", "standing", "approaches", "documents", "history", "instance"),
         "relay",
         "workers",

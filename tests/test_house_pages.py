@@ -45,6 +45,8 @@ OPEN = {
     "links.mailbox",
     "links.connect",
     "links.connected",
+    "consents.question",
+    "consents.answer",
     "connections.approved",
     "static",
     "health.alive",
@@ -267,6 +269,7 @@ MANAGERS_ONLY = {
     "users.let_back",
     "users.take_over",
     "users.invite",
+    "consents.ask",
     "users.new",
     "users.create",
     "users.end_tablet",
@@ -420,6 +423,7 @@ NEEDS_MORE = {
     "/microsoft/approved",
     "/links/password/<key>",
     "/links/mailbox/<key>",
+    "/links/consent/<key>",
     "/links/connected",
 }
 

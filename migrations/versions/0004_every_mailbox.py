@@ -30,6 +30,7 @@ def upgrade() -> None:
         links.create_foreign_key(
             "fk_links_mailbox_id_mailboxes", "mailboxes", ["mailbox_id"], ["id"]
         )
+    _ask_for_consent()
     _put_messages_apart()
     shared = sa.Column("share_batches", sa.Boolean(), server_default=sa.true(), nullable=False)
     op.add_column("company", shared)
@@ -62,6 +63,31 @@ def upgrade() -> None:
     )
 
 
+def _ask_for_consent() -> None:
+    """Whose address mail left from already counts as having agreed, so that nothing stops."""
+    texts = ("consent", "consent_email", "consent_words")
+    with op.batch_alter_table("users") as users:
+        for column in texts:
+            users.add_column(sa.Column(column, sa.String(), server_default="", nullable=False))
+        users.add_column(sa.Column("consent_at", MOMENT))
+        shared = sa.Column("is_department", sa.Boolean(), server_default=sa.false(), nullable=False)
+        users.add_column(shared)
+    with op.batch_alter_table("users") as users:
+        for column in (*texts, "is_department"):
+            users.alter_column(column, server_default=None)
+    op.execute(
+        "UPDATE users SET consent = 'agreed', consent_email = email,"
+        " consent_at = CURRENT_TIMESTAMP,"
+        " consent_words = 'Mail left under ' || email || ' before people were asked.'"
+        " WHERE lower(email) IN"
+        " (SELECT lower(email) FROM addresses WHERE verification = 'accepted')"
+        " OR id IN (SELECT owner_id FROM mailboxes WHERE owner_id IS NOT NULL)"
+    )
+    # Nobody is asked for the address of everybody in Accounts.
+    department = sa.text("UPDATE users SET is_department = :yes WHERE name = :name")
+    op.execute(department.bindparams(yes=True, name="Accounting Department"))
+
+
 def _put_messages_apart() -> None:
     """A row is written anew at each of its steps: not with the bytes that never change in it."""
     op.create_table(
@@ -92,6 +118,9 @@ def _put_messages_back() -> None:
 
 def downgrade() -> None:
     _put_messages_back()
+    with op.batch_alter_table("users") as users:
+        for column in ("consent", "consent_email", "consent_words", "consent_at", "is_department"):
+            users.drop_column(column)
     op.drop_table("domains")
     op.drop_column("company", "share_batches")
     with op.batch_alter_table("links") as links:

@@ -17,7 +17,7 @@ from portal.dispatch.deciding import (
 )
 from portal.dispatch.freezing import Blocked, Manuscript, Wish, frozen, manuscript
 from portal.dispatch.hindsight import doubles, turned_out
-from portal.dispatch.holding import hold_mailbox, release_ready
+from portal.dispatch.holding import hold_mailbox, hold_unagreed, release_ready
 from portal.dispatch.moving import accept, load, move, show_on_document, tell
 from portal.dispatch.proving import Seal, paper_of, seal_of
 from portal.dispatch.reading import (
@@ -78,6 +78,7 @@ __all__ = [
     "frozen",
     "give_time",
     "hold_mailbox",
+    "hold_unagreed",
     "latest_by_document",
     "load",
     "manuscript",

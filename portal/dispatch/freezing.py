@@ -120,7 +120,7 @@ def frozen(of: Manuscript) -> Dispatch:
     made.requested_by_id = of.user_id
     made.state = State.HELD if choice.trouble else State.QUEUED
     made.state_note, made.hold_code = choice.problem, choice.trouble or ""
-    made.mailbox_id, made.reason = choice.mailbox_id, choice.reason
+    made.mailbox_id, made.reason = choice.mailbox_id, choice.evidence
     made.recipients_why = _whys(of.reached, wish.purpose)
     made.pdf_sha256 = hashlib.sha256(paper.content).hexdigest()
     failpoints.reached("request.frozen")

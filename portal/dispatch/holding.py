@@ -10,7 +10,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, insert, select
+from sqlalchemy import ColumnElement, case, func, insert, select
 from sqlalchemy import update as sql_update
 
 from portal import journal, mailboxes
@@ -96,6 +96,25 @@ def hold_mailbox(mailbox_id: int, why: str) -> int:
     waiting = (Dispatch.mailbox_id == mailbox_id, Dispatch.state == State.QUEUED)
     values = {"hold_code": Trouble.MAILBOX, "state_note": why}
     return move_all(State.HELD, f"On hold: {why}", values, *waiting)
+
+
+def hold_unagreed() -> int:
+    """Put on hold what is to leave under an address whose person does not agree. Commits as it
+    goes."""
+    held = 0
+    with reading():
+        addresses = mailboxes.send_from_addresses()
+    for one in addresses:
+        trouble, problem = trouble_with(one.email, one)
+        if trouble is Trouble.CONSENT:
+            values = {"hold_code": trouble, "state_note": problem}
+            waiting = (
+                Dispatch.mailbox_id == one.mailbox_id,
+                func.lower(Dispatch.from_email) == one.email.casefold(),
+                Dispatch.state == State.QUEUED,
+            )
+            held += move_all(State.HELD, f"On hold: {problem}", values, *waiting)
+    return held
 
 
 # -- many at a time ------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session, scoped_session
 
+from portal import consent
 from portal.accounts import Role, User, add_user
 from portal.documents import Draft, keep
 from portal.documents.facts import LineFacts
@@ -15,6 +16,7 @@ from portal.documents.kinds import KINDS
 from portal.extensions import db
 from portal.people import Company, Contact, ContactType
 from portal.places import Branch, Property, PropertyContact, Region
+from portal.senders import Said
 
 PASSWORD = "bright-spark-demo"
 TODAY = dt.date(2026, 11, 23)
@@ -73,18 +75,23 @@ def _people() -> tuple[User, User, User]:
     return (
         employee("Olive", "Park", Role.MANAGER),
         employee("Tom", "Baker", Role.STAFF),
-        employee("Nia", "Cole", Role.STAFF),
+        employee("Nia", "Cole", Role.STAFF, agrees=False),
     )
 
 
-def employee(first: str, last: str, role: Role, email: str = "") -> User:
-    """A contact and a user for somebody who works here."""
+def employee(first: str, last: str, role: Role, email: str = "", *, agrees: bool = True) -> User:
+    """A contact and a user for somebody who works here.
+
+    agrees: whether they have said yes to mail that leaves under their address, or were never asked.
+    """
     email = email or f"{first.lower()}@brightspark.example"
     user = add_user(email, f"{first} {last}", role, PASSWORD)
     contact = Contact(type=ContactType.EMPLOYEE, first_name=first, last_name=last, email=email)
     db.session.add(contact)
     db.session.flush()
     user.contact_id = contact.id
+    if agrees:
+        consent.record(user, Said.AGREED, consent.How.SETTINGS)
     return user
 
 

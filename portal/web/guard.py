@@ -37,6 +37,8 @@ OPEN = {
     "links.mailbox",
     "links.connect",
     "links.connected",
+    "consents.question",
+    "consents.answer",
     "connections.approved",
     "static",
     "health.alive",

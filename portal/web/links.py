@@ -28,7 +28,7 @@ from portal.web.roads import ROADS, Road
 pages = Blueprint("links", __name__)
 
 SOMEBODY_ELSES = (
-    "This link is for {}, and you are signed in as {}. Everybody connects their own mailbox: "
+    "This link is for {}, and you are signed in as {}. It counts for nobody else: "
     "give the link to {}, or sign out first if you share this device."
 )
 
@@ -45,7 +45,7 @@ class NewPasswordForm(FlaskForm):  # type: ignore[misc]
 
 
 @pages.after_request
-def _discreet(response: Response) -> Response:
+def discreet(response: Response) -> Response:
     """The key is in the address: it goes to no other site, and into no search engine."""
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["X-Robots-Tag"] = "noindex, nofollow"
@@ -53,7 +53,7 @@ def _discreet(response: Response) -> Response:
 
 
 @pages.errorhandler(Ended)
-def _ended(problem: Ended) -> ResponseReturnValue:
+def ended(problem: Ended) -> ResponseReturnValue:
     return page("links/ended.html", status=410, sentence=str(problem))
 
 
@@ -89,7 +89,7 @@ def set_password(key: str) -> ResponseReturnValue:
 def mailbox(key: str) -> ResponseReturnValue:
     """Say what connecting means, and what the provider will show."""
     link = links.open(key, LinkPurpose.MAILBOX)
-    _refuse_others(link.user)
+    refuse_others(link.user)
     return _mailbox_page(link, key)
 
 
@@ -98,7 +98,7 @@ def mailbox(key: str) -> ResponseReturnValue:
 def connect(key: str) -> ResponseReturnValue:
     """Set out for the provider, for the mailbox of the very person the link is for."""
     link = links.open(key, LinkPurpose.MAILBOX)
-    _refuse_others(link.user)
+    refuse_others(link.user)
     box = _own(link.user)
     road = next((one for one in _roads(box) if one.kind == request.form.get("kind")), None)
     road = road or _roads(box)[0]
@@ -141,7 +141,7 @@ def _own(user: User) -> Mailbox | None:
     return None if box is None or box.is_elsewhere else box
 
 
-def _refuse_others(user: User) -> None:
+def refuse_others(user: User) -> None:
     if current_user.is_authenticated and current_user.id != user.id:
         raise Ended(SOMEBODY_ELSES.format(user.name, current_user.name, user.name))
 

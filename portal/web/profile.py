@@ -7,7 +7,16 @@ from flask_wtf import FlaskForm
 from wtforms import PasswordField
 from wtforms.validators import EqualTo, InputRequired
 
-from portal import accounts, devices, dispatch, links, mailboxes, policy, standing
+from portal import (
+    accounts,
+    consent,
+    devices,
+    dispatch,
+    links,
+    mailboxes,
+    policy,
+    standing,
+)
 from portal.extensions import limiter
 from portal.providers import PERMISSIONS
 from portal.senders import Mode
@@ -132,6 +141,7 @@ def _page(
         pin=pin or PinForm(formdata=None),
         no_pin=no_pin or NoPinForm(formdata=None),
         box=box,
+        said=consent.of(current_user),
         permissions=PERMISSIONS,
         waiting=dispatch.waiting_for(box.id) if box else 0,
         mine=policy.sample(policy.EVERY_KIND, Mode.USER, "", current_user),

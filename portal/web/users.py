@@ -11,6 +11,7 @@ from wtforms import BooleanField, HiddenField, RadioField
 
 from portal import (
     accounts,
+    consent,
     devices,
     dispatch,
     history,
@@ -27,7 +28,7 @@ from portal.extensions import db, limiter
 from portal.links import Link, Purpose
 from portal.mailboxes import Health, Mailbox
 from portal.people import Contact
-from portal.senders import Choice, Mode
+from portal.senders import Choice, Consent, Mode
 from portal.web.guard import managers_only
 from portal.web.page import page, see_other
 from portal.web.roads import config
@@ -49,6 +50,10 @@ class UserForm(FlaskForm):  # type: ignore[misc]
     sure = BooleanField("I know that I lose access to Administration with this")
 
 
+#: The links a manager may see and pass on; who held the one that asks could answer.
+HANDED_OVER = (Purpose.PASSWORD, Purpose.MAILBOX)
+
+
 @dataclass(frozen=True)
 class Row:
     """One person of the list: whether mail can leave from their address, and their own mailbox."""
@@ -57,6 +62,8 @@ class Row:
     choice: Choice | None
     own: Mailbox | None
     invited: Link | None
+    said: Consent | None
+    asked: Link | None
 
 
 @pages.get("/people")
@@ -132,7 +139,7 @@ def take_over(user_id: int) -> ResponseReturnValue:
 def invite(user_id: int, purpose: str) -> ResponseReturnValue:
     """Make a link for them, and mail it where that can be."""
     user = _user(user_id)
-    if purpose not in list(Purpose):
+    if purpose not in HANDED_OVER:
         abort(404)
     if not user.active:
         flash(f"{user.name} may not sign in. Let them back first.", "warn")
@@ -184,9 +191,16 @@ def _rows() -> list[Row]:
         if box.owner_id and (box.owner_id not in own or not box.is_elsewhere):
             own[box.owner_id] = box
     ready = {one.user.id: one.choice for one in policy.readiness(policy.EVERY_KIND, Mode.USER)}
-    invited = links.waiting_for(Purpose.PASSWORD)
+    invited, asked = links.waiting_for(Purpose.PASSWORD), links.waiting_for(Purpose.CONSENT)
     return [
-        Row(one, ready.get(one.id), own.get(one.id), invited.get(one.id))
+        Row(
+            one,
+            ready.get(one.id),
+            own.get(one.id),
+            invited.get(one.id),
+            consent.of(one),
+            asked.get(one.id),
+        )
         for one in accounts.everybody()
     ]
 
@@ -211,6 +225,8 @@ def _page(user: User, form: UserForm, status: int = 200) -> ResponseReturnValue:
         differs=contact is not None and _differs(user, contact),
         password_link=links.waiting(user, Purpose.PASSWORD),
         mailbox_link=links.waiting(user, Purpose.MAILBOX),
+        said=consent.of(user),
+        consent_link=links.waiting(user, Purpose.CONSENT),
         waiting=dispatch.asked_by(user),
         managed=places.managed_by(user),
         changes=history.of("user", user.id),

@@ -71,9 +71,9 @@ class MicrosoftSettings:
         for name, value in changes.items():
             kind = type(getattr(self, name)) if name in STEERABLE else None
             fits = type(value) is kind or (kind is float and type(value) is int)
-            if kind is None or not fits:
+            if not fits:
                 raise ValueError(f"{name}={value!r}: steer one of {', '.join(STEERABLE)}")
-            setattr(self, name, kind(value))
+            setattr(self, name, value)
 
     def steerable(self) -> dict[str, object]:
         return {name: getattr(self, name) for name in STEERABLE}

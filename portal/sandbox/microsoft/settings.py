@@ -71,9 +71,9 @@ class MicrosoftSettings:
         for name, value in changes.items():
             kind = type(getattr(self, name)) if name in STEERABLE else None
             fits = type(value) is kind or (kind is float and type(value) is int)
-            if not fits:
+            if kind is None or not fits:
                 raise ValueError(f"{name}={value!r}: steer one of {', '.join(STEERABLE)}")
-            setattr(self, name, value)
+            setattr(self, name, kind(value))
 
     def steerable(self) -> dict[str, object]:
         return {name: getattr(self, name) for name in STEERABLE}

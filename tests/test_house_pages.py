@@ -332,6 +332,10 @@ OWNERS_ONLY = {
     "addresses.remove",
     "addresses.trust",
     "addresses.try_out",
+    "reviews.show",
+    "reviews.send_all",
+    "reviews.decide",
+    "reviews.make_link",
 }
 
 

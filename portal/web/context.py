@@ -1,7 +1,7 @@
 """What every page knows: the company, the kinds of document, the banners, how to write times."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,19 +11,22 @@ from flask import Flask, g, request, url_for
 from flask_login import current_user
 from sqlalchemy import select
 
-from portal import domains, mailboxes, queueing
+from portal import dispatch, domains, health, mailboxes, queueing, upkeep
 from portal.columns import now
 from portal.dispatch import queued, waiting_for
 from portal.documents.facts import money
 from portal.documents.kinds import KINDS
 from portal.extensions import db
 from portal.instance import Instance
+from portal.mailboxes import Mailbox
 from portal.people import Company
 from portal.people import company as the_company
 from portal.web.page import wants_fragment
 from portal.web.returning import way_back
 
 THEMES = ("auto", "light", "dark")
+#: Trouble on the way that is shorter passes unseen.
+A_WHILE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -105,14 +108,45 @@ def money_text(amount: Decimal, currency: str) -> str:
 
 
 def _banners() -> list[Banner]:
-    broken = [one for one in mailboxes.all_mailboxes() if not one.can_send]
+    boxes = mailboxes.all_mailboxes()
+    broken = [one for one in boxes if not one.can_send]
     found = [banner for one in broken if (banner := _banner(one, waiting_for(one.id)))]
+    found += [banner for one in boxes if one.failing_since and (banner := _away_banner(one))]
     if (holds := held_by()) is not None:
         found.insert(0, _held_banner(holds))
     found[:0] = _store_banners()
-    found += _domain_banners()
+    found += [*_review_banners(boxes), *_foreseen_banners(boxes), *_domain_banners()]
     stuck = stuck_in_queue()
     return [*found, _service_banner(stuck)] if stuck else found
+
+
+def _review_banners(boxes: list[Mailbox]) -> list[Banner]:
+    """What waited for long is asked about where somebody can say what becomes of it."""
+    waited = dispatch.to_review()
+    mine = [box for box in boxes if current_user.is_manager or box.owner_id == current_user.id]
+    return [_review_banner(box, waited[box.id]) for box in mine if box.id in waited]
+
+
+def _review_banner(box: Mailbox, count: int) -> Banner:
+    what = "1 message is" if count == 1 else f"{count} messages are"
+    text = f"{what} waiting since {box.email} could not send: send all, or review."
+    return Banner("warn", text, url_for("reviews.show", mailbox_id=box.id), "Send all, or review")
+
+
+def _foreseen_banners(boxes: list[Mailbox]) -> list[Banner]:
+    """What ends by itself soon, for who can do something about it before it does."""
+    found = []
+    for box in boxes:
+        soon = health.forecast(box.facts(), now())
+        if soon is not None and mailboxes.may_manage(box, current_user):
+            ends = "ends" if soon.certain else "probably ends"
+            text = f"The sign-in of {box.email} {ends} {clock(soon.at)}."
+            where = "settings.show" if box.owner_id is None else "profile.show"
+            found.append(Banner("warn", text, url_for(where), "Why, and the way out"))
+    secret = upkeep.secret_warning() if current_user.is_manager else ""
+    if secret:
+        found.append(Banner("warn", secret, url_for("settings.show"), "What to do"))
+    return found
 
 
 def _domain_banners() -> list[Banner]:
@@ -192,7 +226,21 @@ def _service_banner(stuck: int) -> Banner:
     return Banner("warn", text, url_for("workers.index"), "See what is missing")
 
 
-def _banner(box: mailboxes.Mailbox, waiting: int) -> Banner | None:
+def _away_banner(box: Mailbox) -> Banner | None:
+    """That its provider has not been reached for a while, where mail waits for it."""
+    found = health.judge(box.facts(), now())
+    if found.condition is not health.Condition.UNREACHABLE or found.since is None:
+        return None
+    waiting = waiting_for(box.id) if now() - found.since > A_WHILE else 0
+    if not waiting:
+        return None
+    what = "1 message is" if waiting == 1 else f"{waiting} messages are"
+    who = box.facts().who
+    text = f"{who} cannot be reached for {box.email} since {clock(found.since)}. We keep trying."
+    return Banner("warn", f"{text} {what} safe and waiting.", url_for("outbox.index"), "See them")
+
+
+def _banner(box: Mailbox, waiting: int) -> Banner | None:
     """What to say of a mailbox that cannot send; nothing to whom it does not concern."""
     allowed = mailboxes.may_manage(box, current_user)
     given_up = box.health == mailboxes.Health.DISCONNECTED

@@ -9,7 +9,7 @@ from flask_wtf import FlaskForm
 from wtforms import PasswordField
 from wtforms.validators import EqualTo, InputRequired
 
-from portal import accounts, devices, links, mailboxes
+from portal import accounts, devices, dispatch, links, mailboxes, queueing
 from portal.accounts import User
 from portal.extensions import db, limiter
 from portal.links import Ended, Link
@@ -17,7 +17,8 @@ from portal.links import Purpose as LinkPurpose
 from portal.mailboxes import Mailbox
 from portal.people import company
 from portal.providers import PERMISSIONS
-from portal.providers.signing import SignInProblem
+from portal.providers.signing import Account, SignInProblem
+from portal.providers.submission import Server, Unusable
 from portal.web import journey, tablet
 from portal.web import session as sessions
 from portal.web.connections import CONNECTED
@@ -99,7 +100,9 @@ def connect(key: str) -> ResponseReturnValue:
     """Set out for the provider, for the mailbox of the very person the link is for."""
     link = links.open(key, LinkPurpose.MAILBOX)
     refuse_others(link.user)
-    box = _own(link.user)
+    box = _box(link)
+    if box is not None and box.provider == "smtp":
+        return _with_password(link, key, box)
     road = next((one for one in _roads(box) if one.kind == request.form.get("kind")), None)
     road = road or _roads(box)[0]
     if not road.is_open:
@@ -122,7 +125,10 @@ def connected() -> ResponseReturnValue:
     email = session.get(CONNECTED)
     if not email:
         return redirect(url_for("session.new"), 303)
-    return page("links/connected.html", email=email)
+    waited = dispatch.to_review()
+    boxes = [box for box in mailboxes.all_mailboxes() if box.email == email]
+    asked = sum(waited.get(box.id, 0) for box in boxes)
+    return page("links/connected.html", email=email, asked=asked)
 
 
 NOT_YET = "{} does not know this portal yet. Tell whoever sent you the link; it stays good."
@@ -135,10 +141,32 @@ def _roads(box: Mailbox | None) -> list[Road]:
     return [one for one in ROADS.values() if one.is_open] or [ROADS["gmail"]]
 
 
-def _own(user: User) -> Mailbox | None:
+def _box(link: Link) -> Mailbox | None:
     """The mailbox that is to be connected again; none where the first one is to come."""
-    box = mailboxes.mailbox_of(user)
+    box = link.mailbox or mailboxes.mailbox_of(link.user)
     return None if box is None or box.is_elsewhere else box
+
+
+def _with_password(link: Link, key: str, box: Mailbox) -> ResponseReturnValue:
+    """Connect a mailbox at a mail server again: the same server, a new password, tried first."""
+    if not mailboxes.may_manage(box, link.user):
+        raise Ended(links.UNKNOWN)
+    server, password = Server.from_json(box.server), request.form.get("password", "")
+    account, link_id, email = Account(box.account_sub, box.email, box.name, ""), link.id, box.email
+    if not password:
+        return _mailbox_page(link, key, "Write the password of this mailbox.", 422)
+    db.session.commit()  # the server is asked with no transaction open
+    try:
+        mailboxes.try_server(server, password, email)
+    except Unusable as problem:
+        said = f"{problem.sentence(server)} {problem.next_step(server)}"
+        return _mailbox_page(link, key, said, 422)
+    links.use(links.still_open(link_id))  # counts only together with the mailbox it connects
+    mailboxes.connect_server(account, server, password, owner=box.owner, expected=box)
+    dispatch.release_ready()
+    queueing.ring()
+    session[CONNECTED] = email
+    return redirect(url_for(".connected"), 303)
 
 
 def refuse_others(user: User) -> None:
@@ -162,13 +190,15 @@ def _password_page(
 def _mailbox_page(
     link: Link, key: str, problem: str = "", status: int = 200
 ) -> ResponseReturnValue:
+    box = _box(link)
     return page(
         "links/mailbox.html",
         status=status,
         who=link.user,
         key=key,
-        box=_own(link.user),
-        roads=_roads(_own(link.user)),
+        box=box,
+        by_password=box is not None and box.provider == "smtp",
+        roads=_roads(box),
         permissions=PERMISSIONS,
         problem=problem,
         ours=company().name,

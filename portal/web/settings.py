@@ -6,7 +6,7 @@ from flask import Blueprint, flash, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from portal import dispatch, history, mailboxes, policy
+from portal import dispatch, history, mailboxes, policy, upkeep
 from portal.accounts import User
 from portal.documents.kinds import KINDS, Kind
 from portal.extensions import db
@@ -46,6 +46,7 @@ def show() -> ResponseReturnValue:
         "mailboxes",
         boxes=boxes,
         permissions=PERMISSIONS,
+        secret=upkeep.secret_warning(),
         waiting={box.id: dispatch.waiting_for(box.id) for box in boxes},
         rule=policy.rule() or Rule(Mode.DEFAULT),
         choice=policy.choose_for(policy.EVERY_KIND, current_user),

@@ -284,7 +284,7 @@ def own_mailbox(user: User, health: str) -> None:
 @pytest.mark.parametrize(
     ("health", "words"),
     [
-        ("connected", "Connected, checked"),
+        ("connected", "Connected, not checked yet"),
         ("needs_sign_in", "Needs them to sign in again"),
         ("permission_missing", "Permission missing"),
         ("disconnected", "Not connected"),

@@ -286,7 +286,7 @@ class Live:
 
 
 @contextlib.contextmanager
-def live_portal(home: Path, database: str, redis_url: str) -> Iterator[Live]:
+def live_portal(home: Path, database: str, redis_url: str, **chosen: str) -> Iterator[Live]:
     """The portal behind real HTTP with everything it talks to; the database holds its tables."""
     from portal.sandbox.server import SandboxServer
 
@@ -297,7 +297,7 @@ def live_portal(home: Path, database: str, redis_url: str) -> Iterator[Live]:
             REDIS_URL=redis_url,
             PUBLIC_URL=url,
             PORT=str(port),
-            **pointed_at(google.url),
+            **{**pointed_at(google.url), **chosen},
         )
         app = make_app(Config.from_env(environ, dotenv=Path(os.devnull)))
         with serving(app, listener), worker(environ, home / "worker.log") as child:

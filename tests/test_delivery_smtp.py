@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import update
 
-from portal import attempts, delivery, mailboxes
+from portal import attempts, delivery, mailboxes, tryouts
 from portal.columns import now
 from portal.dispatch import Dispatch, Proof, State
 from portal.envelope import DISPATCH_HEADER
@@ -24,6 +24,7 @@ from tests import factories, servers
 from tests.factories import MARY, OFFICE
 
 SUE = "sue@homes.example"
+OTHER = "accounts@brightspark.example"
 
 
 @pytest.fixture
@@ -111,6 +112,20 @@ def test_a_changed_password_holds_all_of_its_mail(office: Mailbox, post: Post) -
     db.session.refresh(office)
     assert office.health == Health.NEEDS_SIGN_IN and "535" in office.health_note
     assert "password" in office.why_not and not post.desk.accepted
+
+
+@pytest.mark.parametrize(("senders", "found"), [((OTHER,), "accepted"), ((), "denied")])
+def test_another_address_is_tried_with_one_message(
+    office: Mailbox, post: Post, senders: tuple[str, ...], found: str
+) -> None:
+    post.desk.add(OFFICE, "the office's password", senders)
+    address = mailboxes.want_address(office, OTHER)
+    assert address.verification == "untried"
+    tryouts.begin(address, factories.olive())
+    work()
+    db.session.refresh(address)
+    assert address.verification == found
+    assert [one.sender for one in post.desk.accepted] == list(senders)
 
 
 def test_a_worker_that_dies_at_the_hand_over_leaves_it_to_a_person(

@@ -100,7 +100,8 @@ def test_the_page_says_why_not_and_offers_to_do_without(database: str, url: str)
         assert "Not recommended" in words and "cannot prove" in words and FROM in words
         manager.post("/settings/approaches/relay")
         assert "Do without the relay" in manager.words("/settings/approaches")
-        assert FROM in manager.words("/settings")
+        words = manager.words("/settings")
+        assert FROM in words and "The relay is in use" in words
         assert FROM in manager.words("/settings/send-from/invoice")
         manager.post("/settings/approaches/relay/removal")
         assert policy.rule("invoice") is None

@@ -6,7 +6,7 @@ from flask import Blueprint, flash, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from portal import dispatch, history, mailboxes, policy, upkeep
+from portal import approaches, dispatch, history, mailboxes, policy, upkeep
 from portal.accounts import User
 from portal.documents.kinds import KINDS, Kind
 from portal.extensions import db
@@ -51,6 +51,7 @@ def show() -> ResponseReturnValue:
         rule=policy.rule() or Rule(Mode.DEFAULT),
         choice=policy.choose_for(policy.EVERY_KIND, current_user),
         own_rules=_own_rules(),
+        relayed=approaches.relayed(),
         staff=_staff(),
         undo_choices=UNDO_CHOICES,
     )

@@ -158,7 +158,7 @@ def test_what_each_permission_is_good_for() -> None:
 @pytest.fixture
 def microsoft(local_microsoft: "MicrosoftServer") -> Microsoft:
     found = Microsoft(local_microsoft.url)
-    found.steer(send_delay=0)
+    found.steer(send_delay=0.0)
     return found
 
 
@@ -252,7 +252,7 @@ def test_accepted_with_a_wait_is_accepted_and_the_next_one_waits(
 
 
 def test_what_was_taken_and_has_not_left_is_on_its_way(office: Graph, microsoft: Microsoft) -> None:
-    microsoft.steer(send_delay=60)
+    microsoft.steer(send_delay=60.0)
     receipt = office.send_draft(office.create_draft(letter()))
     with pytest.raises(OnItsWay):
         office.sent_copy(receipt.message_id)

@@ -24,7 +24,7 @@ QUOTES = "quotes@brightspark.example"
 @pytest.fixture
 def microsoft(local_microsoft: "MicrosoftServer") -> Microsoft:
     found = Microsoft(local_microsoft.url)
-    found.steer(send_delay=0)
+    found.steer(send_delay=0.0)
     return found
 
 

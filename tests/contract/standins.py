@@ -109,7 +109,7 @@ class LocalMicrosoft:
 
     def __init__(self, url: str) -> None:
         self.microsoft = Microsoft(url)
-        self.microsoft.steer(send_delay=0)
+        self.microsoft.steer(send_delay=0.0)
         self.token = self.microsoft.grant()["access_token"]
 
     def mailbox(self) -> Provider:

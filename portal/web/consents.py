@@ -5,7 +5,7 @@ from flask import Blueprint, abort, flash, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from portal import agreement, consent, history, links
+from portal import accounts, agreement, consent, history, links
 from portal.accounts import User
 from portal.agreement import CannotAsk
 from portal.extensions import db, limiter
@@ -79,6 +79,19 @@ def ask(user_id: int) -> ResponseReturnValue:
         db.session.commit()
         flash(f"{user.name} is asked by a mail to {user.email}. The answer shows here.", "good")
     return see_other(url_for("users.show", user_id=user.id))
+
+
+def next_step(email: str) -> tuple[str, str]:
+    """Where whoever is signed in goes about an address whose person does not agree, and its words.
+
+    ("", "") for staff: a manager has to ask.
+    """
+    whose = accounts.with_email(email)
+    if whose is not None and whose.id == current_user.id:
+        return url_for("profile.show") + "#mine-title", "Say whether I agree"
+    if whose is not None and current_user.is_manager:
+        return url_for("users.show", user_id=whose.id), f"Ask {whose.name}"
+    return "", ""
 
 
 def _page(who: User, key: str, status: int = 200, problem: str = "") -> ResponseReturnValue:

@@ -16,7 +16,8 @@ from portal.extensions import db
 from portal.mailboxes import Mailbox
 from portal.people import Contact
 from portal.recipients import Reached, Recipients, reached
-from portal.senders import Choice, Mode, Rule, Scope
+from portal.senders import Choice, Mode, Rule, Scope, Trouble
+from portal.web import consents
 from portal.web.guard import whom_to_ask
 
 #: What the page itself can put right: these never take the button away.
@@ -179,6 +180,9 @@ def _contact_fix(problem: Problem, document: Document) -> Fix:
 
 
 def _sender_fix(problem: Problem, choice: Choice) -> Fix:
+    if choice.sender is not None and choice.trouble is Trouble.CONSENT:
+        href, label = consents.next_step(choice.sender.email)
+        return Fix(problem, href, label) if href else Fix(problem, ask=f"Ask {whom_to_ask()}.")
     own = choice.sender is not None and choice.sender.email == current_user.email
     if own and choice.mode in (Mode.USER, Mode.ACCOUNT_MANAGER):
         return Fix(problem, url_for("profile.show"), "Set up my address")

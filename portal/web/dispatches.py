@@ -16,7 +16,7 @@ from portal.columns import now
 from portal.dispatch import Attempt, Dispatch, Purpose, State
 from portal.extensions import db
 from portal.senders import Trouble
-from portal.web import queues, stamp
+from portal.web import consents, queues, stamp
 from portal.web.context import company
 from portal.web.documents import pdf_answer
 from portal.web.fields import Most, printable, stripped
@@ -240,6 +240,9 @@ def _way(one: Dispatch) -> Way | None:
     """What this person can do about a hold; None where it is for somebody else to do."""
     if one.state != State.HELD:
         return None
+    if one.hold_code == Trouble.CONSENT:
+        href, label = consents.next_step(one.from_email)
+        return Way(href, label) if href else None
     own = one.mailbox is not None and one.mailbox.owner_id == current_user.id
     mine = one.from_email.casefold() == current_user.email.casefold()
     if own or (mine and one.hold_code != Trouble.MAILBOX):

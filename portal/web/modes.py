@@ -17,6 +17,7 @@ from portal.people import BadAddress, clean_address
 from portal.policy import COMPANY, Scene, plain_case
 from portal.senders import Choice, Mode, Person, Place, Rule, Scope, SendFrom, Trouble, source
 from portal.standing import Managers
+from portal.web import consents
 from portal.web.meanwhile import Difference, Meanwhile
 
 #: What can be chosen everywhere; the relay only where there is one, else it is shown with why not.
@@ -205,6 +206,8 @@ def fix_for(choice: Choice, place: Place = COMPANY) -> tuple[str, str]:
     box = first_mailbox()
     if choice.trouble in NO_ONE and place.scope is Scope.PROPERTY:
         return url_for("properties.edit", property_id=place.id), f"Open {place.name}"
+    if choice.sender and choice.trouble is Trouble.CONSENT:
+        return consents.next_step(choice.sender.email)
     if box and choice.sender and choice.trouble in ADDABLE:
         email = choice.sender.email
         return url_for("addresses.new", mailbox_id=box.id, email=email), "Show me how"

@@ -117,6 +117,7 @@ def local_microsoft_settings(environ: Mapping[str, str]) -> dict[str, str]:
         "MICROSOFT_SANDBOX_PORT": port,
         "MICROSOFT_AUTHORITY_URL": address,
         "GRAPH_URL": address,
+        "OUTLOOK_WEB_URL": address,
     }
 
 

@@ -23,6 +23,7 @@ from tests.servers import ROOT
 PARTS = {
     "quota": "At the provider's quota",
     "throughput": "Beside a raw loop that makes the same calls",
+    "smtp": "Handed to a mail server",
     "peers": "Beside what others would take",
     "soak": "Over many sends",
     "fair": "While a big run is on",

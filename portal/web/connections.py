@@ -94,7 +94,7 @@ def _returned(road: Road) -> ResponseReturnValue:
 def _approval_page(status: int, problem: str = "") -> ResponseReturnValue:
     back = config().PUBLIC_URL + url_for(".approved")
     link = microsoft.approval_address(config(), back)
-    return page("mailboxes/approval.html", status=status, link=link, problem=problem)
+    return page("mailboxes/approval.html", status=status, approve_at=link, problem=problem)
 
 
 def _wish() -> Journey:

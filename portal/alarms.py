@@ -42,7 +42,7 @@ class Stuck:
         if self.mailbox.why_not:
             return self.mailbox.why_not
         if self.mailbox.is_paused:
-            return f"Gmail keeps {self.mailbox.email} waiting: {self.mailbox.pause_note}"
+            return f"The provider keeps {self.mailbox.email} waiting: {self.mailbox.pause_note}"
         return f"The sending service has not got anything through {self.mailbox.email} lately."
 
     @property

@@ -107,7 +107,8 @@ def files_fit(sending: Sending) -> Problem | None:
         return None
     return Problem(
         "files_too_large",
-        f"The attached files come to {size // 2**20} MB; Gmail takes {LARGEST_FILES // 2**20} MB.",
+        f"The attached files come to {size // 2**20} MB; "
+        f"one e-mail takes {LARGEST_FILES // 2**20} MB.",
         "Remove some files.",
         "document",
     )

@@ -54,8 +54,8 @@ def _words(link: links.Link, url: str) -> tuple[str, str]:
         lasts = "seven days"
     else:
         subject = f"{ours}: connect your mailbox"
-        what = f"{asker} asks you to connect your own Gmail, so that your mail leaves from it:"
-        then = "Google asks you to sign in. Leave every box ticked. It works on a phone."
+        what = f"{asker} asks you to connect your own mailbox, so that your mail leaves from it:"
+        then = "You sign in where your mailbox is. Leave every box ticked. It works on a phone."
         lasts = "two days"
     last = f"The link is for you alone, works once, and only for {lasts}."
     return subject, "\n\n".join((f"Hello {link.user.name},", what, url, then, last))

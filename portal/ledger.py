@@ -209,7 +209,7 @@ def _moments_lately(box_ids: list[int]) -> tuple[Lately, Lately]:
 
 
 def learn(mailbox_id: int) -> None:
-    """Gmail refused the pace of a minute: go slower for a day. The caller commits."""
+    """The provider refused the pace of a minute: go slower for a day. The caller commits."""
     box = db.session.get_one(Mailbox, mailbox_id, populate_existing=True)
     db.session.execute(
         update(Mailbox)

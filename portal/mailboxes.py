@@ -149,6 +149,13 @@ class Mailbox(Base):
         return set(self.scopes.split())
 
     @property
+    def provider_name(self) -> str:
+        """Who takes its mail, as a page names them: Gmail, Microsoft 365, mail.example.com."""
+        host = str((self.server or {}).get("host", ""))
+        outside = "." in host and hosts.ip_of(host) is None and not self.is_relay
+        return host if self.provider == "smtp" and outside else self.kind.label
+
+    @property
     def kind(self) -> Kind:
         return KINDS[self.provider]
 

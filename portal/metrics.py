@@ -54,12 +54,12 @@ class BoxFigures:
 
     @property
     def pace_share(self) -> float:
-        """The part of what Gmail allows in a minute that was used in the last one, 0 to 1."""
+        """The part of a minute's allowance that was used in the last one, 0 to 1."""
         return min(1.0, self.minute / self.limits.per_minute)
 
     @property
     def day_share(self) -> float:
-        """The part of what Gmail allows in 24 hours that is used, 0 to 1."""
+        """The part of what the provider allows in 24 hours that is used, 0 to 1."""
         return min(1.0, self.day / self.limits.per_day)
 
 
@@ -270,7 +270,7 @@ class Collected:
         by_health = [((name,), count) for name, count in sorted(health.items())]
         yield _gauge("mailboxes", "Mailboxes by health.", ("health",), by_health)
         paused = sum(box.mailbox.is_paused for box in boxes)
-        yield _gauge("mailboxes_paused", "Mailboxes that Gmail asked to wait.", (), paused)
+        yield _gauge("mailboxes_paused", "Mailboxes that their provider asked to wait.", (), paused)
         held = sum(box.mailbox.held_at is not None for box in boxes)
         yield _gauge("mailboxes_held", "Mailboxes that a person holds.", (), held)
         for name, about, value in (

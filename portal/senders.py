@@ -350,7 +350,7 @@ def find(
 UNREADY = {
     "pending": (
         Trouble.PENDING,
-        "{email} is not confirmed yet: the code or link in Gmail's mail to it was not used.",
+        "{email} is not confirmed yet: the code or link in the mail to it was not used.",
     ),
     "mistrusted": (
         Trouble.MISTRUSTED,
@@ -367,7 +367,7 @@ UNREADY = {
     ),
     "lost": (
         Trouble.LOST,
-        "{box} may no longer send as {email}: Gmail does not list it any more.",
+        "{box} may no longer send as {email}: its mail provider does not list it any more.",
     ),
     "unseen": (
         Trouble.UNSEEN,
@@ -376,7 +376,7 @@ UNREADY = {
     ),
     "wanted": (
         Trouble.NOT_LINKED,
-        "{email} was not added in Gmail yet, so {box} may not send as it.",
+        "{email} was not added to {box} yet, so that may not send as it.",
     ),
 }
 

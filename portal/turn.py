@@ -40,7 +40,7 @@ LOOK_AROUND = 1.0
 #: A claim renews no lease that was renewed so many seconds ago, if the pace that was stored with it
 #: is no further off than this.
 JUST_RENEWED, SAME_PACE = 0.5, 0.05
-DAY_FULL = "It has sent what Gmail allows in 24 hours."
+DAY_FULL = "It has sent what its provider allows in 24 hours."
 
 
 #: Tables, not classes, as in dispatch/claiming.py.

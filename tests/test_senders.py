@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from portal.senders import (
     Case,
     Choice,
+    Consent,
     Mode,
     Person,
     Place,
     Rule,
+    Said,
     Scope,
     SendFrom,
     Trouble,
@@ -155,6 +157,35 @@ def test_what_is_ready_is_preferred_to_what_is_not(
     ready = send_from(email, 1, "accepted", primary=False, works=True)
     found = find(email, [*known[:at], ready, *known[at:]])
     assert trouble_with(email, found) == (None, "")
+
+
+answers = st.fixed_dictionaries({email: st.sampled_from(Said) for email in EMAILS[1:3]})
+
+
+@given(st.lists(rules, max_size=4), addresses, st.sampled_from(PEOPLE), answers)
+def test_nothing_is_ready_to_leave_under_the_address_of_who_has_not_agreed(
+    stored: list[Rule], known: list[SendFrom], person: Person, said: dict[str, Said]
+) -> None:
+    asked = [_with_answer(one, said) for one in known]
+    choice, before = chosen(stored, asked, person), chosen(stored, known, person)
+    assert (choice.sender and choice.sender.email) == (before.sender and before.sender.email)
+    answer = said.get(choice.sender.email.lower(), Said.AGREED) if choice.sender else Said.AGREED
+    if answer is Said.AGREED:
+        assert choice.ready == before.ready
+    else:
+        assert not choice.ready
+    if choice.trouble is Trouble.CONSENT:
+        assert choice.problem.startswith("Somebody ")
+    if choice.ready and choice.sender and choice.sender.email.lower() in said:
+        owned = choice.mode is not Mode.DEFAULT
+        assert not owned or choice.evidence.endswith("Somebody said so.")
+
+
+def _with_answer(one: SendFrom, said: dict[str, Said]) -> SendFrom:
+    answer = said.get(one.email.lower())
+    if answer is None:
+        return one
+    return replace(one, consent=Consent("Somebody", answer, "Somebody said so."))
 
 
 def test_a_kinds_own_rule_comes_before_the_companys_and_default_is_the_last() -> None:

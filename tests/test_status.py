@@ -36,7 +36,7 @@ def test_completed_and_in_queue_after_an_hour_the_sender_is_looked_at() -> None:
 
 def test_completed_and_sent_is_accepted_and_not_yet_delivered() -> None:
     facts = explain("completed", "accepted")
-    assert facts.label == "Accepted by Gmail"
+    assert facts.label == "Sent"
     assert "not yet delivery" in facts.meaning
     assert "spam folder" in facts.what_to_do and "came back" in facts.what_to_do
 

@@ -51,7 +51,7 @@ class Progress:
 
     frozen: made into mails that can no longer change; left: not sent, because something changed or
     was lacking. accepted, held, failed (could not send, came back, cancelled), moving (in queue,
-    sending, unclear). per_minute: how many Gmail took a minute lately; outlook: when it will be
+    sending, unclear). per_minute: how many were taken a minute lately; outlook: when it will be
     done, empty when it is.
     """
 
@@ -132,7 +132,7 @@ def _counts(batch: Batch) -> dict[str, int]:
 
 
 def _per_minute(batch: Batch) -> float:
-    """How many Gmail took a minute lately; 0 where it took none."""
+    """How many the provider took a minute lately; 0 where it took none."""
     moment = now()
     lately = (Dispatch.batch_id == batch.id, Dispatch.accepted_at > moment - RECENT)
     query = select(func.count(), func.min(Dispatch.accepted_at)).where(*lately)

@@ -198,7 +198,7 @@ def _whys(found: Reached, purpose: Purpose) -> dict[str, str]:
 def _too_large(size: int) -> Problem:
     return Problem(
         "too_large",
-        f"With its attachments the mail comes to {size // 2**20} MB; Gmail takes 35 MB.",
+        f"With its attachments the mail comes to {size // 2**20} MB; one e-mail takes 35 MB.",
         "Remove some files.",
         "document",
     )

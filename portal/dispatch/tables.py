@@ -170,6 +170,11 @@ class Dispatch(Base):
     events: Mapped[list["Event"]] = relationship(order_by="Event.id", viewonly=True)
 
     @property
+    def provider_name(self) -> str:
+        """Who takes it: Gmail, Microsoft 365, mail.example.com."""
+        return self.mailbox.provider_name if self.mailbox else "the mail provider"
+
+    @property
     def facts(self) -> StatusFacts:
         return STATES[State(self.state)]
 

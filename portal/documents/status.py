@@ -65,8 +65,8 @@ EMAIL_STATUSES = {
         "Sending", "It is being handed over.", "Nothing.", "info", moving=True
     ),
     EmailStatus.ACCEPTED: StatusFacts(
-        "Accepted by Gmail",
-        "Gmail has taken it. That is not yet delivery.",
+        "Sent",
+        "The mail provider has accepted it. That is not yet delivery.",
         "If it does not arrive, ask the customer to look in their spam folder.",
         "good",
     ),
@@ -78,14 +78,14 @@ EMAIL_STATUSES = {
     ),
     EmailStatus.REFUSED: StatusFacts(
         "Could not send",
-        "Gmail refused it. It did not leave.",
+        "The mail provider refused it. It did not leave.",
         "Read the reason, correct it, and send again.",
         "bad",
     ),
     EmailStatus.UNKNOWN: StatusFacts(
         "Unclear, checking",
-        "The connection broke before Gmail answered. It is never sent again on a guess.",
-        "Nothing yet: the portal looks in Gmail for what became of it.",
+        "The connection broke before the provider answered. It is never sent again on a guess.",
+        "Nothing yet: the portal looks in the mailbox for what became of it.",
         "odd",
         moving=True,
     ),
@@ -94,7 +94,7 @@ EMAIL_STATUSES = {
     ),
     EmailStatus.RETURNED: StatusFacts(
         "Came back",
-        "Gmail had taken it, and it came back later.",
+        "The mail provider had accepted it, and it came back later.",
         "Correct the address, then send it again.",
         "bad",
     ),
@@ -147,7 +147,8 @@ TOGETHER = {
         "settings.",
     ),
     (BatchStatus.COMPLETED, EmailStatus.ACCEPTED): (
-        "Its batch was completed, and Gmail has taken its mail. That is not yet delivery.",
+        "Its batch was completed, and the mail provider has accepted its mail. That is not yet "
+        "delivery.",
         "If it does not arrive, ask the customer to look in their spam folder, and look in the "
         "sender's mailbox for mail that came back.",
     ),

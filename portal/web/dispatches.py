@@ -119,7 +119,7 @@ def evidence(dispatch_id: int) -> ResponseReturnValue:
 
 @pages.post("/dispatches/<int:dispatch_id>/settlement")
 def settle(dispatch_id: int) -> ResponseReturnValue:
-    """A person says what Gmail's evidence could not."""
+    """A person says what the provider's evidence could not."""
     one = _decidable(dispatch_id)
     answer = request.form.get("left", "")
     if answer not in ("yes", "no"):
@@ -154,7 +154,7 @@ def came_back(dispatch_id: int) -> ResponseReturnValue:
     if one is not None and not form.validate():
         return _back_page(one, form, 422)
     if one is None or not dispatch.came_back(one, current_user, form.why.data or ""):
-        flash("Only what Gmail has accepted can come back.", "info")
+        flash("Only what was sent can come back.", "info")
     return _show(dispatch_id)
 
 
@@ -168,7 +168,7 @@ def _show(dispatch_id: int) -> ResponseReturnValue:
 
 
 def _accepted(dispatch_id: int) -> Dispatch | None:
-    """A document's mail that Gmail has accepted; None where it stands elsewhere by now."""
+    """A document's mail that its provider has accepted; None where it stands elsewhere by now."""
     one = _dispatch(dispatch_id)
     return one if one.state == State.ACCEPTED and one.document_id else None
 
@@ -253,14 +253,14 @@ def _way(one: Dispatch) -> Way | None:
 
 
 def _where_sent(one: Dispatch) -> str:
-    """The place in Gmail where a person can look for it, by its subject."""
+    """The place in Gmail where a person can look for it, by its subject; "" elsewhere."""
     subject = _UNQUOTED.sub(" ", one.subject)
     return _in_gmail(one, f'in:sent subject:"{subject}"')
 
 
 def _in_gmail(one: Dispatch, search: str) -> str:
     """A search in the mailbox that sent it."""
-    if one.mailbox is None:
+    if one.mailbox is None or one.mailbox.provider != "gmail":
         return ""
     web = current_app.config["PORTAL"].GMAIL_WEB_URL
     return f"{web}/mail/u/{quote(one.mailbox.email)}/#search/{quote(search)}"

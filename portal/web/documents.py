@@ -69,7 +69,7 @@ def day(date: dt.date) -> str:
 
 @pages.app_template_filter()
 def lower_first(words: str) -> str:
-    """A label inside a sentence: "accepted by Gmail"."""
+    """A label inside a sentence: "on hold"."""
     return words[:1].lower() + words[1:]
 
 

@@ -227,8 +227,8 @@ def too_late(one: Dispatch) -> str:
         return f"Too late: {one.about} left at {clock(one.accepted_at)}."
     return {
         State.QUEUED: f"{one.about} is in the queue already.",
-        State.SUBMITTING: f"Too late: {one.about} is being handed to Gmail at this moment.",
-        State.UNKNOWN: f"Too late: {one.about} was handed to Gmail, and may have left.",
+        State.SUBMITTING: f"Too late: {one.about} is being handed over at this moment.",
+        State.UNKNOWN: f"Too late: {one.about} was handed over, and may have left.",
         State.HELD: f"{one.about} is on hold: {one.state_note}",
         State.CANCELLED: f"{one.about} was cancelled already. It did not leave.",
     }.get(State(one.state), f"{one.about}: {one.facts.label}. Nothing was changed.")

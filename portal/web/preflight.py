@@ -145,7 +145,7 @@ def _tiles(
 
 
 def in_words(words: dict[str, tuple[str, str, str]], counts: dict[str, int]) -> str:
-    """A batch in one line: "403 accepted by Gmail, 3 on hold"."""
+    """A batch in one line: "403 sent, 3 on hold"."""
     return ", ".join(
         f"{counts[name]:,} {label[:1].lower()}{label[1:]}"
         for name, (label, _, _) in words.items()
@@ -256,7 +256,7 @@ def rests(progress: Progress) -> str:
 def outcome(kind: Kind, results: Results, progress: Progress, rests: str = "") -> Outcome:
     """What to say first of a batch that was sent; rests: why nothing more leaves for now."""
     meant = results.total - results["left"]
-    so_far = f"{progress.accepted:,} of {_of(meant, kind)} accepted by Gmail"
+    so_far = f"{progress.accepted:,} of {_of(meant, kind)} sent"
     if not progress.finished:
         state = "held" if rests else "submitting"
         return Outcome(state, so_far, _still(progress, rests))
@@ -270,7 +270,7 @@ def outcome(kind: Kind, results: Results, progress: Progress, rests: str = "") -
     ]
     said = ", ".join(part for part in parts if part)
     if not said:
-        return Outcome("accepted", f"All {_of(meant, kind)} accepted by Gmail", "Nothing is left.")
+        return Outcome("accepted", f"All {_of(meant, kind)} sent", "Nothing is left.")
     worst = "refused" if progress.failed else "held" if results["held"] else "accepted"
     return Outcome(worst, so_far, f"{said[:1].upper()}{said[1:]}.")
 

@@ -25,7 +25,7 @@ TITLES = {
     Group.PERSON: ("Held by hand", "Each waits until somebody lets it go."),
     Group.UNCLEAR: (
         "Unclear",
-        "Gmail's answer got lost. The portal looks for what became of each, and sends none twice.",
+        "The answer got lost. The portal looks for what became of each, and sends none twice.",
     ),
 }
 
@@ -310,7 +310,7 @@ def about(box: Mailbox, why: Resting) -> str:
         case Rest.PAUSED:
             return f"{box.pause_note} It goes on at {until}.".lstrip()
         case Rest.DAY:
-            return f"It has sent what Gmail allows in 24 hours. It goes on at {until}."
+            return f"It has sent what its provider allows in 24 hours. It goes on at {until}."
         case Rest.EVERYTHING:
             return "All mail waits: the line at the top of the page says why."
     return "" if box.can_send else box.why_not
@@ -319,7 +319,7 @@ def about(box: Mailbox, why: Resting) -> str:
 def _sending(rows: list[Dispatch]) -> list[Row]:
     """What is being handed over. Of a batch it is not worth a row: it is gone in a moment."""
     by_hand = [one for one in rows if one.batch_id is None]
-    return [Row(one, "submitting", "Sending", "It is being handed to Gmail.") for one in by_hand]
+    return [Row(one, "submitting", "Sending", "It is being handed over.") for one in by_hand]
 
 
 def _in_line(

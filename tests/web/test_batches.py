@@ -347,19 +347,19 @@ def test_one_button_sends_what_is_ready_and_the_sheet_says_what_became_of_it(
     assert "Done by" in said(last_look)
     assert stored(month_end) == []
     assert send(olive, where).location == where
-    assert "0 of 3 invoices accepted by Gmail" in olive.words(where)
+    assert "0 of 3 invoices sent" in olive.words(where)
     freeze(month_end, inv_0042=State.ACCEPTED, inv_0043=State.REFUSED, inv_0044=State.HELD)
     assert stored(month_end) == ["INV-0042", "INV-0043", "INV-0044"]
     page = olive.get(where)
     found = tiles(page)
-    assert found["Accepted by Gmail"] == found["Could not send"] == found["On hold"] == "1"
+    assert found["Sent"] == found["Could not send"] == found["On hold"] == "1"
     assert found["Not sent"] == "1"
     words = said(page)
-    assert "1 of 3 invoices accepted by Gmail" in words
+    assert "1 of 3 invoices sent" in words
     assert "Gmail said no." in words
     assert "Try the 2 that did not get through again" in words
     assert "Sent by Olive Park" in words
-    assert "1 accepted by Gmail" in olive.words("/batches")
+    assert "1 sent" in olive.words("/batches")
 
 
 def test_the_page_looks_again_until_nothing_moves(month_end: Flask, olive: Visitor) -> None:
@@ -372,7 +372,7 @@ def test_the_page_looks_again_until_nothing_moves(month_end: Flask, olive: Visit
     freeze(month_end, inv_0042=State.ACCEPTED)
     page = olive.get(where)
     assert "hx-trigger" not in page.text
-    assert "All 1 invoice accepted by Gmail" in said(page)
+    assert "All 1 invoice sent" in said(page)
 
 
 def test_a_press_on_an_old_page_sends_nothing(month_end: Flask, olive: Visitor) -> None:

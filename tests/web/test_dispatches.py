@@ -96,7 +96,7 @@ STATES = {
         "proof": Proof.NOT_GRANTED,
         "provider_message_id": "1",
     },
-    "A person found it in Gmail.": {"state": State.ACCEPTED, "proof": Proof.NOT_GRANTED},
+    "A person found it in the mailbox.": {"state": State.ACCEPTED, "proof": Proof.NOT_GRANTED},
     "It is safe here.": {"state": State.HELD, "state_note": "tom@ is not confirmed yet."},
     "Gmail refused the address.": {
         "state": State.REFUSED,
@@ -198,7 +198,7 @@ def test_a_resting_mailbox_says_until_when(
         db.session.query(Dispatch).one().state_note = "Gmail is busy."
         db.session.commit()
     assert "Gmail is busy. It goes on at" in trader.words(address)
-    assert "Gmail asks office@brightspark.example to wait until" in trader.words(SEND_PAGE)
+    assert "Its provider asks office@brightspark.example to wait until" in trader.words(SEND_PAGE)
     with app.app_context():  # its rest is over: what was said of it is no longer true
         db.session.query(Mailbox).one().paused_until = now() - timedelta(seconds=1)
         db.session.commit()
@@ -335,14 +335,15 @@ def test_somebody_finds_that_it_came_back(
     answer = trader.post(f"{address}/return", {"why": "550 Address not found\r\nSorry."})
     assert answer.location == address
     words = trader.words(address)
-    assert "Came back Gmail had taken it at" in words and "550 Address not found" in words
+    assert "Came back The mail provider had taken it at" in words
+    assert "550 Address not found" in words
     assert "Correct the address" in words and "Sent by Tom Baker" in words
     page = trader.words(SEND_PAGE)
     assert "sent this at" not in page  # sending it again is what is to be done
     assert "Came back" in trader.words("/documents/1") and "Came back" in trader.words("/")
     again = trader.post(f"{address}/return", {"why": "Again"})
     assert again.location == address
-    assert "Only what Gmail has accepted can come back." in trader.words(address)
+    assert "Only what was sent can come back." in trader.words(address)
 
 
 @pytest.mark.sqlite_only

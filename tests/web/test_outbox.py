@@ -129,7 +129,7 @@ def test_when_it_left_a_moment_before_the_page_says_so(
         for one, deed in ((1, "undo"), (2, "cancel"), (3, "send_now"))
     ]
     assert "Too late: INV-1 left at" in answers[0]
-    assert "Too late: INV-2 is being handed to Gmail at this moment." in answers[1]
+    assert "Too late: INV-2 is being handed over at this moment." in answers[1]
     assert "INV-3 was cancelled already. It did not leave." in answers[2]
     assert [stands(app, one) for one in (1, 2, 3)] == ["accepted", "submitting", "cancelled"]
 
@@ -203,7 +203,7 @@ def test_a_paused_mailbox_says_until_when(
         box.paused_until, box.pause_note = now() + timedelta(minutes=40), "Gmail is busy."
         db.session.commit()
     words = trader.words("/outbox")
-    assert "Paused by Gmail until" in words and "Gmail is busy. It goes on at" in words
+    assert "Paused by the provider until" in words and "Gmail is busy. It goes on at" in words
 
 
 def test_what_is_ticked_is_held_cancelled_or_sent_at_once_together(

@@ -173,7 +173,7 @@ def test_a_fresh_one_hears_of_it_too(
         dispatch.settle(db.session.get_one(Dispatch, 1), olive(), left=True)
     answer = trader.post("/documents/1/dispatches", form)
     assert answer.status_code == 422
-    assert "Sending 1 was settled meanwhile: accepted by Gmail." in said(answer)
+    assert "Sending 1 was settled meanwhile: sent." in said(answer)
 
 
 @pytest.mark.sqlite_only

@@ -114,9 +114,7 @@ def test_seven_are_waiting_send_all_or_review(app: Flask, local_google: SandboxS
         box_id, ids = waiting[0].mailbox_id, [one.id for one in waiting]
         assert dispatch.to_review() == {box_id: 3}
     olive = visitor(app, factories.olive)
-    assert "3 messages are waiting since office@brightspark.example could not send" in olive.words(
-        "/"
-    )
+    assert "3 messages are waiting for your word" in olive.words("/")
     address = f"/mailboxes/{box_id}/waiting"
     assert "3 are waiting: send all, or review" in olive.words(address)
     olive.post(f"{address}/ticked", {"do": "cancel", "dispatch": [str(ids[0])]})

@@ -129,7 +129,7 @@ def _review_banners(boxes: list[Mailbox]) -> list[Banner]:
 
 def _review_banner(box: Mailbox, count: int) -> Banner:
     what = "1 message is" if count == 1 else f"{count} messages are"
-    text = f"{what} waiting since {box.email} could not send: send all, or review."
+    text = f"{what} waiting for your word, held up for long while {box.email} could not send."
     return Banner("warn", text, url_for("reviews.show", mailbox_id=box.id), "Send all, or review")
 
 

@@ -6,8 +6,9 @@ from datetime import datetime
 from flask import url_for
 from flask_login import current_user
 
-from portal import ledger, policy
+from portal import health, ledger, policy
 from portal.checks import Problem, Sending, preflight
+from portal.columns import now
 from portal.dispatch import Dispatch, State, of_document
 from portal.documents import Document, mail
 from portal.documents.files import megabytes
@@ -70,6 +71,7 @@ class Desk:
     enclosed: list[tuple[str, str]]
     total: str
     checked: datetime | None
+    away_since: datetime | None
     paused_until: datetime | None
     full_until: datetime | None
     a_day: int
@@ -106,11 +108,19 @@ def laid_out(document: Document, typed: Typed, more: list[Problem]) -> Desk:
         enclosed=enclosed,
         total=facts.money(facts.total),
         checked=box.addresses_checked_at if box else None,
+        away_since=_away_since(box),
         paused_until=box.paused_until if box and box.is_paused else None,
         full_until=ledger.full_until(box) if box else None,
         a_day=ledger.limits_of(box).per_day if box else 0,
         rule_href=_rule_href(document.kind, choice),
     )
+
+
+def _away_since(box: Mailbox | None) -> datetime | None:
+    """Since when whoever carries its mail has not been reached; None while they are."""
+    found = health.judge(box.facts(), now()) if box is not None else None
+    away = found is not None and found.condition is health.Condition.UNREACHABLE
+    return found.since if found is not None and away else None
 
 
 def earlier(document: Document) -> Dispatch | None:

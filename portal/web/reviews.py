@@ -157,4 +157,6 @@ def nobody_told(box: Mailbox) -> bool:
 
 
 def _ago(moment: datetime) -> str:
-    return format_timedelta(moment - now(), add_direction=True, format="short", locale="en")
+    """4 min ago."""
+    told = format_timedelta(moment - now(), add_direction=True, format="short", locale="en")
+    return told.replace(".", "")

@@ -22,7 +22,10 @@ SOON = timedelta(seconds=90)
 TITLES = {
     Group.UNDO: ("Can still be taken back", "Each leaves by itself when its time is over."),
     Group.HELD: ("On hold", "Each leaves by itself once what it says is put right."),
-    Group.PERSON: ("Held by hand", "Each waits until somebody lets it go."),
+    Group.PERSON: (
+        "Held by hand, or waiting for your word",
+        "Each waits until somebody lets it go.",
+    ),
     Group.UNCLEAR: (
         "Unclear",
         "The answer got lost. The portal looks for what became of each, and sends none twice.",

@@ -185,7 +185,7 @@ def _store_banners() -> list[Banner]:
     if one.stopped_at is not None and not one.choice:
         text, action = f"Nothing is being sent: {one.stopped_why}", "Say what this is"
     elif one.stopped_at is not None:
-        text = "Nothing is being sent yet: the portal looks in Gmail for what has left already."
+        text = "Nothing is being sent yet: the portal looks for what has left already."
         action = "See how far it is"
     elif one.choice == "copy":
         return [Banner("info", "This is a copy of the portal, for trying out.", "", "")]

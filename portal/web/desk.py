@@ -70,6 +70,7 @@ class Desk:
     blocking: list[Fix]
     enclosed: list[tuple[str, str]]
     total: str
+    provider: str
     checked: datetime | None
     away_since: datetime | None
     paused_until: datetime | None
@@ -107,6 +108,7 @@ def laid_out(document: Document, typed: Typed, more: list[Problem]) -> Desk:
         ],
         enclosed=enclosed,
         total=facts.money(facts.total),
+        provider=box.provider_name if box else "",
         checked=box.addresses_checked_at if box else None,
         away_since=_away_since(box),
         paused_until=box.paused_until if box and box.is_paused else None,

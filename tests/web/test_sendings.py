@@ -629,5 +629,5 @@ def test_where_the_day_is_full_the_page_says_when_it_leaves(
         db.session.commit()
     page = send_page(trader, invoice).text
     assert "It leaves by itself: " in page
-    assert "that Gmail allows in 24 hours" in page
+    assert "that its provider allows in 24 hours" in page
     assert "Connect another mailbox" not in page

@@ -21,6 +21,10 @@ class Conversation(SMTP):
         self.desk = desk
         super().__init__(handler, data_size_limit=LARGEST, ident="ready", **more)
 
+    def connection_lost(self, error: Exception | None) -> None:
+        if self.session is not None:  # else it ended within the TLS handshake
+            super().connection_lost(error)
+
     async def _handle_client(self) -> None:
         self.desk.connections += 1
         if not await self._spoilt("CONNECT"):

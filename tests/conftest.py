@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 from argon2 import PasswordHasher
 from redis import Redis
@@ -34,6 +35,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "sqlite_only: its subject does not depend on the store")
     # Asked to end, leave by the door, so that every server is stopped on the way.
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("asked to end", returncode=143))
+    # No example is wrong because the machine is busy.
+    hypothesis.settings.register_profile("patient", deadline=None)
+    hypothesis.settings.load_profile("patient")
 
 
 def pytest_collection_finish() -> None:

@@ -193,6 +193,11 @@ class Mailbox(Base):
         return self.abilities.list_addresses
 
     @property
+    def takes_addresses(self) -> bool:
+        """Whether further addresses can be added: its provider lists them, or they are tried."""
+        return self.can_send and (self.can_list_addresses or not self.kind.lists)
+
+    @property
     def can_read_sent(self) -> bool:
         return self.abilities.read_sent
 

@@ -191,7 +191,7 @@ def whole(typed: str) -> str:
 
 def known() -> list[SendFrom]:
     """Addresses to choose from, each once, the verified ones first."""
-    order = ["accepted", "unseen", "pending", "wanted", "lost", "mistrusted"]
+    order = ["accepted", "unseen", "pending", "wanted", "untried", "lost", "denied", "mistrusted"]
     found = mailboxes.send_from_addresses()
     found.sort(key=lambda one: order.index(one.verification))
     once: dict[str, SendFrom] = {}

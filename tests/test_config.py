@@ -65,6 +65,7 @@ BAD = {
     "GMAIL_RECIPIENTS_MESSAGE": ["0", "501", "x"],
     "GMAIL_DAILY_KEPT": ["-1", "51", "some"],
     "MICROSOFT_TENANT": ["our company", "a/b"],
+    "MICROSOFT_SECRET_ENDS": ["soon", "2026-13-01"],
     "MICROSOFT_AUTHORITY_URL": ["login.microsoftonline.com", "http://login.microsoftonline.com"],
     "GRAPH_URL": ["graph.microsoft.com", "http://graph.microsoft.com"],
     "MICROSOFT_MESSAGES_PER_MINUTE": ["0", "10001", "x"],

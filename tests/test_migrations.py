@@ -9,6 +9,8 @@ from flask import Flask
 from flask_migrate import downgrade, upgrade
 from sqlalchemy import select, text
 
+from portal import consent
+from portal.accounts import User
 from portal.dispatch import Dispatch
 from portal.documents import Document, listing
 from portal.documents.mail import templates
@@ -68,6 +70,15 @@ def _fill() -> None:
     for number, role, name, attention, email in CONTACTS:
         put("contacts", id=number, role=role, name=name, attention=attention, email=email,
             phone="", address="")  # fmt: skip
+    moment = "2026-11-22 09:00:00"
+    put("mailboxes", id=1, provider="gmail", issuer="", account_sub="1", email="office@b.example",
+        name="", hosted_domain="", is_company_default=True, scopes="", health="connected",
+        health_note="", connected_at=moment, pause_note="")  # fmt: skip
+    put("addresses", id=1, mailbox_id=1, email="Olive@brightspark.example", name="",
+        verification="accepted", is_primary=False, since=moment)  # fmt: skip
+    for number, name in ((2, "Nia"), (3, "Accounting Department")):
+        put("users", id=number, email=f"{name[:3].lower()}@brightspark.example", name=name,
+            role="staff", password_hash="x", active=True, session_key=name)  # fmt: skip
     put("sender_rules", id=1, kind="", mode="user", address="", name="")
     put("mail_wordings", id=1, kind="quote", subject="Our quote", body="Hello\n\nOlive")
     for number, contact_id in ((1, 1), (2, 1), (3, 4)):
@@ -109,6 +120,15 @@ def test_contacts_keep_their_names_and_every_address_gets_one_holder(old: Flask)
 def test_what_was_sent_shows_its_newest_sending_and_the_rest_whether_it_can_be(old: Flask) -> None:
     found = {one.number: one.email_status for one in db.session.scalars(select(Document)).unique()}
     assert found == {"INV-1": "accepted", "INV-2": "pending", "INV-3": "n/a"}
+
+
+def test_who_was_sent_from_already_counts_as_having_agreed_and_nobody_else(old: Flask) -> None:
+    people = {one.name: one for one in db.session.scalars(select(User))}
+    said = {name: consent.of(one) for name, one in people.items()}
+    assert said["Accounting Department"] is None  # it is nobody's own address
+    assert said["Olive"] and said["Nia"]
+    assert said["Olive"].agreed and "before people were asked" in said["Olive"].words
+    assert not said["Nia"].agreed
 
 
 def test_the_companys_rule_and_the_offices_words_go_on_as_they_were(old: Flask) -> None:

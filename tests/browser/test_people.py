@@ -162,7 +162,7 @@ def test_a_tablet_that_nobody_touches_asks_who_it_is(company: Live, phone: Page)
 
 
 PAGES = ("/people", "/people/1", "/people/2", "/contacts/1/user", "/profile")
-STRANGERS_PAGES = ("/sign-in", "/links/password/x", "/links/connected")
+STRANGERS_PAGES = ("/sign-in", "/links/password/x", "/links/consent/x", "/links/connected")
 
 
 def test_every_page_of_people_can_be_used_by_everybody(

@@ -1,4 +1,4 @@
-"""Commands for the operator: people, company, sweep, instance, relay, rotate-keys, seed, sandbox."""
+"""Commands for the operator: people, company, sweep, instance, relay, keys, seed, sandbox."""
 
 from collections.abc import Iterator
 

@@ -253,7 +253,12 @@ def _way(one: Dispatch) -> Way | None:
 
 
 def _where_sent(one: Dispatch) -> str:
-    """The place in Gmail where a person can look for it, by its subject; "" elsewhere."""
+    """The place where a person can look for it: in Gmail by its subject, in Outlook among what was
+    sent; "" where the portal knows none."""
+    box = one.mailbox
+    if box is not None and box.provider == "microsoft":
+        web = current_app.config["PORTAL"].OUTLOOK_WEB_URL
+        return f"{web}/mail/{quote(box.email, safe='@')}/sentitems"
     subject = _UNQUOTED.sub(" ", one.subject)
     return _in_gmail(one, f'in:sent subject:"{subject}"')
 

@@ -4,15 +4,17 @@ from urllib.parse import urlsplit
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
 from werkzeug.test import TestResponse
 
 from portal import delivery
 from portal.config import Config
+from portal.dispatch import Dispatch
 from portal.extensions import db
 from portal.mailboxes import Mailbox
 from portal.sandbox.microsoft import MicrosoftServer
 from tests import servers
-from tests.factories import ACCOUNTS, OFFICE, olive, tom
+from tests.factories import ACCOUNTS, OFFICE, asked, olive, tom
 from tests.office365 import Microsoft
 from tests.sandbox.visitor import Visitor as Person
 from tests.visitor import Visitor, said, visitor
@@ -180,3 +182,17 @@ def test_addresses_are_for_whoever_manages_the_mailbox(
     assert worker.get(here).status_code == 403
     assert worker.post(f"{here}/tryouts").status_code == 403
     assert microsoft.accepted() == []
+
+
+def test_what_is_unclear_is_looked_for_in_outlook(
+    app: Flask, manager: Visitor, microsoft: Microsoft
+) -> None:
+    connect(manager, microsoft)
+    microsoft.fault("messages.send", "swallow")
+    with app.app_context():
+        one = asked().id
+        delivery.drain()
+        db.session.execute(update(Dispatch).values(state="unknown", needs_person=True))
+        db.session.commit()
+    page = manager.get(f"/dispatches/{one}")
+    assert f"/mail/{OFFICE}/sentitems" in page.text and "Look in Outlook" in said(page)

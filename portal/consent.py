@@ -22,7 +22,7 @@ class How(StrEnum):
     """The ways in which somebody answers, as words that end a sentence."""
 
     MAIL = "by the link mailed to them"
-    SETTINGS = "under “My e-mail”"
+    SETTINGS = "on the page “My e-mail”"
     MAILBOX = "by connecting their own mailbox"
 
 

@@ -110,6 +110,10 @@ EMPTYING = """
     FROM pg_class WHERE relnamespace = 'public'::regnamespace
         AND relkind IN ('r', 'S') AND relname <> 'alembic_version'
 """
+TABLES = """
+    SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace
+        AND relkind = 'r' AND relname <> 'alembic_version'
+"""
 
 
 def _shape(connection: "psycopg.Connection[Any]") -> str:
@@ -119,7 +123,17 @@ def _shape(connection: "psycopg.Connection[Any]") -> str:
 def _emptying(connection: "psycopg.Connection[Any]") -> Any:
     found = [row[0] for row in connection.execute(EMPTYING)]
     # As a replica: in any order, whoever refers to whom.
-    return "; ".join(["SET session_replication_role = replica", *found])
+    return "; ".join(["SET session_replication_role = replica", *found, *_stored(connection)])
+
+
+def _stored(connection: "psycopg.Connection[Any]") -> list[str]:
+    """Puts back the rows that the migrations stored; kept beside, where nobody empties them."""
+    names = [row[0] for row in connection.execute(TABLES)]
+    full = [one for one in names if connection.execute(f"SELECT 1 FROM {one} LIMIT 1").fetchone()]  # type: ignore[call-overload]
+    connection.execute("CREATE SCHEMA stored")
+    for one in full:
+        connection.execute(f"CREATE TABLE stored.{one} AS TABLE {one}")  # type: ignore[call-overload]
+    return [f"INSERT INTO {one} SELECT * FROM stored.{one}" for one in full]
 
 
 @contextlib.contextmanager

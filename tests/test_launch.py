@@ -174,7 +174,7 @@ def test_it_runs_on_postgresql_as_well(start: Starter, postgres: Postgres) -> No
     with postgres.database("launched") as address:
         run = start(DATABASE_URL=address)
         wait_for(run.started)
-        assert "Database      postgresql" in run.said()
+        assert re.search(r"Database +postgresql", run.said())
         assert "olive@brightspark.example" in run.said()
         run.process.send_signal(signal.SIGTERM)
         assert run.exit_code() == 0

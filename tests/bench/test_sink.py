@@ -64,7 +64,7 @@ def a_mail_and_its_copies(gmail: Gmail) -> None:
     found = gmail.find_sent(TOKEN, copy.at)
     assert found is not None
     assert found.message_id == copy.message_id
-    gmail.send(mime)
+    gmail.send(mime, "", [])
 
 
 def google_token(url: str) -> str:

@@ -138,7 +138,7 @@ PAGES = (
 
 
 def test_the_first_step_can_be_seen_before_a_mailbox_is_connected(manager: Page) -> None:
-    expect(manager.get_by_role("link", name="Connect Gmail")).to_be_visible()
+    expect(manager.get_by_role("link", name="Connect the mailbox")).to_be_visible()
     for scheme in ("light", "dark"):
         manager.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
         assert not [one["nodes"] for one in Axe().run(manager).response["violations"]]

@@ -679,7 +679,7 @@ def test_row_38_what_is_too_large_is_refused_before_it_is_accepted(
     from portal.dispatch import freezing
 
     monkeypatch.setattr(freezing, "LARGEST_MESSAGE", 1000)
-    with pytest.raises(Blocked, match="Gmail takes"):
+    with pytest.raises(Blocked, match="one e-mail takes"):
         factories.asked()
     db.session.rollback()
     assert db.session.scalars(select(Dispatch)).all() == []

@@ -160,7 +160,7 @@ def _open() -> dict[Lane, dict[State, int]]:
     return found
 
 
-def _open_before_batches() -> Iterator[tuple[str, int, int]]:
+def _open_before_batches() -> Iterator[tuple[Any, ...]]:
     # What is queued by the index of work, mailbox by mailbox: it knows the lane, so that a batch of
     # a hundred thousand is not read through. Of the rest there is little.
     for lane in Lane:
@@ -169,8 +169,7 @@ def _open_before_batches() -> Iterator[tuple[str, int, int]]:
     query = select(Dispatch.state, Dispatch.lane, func.count()).where(Dispatch.lane < Lane.BATCH)
     others = [state for state in OPEN_STATES if state != State.QUEUED]
     query = query.where(Dispatch.state.in_(others)).group_by(Dispatch.state, Dispatch.lane)
-    for state, other, count in db.session.execute(query):
-        yield state, other, count
+    yield from (tuple(row) for row in db.session.execute(query))
 
 
 def _queued_in(lane: Lane) -> int:

@@ -7,7 +7,7 @@ Neither sends anything, and neither asks the provider with a transaction open.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from flask import current_app
@@ -66,7 +66,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Case:
-    """What a look needs to know of a dispatch, read before the provider is asked."""
+    """What a look needs to know of a dispatch, read before the provider is asked.
+
+    is_settling: it is too soon after the hand-over for the provider to show anything certain.
+    """
 
     dispatch_id: int
     mailbox_id: int
@@ -77,12 +80,7 @@ class Case:
     first_tried_at: datetime
     handed_over_at: datetime | None
     tries: int
-
-    @property
-    def is_settling(self) -> bool:
-        """Whether what the provider shows may still change by itself."""
-        at, wait = self.handed_over_at, timedelta(seconds=self.provider.settles_after)
-        return at is not None and at > now() - wait
+    is_settling: bool
 
     def is_all_about(self, handed_over_at: datetime) -> bool:
         """Whether it can have left only about then: no earlier attempt, and no time since."""
@@ -128,17 +126,30 @@ def _case(dispatch_id: int, state: State) -> Case | None:
         box = one.mailbox
         if one.state != state or box is None:
             return None
+        provider = mailboxes.provider_for(box)
         return Case(
             one.id,
             box.id,
-            mailboxes.provider_for(box),
+            provider,
             box.connected_at,
             one.draft_id,
             one.token,
             _first_tried(one),
             one.handed_over_at,
             one.settle_tries,
+            _is_settling(one, provider.settles_after),
         )
+
+
+def _is_settling(one: Dispatch, wait: float) -> bool:
+    """Whether what the provider shows may still change by itself, so soon after the hand-over.
+
+    By the store's clock, which may have been set back since: what lies ahead of it is long ago.
+    """
+    if wait <= 0:
+        return False
+    lately = Dispatch.handed_over_at.between(db_now(-wait), db_now())
+    return db.session.scalar(select(Dispatch.id).where(Dispatch.id == one.id, lately)) is not None
 
 
 def _first_tried(one: Dispatch) -> datetime:

@@ -9,12 +9,15 @@ import pytest
 from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import update
 
 from portal import attempts, delivery, dispatch, evidence, mailboxes
-from portal.dispatch import Proof, State
+from portal.columns import db_now
+from portal.dispatch import Dispatch, Proof, State
 from portal.envelope import DISPATCH_HEADER, SentCopy
 from portal.extensions import db
 from portal.mailboxes import Mailbox
+from portal.providers import Gmail
 from portal.providers.sent import SentList
 from portal.sandbox import mailbox as gmail_mailbox
 from portal.sandbox.google import LocalGoogle
@@ -164,6 +167,28 @@ def test_a_draft_that_its_owner_sent_by_hand_is_told_from_one_that_is_lost(
     assert (found.state, found.attempt) == (State.ACCEPTED, 1)
     [message] = accepted(local_google.google)
     assert message == found.token
+
+
+@pytest.mark.parametrize(("handed_over", "looks"), [(-5, 0), (-300, 1), (3600, 1)])
+def test_where_the_provider_takes_its_time_a_look_waits_for_it(
+    handed_over: int,
+    looks: int,
+    office: Mailbox,
+    local_google: SandboxServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An hour ahead: the store's clock has been set back since."""
+    local_google.google.faults.add({"method": "drafts.send", "kind": "swallow"})
+    asked = factories.asked()
+    attempts.send(asked.id)
+    at = db_now(handed_over)
+    db.session.execute(update(Dispatch).values(handed_over_at=at, settle_after=db_now()))
+    db.session.commit()
+    monkeypatch.setattr(Gmail, "settles_after", 60.0)
+    evidence.reconcile(asked.id)
+    found = dispatch.load(asked.id)
+    assert (found.settle_tries, found.state == State.ACCEPTED) == (looks, looks == 1)
+    assert looks or (found.settle_after and found.settle_after > datetime.now(UTC))
 
 
 @pytest.mark.parametrize("kind", ["429", "cut-before"])

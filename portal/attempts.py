@@ -13,12 +13,11 @@ from datetime import datetime
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import ColumnElement, and_, select
 
 from portal import instance, journal, ledger, logs, mailboxes, workers
 from portal.columns import db_now, lapsed, now
 from portal.dispatch import (
-    Attempt,
     Claim,
     Dispatch,
     Purpose,
@@ -53,8 +52,10 @@ ADDRESS_FRESH = 30
 SAY_WORKING = 10.0
 
 #: A message whose attempts this many workers did not survive is not tried for ever: something in
-#: it may be what ends them.
+#: it is what ends them, for all but the first few had nothing else in hand (claiming.SUSPECT).
 MOST_ENDINGS = 12
+#: One more attempt that a worker did not survive.
+ENDED = {"endings": Dispatch.endings + 1}
 GAVE_UP = "The portal failed again and again while preparing it. It did not leave; send it again."
 
 SIGNED_IN_AGAIN = "Somebody has just signed in to this mailbox again."
@@ -469,22 +470,14 @@ def _lapsed() -> ColumnElement[bool]:
 
 def _back_in_queue(claim: Claim) -> None:
     unsent = Dispatch.handed_over_at.is_(None)
-    if _ended_before(claim) >= MOST_ENDINGS:
+    if load(claim.dispatch_id).endings >= MOST_ENDINGS:
         values = {"state_note": GAVE_UP, "lease_until": None}
         if _move_claimed(claim, State.REFUSED, _lapsed(), unsent, **values):
             claiming.end_attempt(claim, "worker ended", "nothing had been handed over")
             tell(claim.dispatch_id, f"Could not send: {GAVE_UP}")
-    elif _move_claimed(claim, State.QUEUED, _lapsed(), unsent, lease_until=None):
+    elif _move_claimed(claim, State.QUEUED, _lapsed(), unsent, lease_until=None, **ENDED):
         claiming.end_attempt(claim, "worker ended", "nothing had been handed over")
         tell(claim.dispatch_id, "The worker ended before handing it over. Queued again.")
-
-
-def _ended_before(claim: Claim) -> int:
-    """How many earlier attempts at this dispatch a worker did not survive."""
-    query = select(func.count()).where(
-        Attempt.dispatch_id == claim.dispatch_id, Attempt.outcome == "worker ended"
-    )
-    return db.session.scalar(query) or 0
 
 
 def _left_unclear(claim: Claim, provable: bool) -> None:
@@ -495,7 +488,7 @@ def _left_unclear(claim: Claim, provable: bool) -> None:
         "needs_person": not provable,
         "state_note": "The worker ended while the provider was taking it.",
     }
-    if _move_claimed(claim, State.UNKNOWN, _lapsed(), **values):
+    if _move_claimed(claim, State.UNKNOWN, _lapsed(), **values, **ENDED):
         claiming.end_attempt(claim, "worker ended", "the answer was never stored")
         tell(claim.dispatch_id, "Unclear: the worker ended while the provider was taking it.")
 

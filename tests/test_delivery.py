@@ -23,7 +23,7 @@ from portal import (
     workers,
 )
 from portal.columns import now
-from portal.dispatch import Attempt, Dispatch, Lane, Proof, State
+from portal.dispatch import Attempt, Dispatch, Lane, Proof, State, claiming
 from portal.envelope import DISPATCH_HEADER, NeedsSignIn, TryLater
 from portal.extensions import db
 from portal.mailboxes import Address, Health, Mailbox
@@ -476,6 +476,25 @@ def test_what_ends_every_worker_is_not_tried_for_ever(office: Mailbox, google: G
     assert google.accepted() == []
 
 
+def test_what_workers_did_not_survive_is_tried_alone(office: Mailbox, google: Google) -> None:
+    from portal import attempts
+
+    suspected, beside = factories.asked(), factories.asked()
+    for _ in range(claiming.SUSPECT):
+        assert attempts.claim(suspected.id) is not None
+        _expire_lease(suspected)
+        attempts.recover_stale()
+    delivery.drain_mailbox(office.id)  # were it poison, it would end this one too
+    db.session.expire_all()
+    assert (suspected.state, beside.state) == (State.QUEUED, State.ACCEPTED)
+    third = factories.asked()
+    assert delivery.carry_suspect()
+    db.session.expire_all()
+    assert (suspected.state, third.state) == (State.ACCEPTED, State.QUEUED)
+    work()
+    assert third.state == State.ACCEPTED and len(google.accepted()) == 3
+
+
 def test_a_late_process_whose_lease_ran_out_sends_nothing(office: Mailbox, google: Google) -> None:
     from portal import attempts
 
@@ -685,7 +704,7 @@ def test_an_idle_drain_that_breaks_again_and_again_ends(
     monkeypatch.setattr(delivery, "LONGEST_WAIT", 0.01)
     with pytest.raises(ValueError, match="nobody thought of"):
         delivery.drain()
-    assert len(tried) == delivery.MOST_FAILURES
+    assert len(tried) == 1 + delivery.MOST_FAILURES  # once before its rounds
 
 
 # Watching Gmail's lists

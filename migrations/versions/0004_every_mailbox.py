@@ -34,6 +34,8 @@ def upgrade() -> None:
     _put_messages_apart()
     shared = sa.Column("share_batches", sa.Boolean(), server_default=sa.true(), nullable=False)
     op.add_column("company", shared)
+    endings = sa.Column("endings", sa.Integer(), server_default=sa.text("0"), nullable=False)
+    op.add_column("dispatches", endings)
     # A further sending that was taken back had made its document count as not sent.
     others = (
         "FROM dispatches WHERE dispatches.document_id = documents.id"
@@ -122,6 +124,7 @@ def downgrade() -> None:
         for column in ("consent", "consent_email", "consent_words", "consent_at", "is_department"):
             users.drop_column(column)
     op.drop_table("domains")
+    op.drop_column("dispatches", "endings")
     op.drop_column("company", "share_batches")
     with op.batch_alter_table("links") as links:
         links.drop_constraint("fk_links_mailbox_id_mailboxes", type_="foreignkey")

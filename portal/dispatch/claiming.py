@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Executable,
+    Select,
     Table,
     and_,
     bindparam,
@@ -44,6 +45,10 @@ from portal.statements import Statement
 #: Nothing can be taken back for longer, and no provider asks for a longer rest (seconds): what says
 #: so was written before a clock was set back.
 LONGEST_UNDO, LONGEST_PAUSE = 600, 25 * 3600
+
+#: A message that so many workers did not survive is tried alone from then on, so that whatever ends
+#: the next one is it, and nobody beside it.
+SUSPECT = 3
 
 # Tables, not classes: for what runs with every mail, the short way through SQLAlchemy counts.
 DISPATCHES = cast("Table", Dispatch.__table__)
@@ -195,7 +200,20 @@ def is_open_to(mailbox_id: ColumnElement[int], holder: ColumnElement[str]) -> Co
 
 def may_leave() -> ColumnElement[bool]:
     """Whether a dispatch waits for nothing but its mailbox's turn."""
-    return and_(DISPATCHES.c.state == State.QUEUED, is_due(), _allowed())
+    return and_(DISPATCHES.c.state == State.QUEUED, is_due(), in_company(), _allowed())
+
+
+def in_company() -> ColumnElement[bool]:
+    """Whether it may be tried beside others, because it is not suspected of ending workers."""
+    return DISPATCHES.c.endings < SUSPECT
+
+
+def suspect() -> Select[int]:
+    """The id of a message that is due and must be tried alone; of several, the least suspected."""
+    column = DISPATCHES.c
+    due = and_(column.state == State.QUEUED, is_due(), ~in_company(), _allowed())
+    query = select(column.id).join(BOXES, BOXES.c.id == column.mailbox_id)
+    return query.where(WORK, due, sends()).order_by(column.endings, column.id).limit(1)
 
 
 def _here() -> Connection:
@@ -227,6 +245,7 @@ def _next_of_mailbox(lease: float) -> Statement:
             column.state == State.QUEUED,
             column.lane <= bindparam("lowest"),
             is_due(),
+            in_company(),
             is_open_to(bindparam("mailbox"), bindparam("holder")),
         )
         .order_by(column.lane, column.id)

@@ -145,6 +145,8 @@ class Dispatch(Base):
     resend_reason: Mapped[str] = mapped_column(Text, default="", server_default=text("''"))
 
     attempt: Mapped[int] = mapped_column(default=0)
+    #: How many of its attempts a worker did not survive.
+    endings: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     handed_over_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     draft_id: Mapped[str | None]

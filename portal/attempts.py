@@ -178,9 +178,9 @@ def carry(claim: Claim, hands: Hands) -> bool:
 def _carry(claim: Claim, hands: Hands) -> None:
     reached("claim.committed", claim.dispatch_id)
     try:
-        receipt = _hand_over(claim, hands)
+        provider, receipt = _hand_over(claim, hands)
         reached("send.answered", claim.dispatch_id)
-        _accepted(claim, receipt, hands)
+        _accepted(claim, receipt, hands, provider)
     except LostClaim:
         log.warning("lost its claim")
     except NotReady as problem:
@@ -206,7 +206,7 @@ def _take_answer(claim: Claim, answer: ProviderAnswer, hands: Hands) -> None:
         _unknown(claim, answer)
 
 
-def _hand_over(claim: Claim, hands: Hands) -> Receipt:
+def _hand_over(claim: Claim, hands: Hands) -> tuple[Provider, Receipt]:
     if claim.mailbox_id is None:
         raise NotReady(Trouble.NOT_LINKED, f"No mailbox may send as {claim.from_email} yet.")
     if not claim.is_as_frozen:
@@ -219,7 +219,7 @@ def _hand_over(claim: Claim, hands: Hands) -> Receipt:
     if not provider.two_phase:
         _pass_gate(claim, hands, None)
         _mark_handed_over(claim, hands, None)  # a draft of former days would prove nothing of this
-        return provider.send(claim.mime, claim.from_email, claim.recipients)
+        return provider, provider.send(claim.mime, claim.from_email, claim.recipients)
     draft_id = claim.draft_id
     if draft_id is None and claim.attempt > 1:
         draft_id = provider.find_draft(claim.token)
@@ -230,7 +230,7 @@ def _hand_over(claim: Claim, hands: Hands) -> Receipt:
     reached("draft.made", claim.dispatch_id)
     _pass_gate(claim, hands, draft_id)
     _mark_handed_over(claim, hands, draft_id)
-    return provider.send_draft(draft_id)
+    return provider, provider.send_draft(draft_id)
 
 
 def _confirm(claim: Claim, hands: Hands) -> None:
@@ -290,16 +290,16 @@ def _step_back(claim: Claim) -> None:
 # -- results -----
 
 
-def _accepted(claim: Claim, receipt: Receipt, hands: Hands) -> None:
-    label = hands.provider().label
+def _accepted(claim: Claim, receipt: Receipt, hands: Hands, provider: Provider) -> None:
+    """provider: the one that gave the receipt, for nothing may be read before that is stored."""
 
     def keep() -> bool:
         moved = claiming.accepted(claim, receipt.message_id)
         claiming.end_attempt(claim, "accepted", receipt.words or f"message {receipt.message_id}")
         if moved:
-            claiming.told(claim.dispatch_id, f"Accepted by {label}.")
+            claiming.told(claim.dispatch_id, f"Accepted by {provider.label}.")
             _tell_turned_away(claim, receipt)
-            _believe_trial(claim, hands)
+            _believe_trial(claim, provider)
         hands.works()
         reached("result.written", claim.dispatch_id)
         return moved
@@ -311,12 +311,12 @@ def _accepted(claim: Claim, receipt: Receipt, hands: Hands) -> None:
         log.error("accepted after it had moved on")
     reached("result.committed", claim.dispatch_id)
     if receipt.rests and claim.mailbox_id is not None:
-        mailboxes.pause(claim.mailbox_id, receipt.rests, f"{label} asks for a rest.")
+        mailboxes.pause(claim.mailbox_id, receipt.rests, f"{provider.label} asks for a rest.")
 
 
-def _believe_trial(claim: Claim, hands: Hands) -> None:
+def _believe_trial(claim: Claim, provider: Provider) -> None:
     """A trial that was taken is all there is to know, where no sent copy can be read."""
-    if claim.purpose == Purpose.TRIAL and claim.mailbox_id and not hands.provider().can_read_sent:
+    if claim.purpose == Purpose.TRIAL and claim.mailbox_id and not provider.can_read_sent:
         mailboxes.believe(claim.mailbox_id, claim.from_email)
 
 

@@ -23,12 +23,12 @@ ODD = (
     body=st.one_of(st.binary(max_size=40), st.just(b"--b\r\n\r\nx\r\n--b--")),
 )
 def test_no_mail_however_odd_upsets_anything(
-    running_microsoft: MicrosoftServer, fields: list[tuple[str, list[str]]], body: bytes
+    local_microsoft: MicrosoftServer, fields: list[tuple[str, list[str]]], body: bytes
 ) -> None:
-    local = running_microsoft.microsoft
+    local = local_microsoft.microsoft
     local.reset()
     local.settings.send_delay, local.settings.messages_per_minute = 0.0, 0
-    microsoft = Microsoft(running_microsoft.url)
+    microsoft = Microsoft(local_microsoft.url)
     graph = microsoft.graph()
     head = "".join(f"{name}: {''.join(values)}\r\n" for name, values in fields)
     draft = graph.draft(head.encode("latin-1") + b"\r\n" + body)["id"]
@@ -44,5 +44,5 @@ def test_no_mail_however_odd_upsets_anything(
     assert all(one.status_code < 500 for one in answers), [one.text for one in answers]
     microsoft.ask("accepted?raw=1")
     for place in ("drafts", "sentitems", "", f"id/{draft}"):
-        page = requests.get(f"{running_microsoft.url}/mail/{OFFICE}/{place}", timeout=5)
+        page = requests.get(f"{local_microsoft.url}/mail/{OFFICE}/{place}", timeout=5)
         assert page.status_code == 200, place

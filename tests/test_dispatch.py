@@ -167,11 +167,12 @@ def test_a_receipt_is_certain_however_late_it_comes(state: State, office: Mailbo
     assert claim is not None
     dispatch.move(asked.id, (State.SUBMITTING,), state)
     db.session.commit()
-    attempts._accepted(claim, Receipt("m-1"), attempts.Hands(office.id))
+    hands = attempts.Hands(office.id)
+    attempts._accepted(claim, Receipt("m-1"), hands, hands.provider())
     found = dispatch.load(asked.id)
     assert (found.state, found.provider_message_id) == (State.ACCEPTED, "m-1")
     later = attempts.Claim(asked.id, claim.attempt + 1)
-    attempts._accepted(later, Receipt("m-2"), attempts.Hands(office.id))
+    attempts._accepted(later, Receipt("m-2"), hands, hands.provider())
     assert dispatch.load(asked.id).provider_message_id == "m-1"
 
 

@@ -39,9 +39,12 @@ def office(live: servers.Live) -> None:
 
 def through_google(page: Page, email: str = OFFICE, untick: str = "") -> None:
     """Account chooser, warning, boxes."""
-    if page.get_by_role("heading", name="Choose an account").is_visible():
+    chooser = page.get_by_role("heading", name="Choose an account")
+    advanced = page.get_by_text("Advanced")
+    chooser.or_(advanced).first.wait_for()
+    if chooser.is_visible():
         page.get_by_role("button", name=email).click()
-    page.get_by_text("Advanced").click()
+    advanced.click()
     page.get_by_role("button", name="Go to").click()
     if untick:
         page.locator(f"input[value$='{untick}']").uncheck()

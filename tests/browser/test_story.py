@@ -201,11 +201,14 @@ def go_to_google(page: Page) -> None:
 
 def pass_google(page: Page, account: str, *, untick: str = "", other: bool = False) -> None:
     """Account chooser, the unverified-app page, and consent."""
+    chooser = page.get_by_role("heading", name="Choose an account")
+    advanced = page.get_by_text("Advanced")
+    chooser.or_(advanced).first.wait_for()
     if other and page.get_by_role("link", name="Use another account").count():
         page.get_by_role("link", name="Use another account").click()
-    if page.get_by_role("heading", name="Choose an account").count():
+    if chooser.count():
         page.get_by_role("button", name=re.compile(re.escape(account))).click()
-    page.get_by_text("Advanced").click()
+    advanced.click()
     page.get_by_role("link", name=re.compile("Go to Sendwright")).or_(
         page.get_by_role("button", name=re.compile("Go to Sendwright"))
     ).click()

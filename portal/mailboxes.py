@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
+from urllib.parse import quote
 
 from flask import current_app
 from sqlalchemy import (
@@ -151,8 +152,10 @@ class Mailbox(Base):
     @property
     def provider_name(self) -> str:
         """Who takes its mail, as a page names them: Gmail, Microsoft 365, mail.example.com."""
+        if self.is_relay:
+            return "the portal’s relay"
         host = str((self.server or {}).get("host", ""))
-        outside = "." in host and hosts.ip_of(host) is None and not self.is_relay
+        outside = "." in host and hosts.ip_of(host) is None
         return host if self.provider == "smtp" and outside else self.kind.label
 
     @property
@@ -517,7 +520,9 @@ def provider_for(box: Mailbox) -> Provider:
 
 
 def _gmail(box: Mailbox, config: Config) -> Gmail:
-    return Gmail(config.GMAIL_API_URL, box.granted, _token_of(box.id), config.PROVIDER_TIMEOUT)
+    web = f"{config.GMAIL_WEB_URL}/mail/u/{quote(box.email, safe='@')}"
+    token, patience = _token_of(box.id), config.PROVIDER_TIMEOUT
+    return Gmail(config.GMAIL_API_URL, box.granted, token, patience, web=web)
 
 
 def _graph(box: Mailbox, config: Config) -> Graph:

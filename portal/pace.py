@@ -22,7 +22,8 @@ class Tariff:
     """What a provider counts for each of the calls the portal makes, in units.
 
     by_draft, at_once: the calls that hand over one message, by way of a draft or in one step;
-    read: the call that reads a sent copy; discard: the one that deletes a draft.
+    read: the call that reads a sent copy; discard: the one that deletes a draft. look, fetch: the
+    calls that bring a page of what came in, and one message of it.
     """
 
     calls: Mapping[str, int]
@@ -30,6 +31,8 @@ class Tariff:
     by_draft: tuple[str, ...] = ()
     read: str = ""
     discard: str = ""
+    look: str = ""
+    fetch: str = ""
 
     def sending(self, *, drafts: bool) -> int:
         return sum(self.calls[one] for one in (self.by_draft if drafts else self.at_once))
@@ -41,6 +44,14 @@ class Tariff:
     @property
     def discarding(self) -> int:
         return self.calls[self.discard] if self.discard else 0
+
+    @property
+    def looking(self) -> int:
+        return self.calls[self.look] if self.look else 0
+
+    @property
+    def fetching(self) -> int:
+        return self.calls[self.fetch] if self.fetch else 0
 
 
 #: Gmail's own units (guide "quota").
@@ -55,6 +66,8 @@ UNITS = {
     "messages.get": 20,
     "messages.list": 5,
     "settings.sendAs.list": 1,
+    "history.list": 2,
+    "getProfile": 1,
 }
 #: What one message comes to where the provider counts messages rather than units.
 A_MESSAGE = 100
@@ -69,10 +82,18 @@ EXCHANGE = {
     "messages.delete": 3,
     "attachments.upload": 3,
     "me.get": 3,
+    "messages.delta": 3,
+    "messages.value": 3,
 }
 TARIFFS = {
     "gmail": Tariff(
-        UNITS, ("messages.send",), ("drafts.create", "drafts.send"), "messages.get", "drafts.delete"
+        UNITS,
+        ("messages.send",),
+        ("drafts.create", "drafts.send"),
+        "messages.get",
+        "drafts.delete",
+        look="history.list",
+        fetch="messages.get",
     ),
     "microsoft": Tariff(
         EXCHANGE,
@@ -80,9 +101,14 @@ TARIFFS = {
         ("messages.create", "messages.send"),
         "messages.get",
         "messages.delete",
+        look="messages.delta",
+        fetch="messages.get",
     ),
     # A server's own limits are nobody's to know: one message is a hundred units.
-    "smtp": Tariff({"send": A_MESSAGE}, ("send",)),
+    # Reading is another server's, and nobody counts it.
+    "smtp": Tariff(
+        {"send": A_MESSAGE, "look": 0, "fetch": 0}, ("send",), look="look", fetch="fetch"
+    ),
 }
 #: Seconds that are counted as the provider's minute: calls arrive a little sooner or later than
 #: they were meant to, and two that were booked further apart than this share no minute there.

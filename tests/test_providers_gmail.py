@@ -33,7 +33,9 @@ from portal.envelope import (
 from portal.pace import UNITS
 from portal.providers import wire
 from portal.providers.gmail import (
+    BY_NAME,
     DROP_DRAFT,
+    FETCH,
     FULL_SCOPES,
     LIST_ADDRESSES,
     LIST_DRAFTS,
@@ -55,7 +57,8 @@ from portal.providers.wire import IN_BETWEEN
 LIMIT = "Gmail's sending limit is reached for now."
 NOT_OURS = "Google does not let this portal in"
 CARRYING = [MAKE_DRAFT, PUT_DRAFT, SEND_DRAFT, SEND]
-ASKING = [LIST_ADDRESSES, LIST_SENT, READ_SENT, LIST_DRAFTS, READ_DRAFT, DROP_DRAFT]
+ASKING = [LIST_ADDRESSES, LIST_SENT, READ_SENT, LIST_DRAFTS, READ_DRAFT, DROP_DRAFT, FETCH]
+ASKING += BY_NAME.values()
 DISABLED = [{"reason": "SERVICE_DISABLED"}]
 SCOPE_DETAIL = [{"reason": "ACCESS_TOKEN_SCOPE_INSUFFICIENT"}]
 QUOTA = (

@@ -5,6 +5,7 @@ may have been carried out. Error shapes and limits: Gmail API guides "handle-err
 which scope allows which method: the API's discovery document, revision 20261005.
 """
 
+import html
 import itertools
 import json
 import random
@@ -32,15 +33,30 @@ from portal.envelope import (
     SentCopy,
     TryLater,
 )
-from portal.providers.provider import Abilities, ListedAddress, Permission, Provider
+from portal.providers import gmail_inbox
+from portal.providers.gmail_inbox import from_base64url, moment, put_together, told_headers
+from portal.providers.heads import headers_of
+from portal.providers.provider import (
+    INCOMING_LARGEST,
+    Abilities,
+    Access,
+    Arrivals,
+    Cannot,
+    Incoming,
+    ListedAddress,
+    Permission,
+    Provider,
+)
 from portal.providers.sent import SentList
 from portal.providers.wire import (
     IN_BETWEEN,
     WHILE_LOOKED_INTO,
+    TooMuch,
     broken,
     connections,
     in_between,
     patience,
+    read_up_to,
     unclear,
 )
 
@@ -50,7 +66,11 @@ SIGN_IN_SCOPES = ("openid", "email", "profile")
 WANTED_SCOPES = (SCOPE + "compose", SCOPE + "settings.basic", SCOPE + "metadata")
 FULL_SCOPES = (*SIGN_IN_SCOPES, *WANTED_SCOPES)
 SEND_ONLY_SCOPES = (*SIGN_IN_SCOPES, SCOPE + "send")
-
+#: Instead of the narrow ones, where whole messages may be read. Never beside metadata: Gmail then
+#: refuses them all the same.
+WHOLE_SCOPES = (*SIGN_IN_SCOPES, SCOPE + "compose", SCOPE + "readonly")
+READERS = {SCOPE + "readonly", SCOPE + "modify", "https://mail.google.com/"}
+WRITERS = {SCOPE + "compose", SCOPE + "modify", "https://mail.google.com/"}
 
 PERMISSIONS = {
     SCOPE + "compose": Permission(
@@ -65,6 +85,10 @@ PERMISSIONS = {
         "View your email message metadata such as labels and headers, but not the email body",
         "the portal cannot read back which address a message really left from",
     ),
+    SCOPE + "readonly": Permission(
+        "View your email messages and settings",
+        "the portal cannot read why a message came back",
+    ),
     SCOPE + "send": Permission(
         "Send email on your behalf",
         "the portal cannot send from this mailbox",
@@ -77,7 +101,8 @@ class Call:
     """One of Gmail's methods. name: as in pace.UNITS; kind: what is uploaded or told.
 
     carries: it brings the message, or the draft that holds it, a step further, so that a refusal
-    may be of the message. sends: by it the message may leave.
+    may be of the message. sends: by it the message may leave. most: bytes of an answer that is
+    wanted, 0 for any number.
     """
 
     name: str
@@ -86,6 +111,7 @@ class Call:
     kind: str = ""
     carries: bool = False
     sends: bool = False
+    most: int = 0
 
 
 MAIL, TOLD = "message/rfc822", "application/json"
@@ -99,6 +125,19 @@ PUT_DRAFT = Call("drafts.update", "PUT", "/drafts/{}", MAIL, carries=True)
 DROP_DRAFT = Call("drafts.delete", "DELETE", "/drafts/{}")
 SEND_DRAFT = Call("drafts.send", "POST", "/drafts/send", TOLD, carries=True, sends=True)
 SEND = Call("messages.send", "POST", "/messages/send", MAIL, carries=True, sends=True)
+
+#: The answer to a message of the largest size, in base64, and what stands around it.
+MOST_ANSWERED = INCOMING_LARGEST * 4 // 3 + 64 * 1024
+FETCH = Call("messages.get", "GET", "/messages/{}", most=MOST_ANSWERED)
+#: By their names, for who reads what comes in.
+BY_NAME = {
+    "getProfile": Call("getProfile", "GET", "/profile"),
+    "history.list": Call("history.list", "GET", "/history"),
+    "messages.list": LIST_SENT,
+    "messages.get": READ_SENT,
+}
+#: How a message is asked for, until one answer is no larger than wanted.
+WHOLE_FORMS, HEADERS_FORMS = ("raw", "full", "metadata", "minimal"), ("metadata", "minimal")
 
 LIMIT_REASONS = {
     "rateLimitExceeded",
@@ -125,12 +164,14 @@ RETRY_AFTER = re.compile(r"Retry after (\S+)")
 
 def abilities(scopes: set[str]) -> Abilities:
     """What a mailbox offers with these permissions."""
-    drafts = SCOPE + "compose" in scopes
+    drafts, reads = bool(scopes & WRITERS), bool(scopes & READERS)
+    narrow = SCOPE + "metadata" in scopes
     return Abilities(
         send=drafts or SCOPE + "send" in scopes,
         two_phase=drafts,
-        list_addresses=SCOPE + "settings.basic" in scopes,
-        read_sent=SCOPE + "metadata" in scopes,
+        list_addresses=reads or SCOPE + "settings.basic" in scopes,
+        read_sent=reads or narrow,
+        incoming=Access.HEADERS if narrow else Access.WHOLE if reads else Access.NONE,
     )
 
 
@@ -138,7 +179,7 @@ class Gmail(Provider):
     """One Gmail mailbox. `token(refused)` gives an access token, another than the one refused.
 
     spend: told the name of each call (as in pace.UNITS) right before it is made; what it raises
-    keeps it from being made.
+    keeps it from being made. web: where its owner sees this mailbox.
     """
 
     label = "Gmail"
@@ -151,8 +192,11 @@ class Gmail(Provider):
         token: Callable[[str], str],
         timeout: float,
         spend: Callable[[str], None] = lambda name: None,
+        *,
+        web: str = "",
     ) -> None:
         self.spend = spend
+        self._web = web
         self._api_url, self._below = api_url, urlsplit(api_url).path
         self.abilities = abilities(scopes)
         self._token = token
@@ -242,6 +286,48 @@ class Gmail(Provider):
             return False
         return True
 
+    # -- what comes in ---------------------------------------------------------------------------
+
+    def arrivals(self, mark: str, *, since: datetime) -> Arrivals:
+        self._check_reads_incoming()
+        return gmail_inbox.look(self._ask, mark, since)
+
+    def incoming(self, message_id: str, *, whole: bool = True) -> Incoming:
+        self._check_reads_incoming()
+        whole = whole and self.incoming_access is Access.WHOLE
+        for form in WHOLE_FORMS if whole else HEADERS_FORMS:
+            try:
+                found = self._call(FETCH, message_id, {"format": form})
+            except TooMuch:
+                continue
+            return self._incoming(found, form)
+        raise TryLater("Gmail’s answer is longer than any of its answers.", message_id)
+
+    def _incoming(self, found: Mapping[str, Any], form: str) -> Incoming:
+        payload, raw = found.get("payload") or {}, None
+        if form == "raw":
+            raw = from_base64url(str(found.get("raw") or ""))
+        elif form == "full":
+            raw = put_together(payload)[:INCOMING_LARGEST]
+        message_id = str(found["id"])
+        return Incoming(
+            id=message_id,
+            thread_id=str(found.get("threadId", "")),
+            at=moment(found.get("internalDate")),
+            raw=raw,
+            headers=headers_of(raw or b"") if form == "raw" else told_headers(payload),
+            snippet=html.unescape(str(found.get("snippet") or "")),
+            size=int(found.get("sizeEstimate") or 0),
+            link=f"{self._web}/#all/{message_id}" if self._web else "",
+        )
+
+    def _ask(self, method: str, item: str = "", **query: str) -> dict[str, Any]:
+        return self._call(BY_NAME[method], item, query)
+
+    def _check_reads_incoming(self) -> None:
+        if not self.reads_incoming:
+            raise Cannot("This mailbox did not let the portal read what comes in.")
+
     # -- writing ---------------------------------------------------------------------------------
 
     def create_draft(self, mime: bytes) -> str:
@@ -304,11 +390,13 @@ class Gmail(Provider):
         self.spend(call.name)
         try:
             answer = connections(self._api_url).urlopen(
-                call.verb, url, body, headers, retries=False, redirect=False, timeout=self._timeout
-            )
+                call.verb, url, body, headers, retries=False, redirect=False,
+                timeout=self._timeout, preload_content=not call.most,
+            )  # fmt: skip
+            data = read_up_to(answer, call.most) if call.most else answer.data
         except HTTPError as failure:
             raise broken(failure, sends=call.sends, name="Gmail") from failure
-        return answer.status, answer.data
+        return answer.status, data
 
 
 @dataclass(frozen=True)
@@ -453,19 +541,11 @@ def _sent_copy(message: Mapping[str, Any]) -> SentCopy:
         sender=headers.get("from", ""),
         internet_message_id=headers.get("message-id", ""),
         thread_id=str(message.get("threadId", "")),
-        at=_moment(message.get("internalDate")),
+        at=moment(message.get("internalDate")),
         token=headers.get(DISPATCH_HEADER.lower(), ""),
         to=headers.get("to", ""),
         subject=headers.get("subject", ""),
     )
-
-
-def _moment(milliseconds: Any) -> datetime | None:
-    """A time as Gmail writes it, in milliseconds since 1970; nothing where it cannot be read."""
-    try:
-        return datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
-    except (TypeError, ValueError, OverflowError, OSError):
-        return None
 
 
 _IN_BRACKETS = re.compile(r"<([^<>]*)>\s*$")

@@ -5,13 +5,16 @@ to the same one (Graph: "outlook-immutable-id"), so the draft's id is the receip
 address. A draft is never made anew in another's place: whoever still holds its id, such as a worker
 that lost its lease, can send nothing but that one message, and Exchange sends it once.
 
+What comes in is read by delta query, for the inbox alone: a delta is of one folder, and what a rule
+moves elsewhere, or the spam filter, is not seen ("delta-query-messages", "message-delta").
+
 Errors and limits: Graph guides "errors", "throttling", "throttling-limits", "use-the-api".
 """
 
 import json
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import formataddr, parsedate_to_datetime
 from typing import Any
@@ -33,7 +36,18 @@ from portal.envelope import (
     SentCopy,
     TryLater,
 )
-from portal.providers.provider import Abilities, Permission, Provider
+from portal.providers.heads import MOST_HEADERS
+from portal.providers.provider import (
+    ARRIVALS_MOST,
+    INCOMING_LARGEST,
+    Abilities,
+    Access,
+    Arrivals,
+    Cannot,
+    Incoming,
+    Permission,
+    Provider,
+)
 from portal.providers.rewriting import (
     LARGEST_AT_ONCE,
     MARK,
@@ -45,15 +59,20 @@ from portal.providers.rewriting import (
 from portal.providers.wire import (
     IN_BETWEEN,
     WHILE_LOOKED_INTO,
+    TooMuch,
     broken,
     connections,
     in_between,
     patience,
+    read_up_to,
     unclear,
 )
 
 SIGN_IN_SCOPES = ("openid", "profile", "email", "offline_access")
 READ_WRITE, SEND_MAIL, SEND_SHARED = "Mail.ReadWrite", "Mail.Send", "Mail.Send.Shared"
+#: What lets the portal read what comes in, whole or its headers; with .Shared behind it, what comes
+#: in to a shared mailbox.
+WHOLE_READERS, HEADERS_READERS = {"Mail.Read", READ_WRITE}, {"Mail.ReadBasic"}
 #: What it takes to send and to prove the From.
 WANTED_SCOPES = (READ_WRITE, SEND_MAIL)
 #: Beside these: the account's own name and addresses, and sending as a shared mailbox, which
@@ -78,7 +97,8 @@ class Call:
     """One of Graph's methods. name: as in pace.EXCHANGE.
 
     carries: it brings the message, or the draft that holds it, a step further, so that a refusal
-    may be of the message. sends: by it the message may leave.
+    may be of the message. sends: by it the message may leave. most: bytes of an answer that is
+    wanted, 0 for any number; cut: of a longer one its first part.
     """
 
     name: str
@@ -86,6 +106,8 @@ class Call:
     path: str
     carries: bool = False
     sends: bool = False
+    most: int = 0
+    cut: bool = False
 
 
 WHO = Call("me.get", "GET", "/me")
@@ -106,7 +128,14 @@ PUT = Call("attachments.upload", "PUT", "", carries=True)
 SEND_DRAFT = Call("messages.send", "POST", "/me/messages/{}/send", carries=True, sends=True)
 SEND = Call("messages.send", "POST", "/me/sendMail", carries=True, sends=True)
 
+#: Of the inbox that is read; its path stands behind /me, or behind a shared mailbox's address.
+DELTA = Call("messages.delta", "GET", "{}/mailFolders/inbox/messages/delta")
+FETCH = Call("messages.get", "GET", "{}/messages/{}", most=INCOMING_LARGEST)
+FETCH_MIME = Call("messages.value", "GET", "{}/messages/{}/$value", most=INCOMING_LARGEST, cut=True)
+
 IMMUTABLE = 'IdType="ImmutableId"'
+#: A delta takes no $top ("delta-query-messages").
+BY_THE_PAGE = f"{IMMUTABLE}, odata.maxpagesize={ARRIVALS_MOST}"
 #: A large file goes in pieces of whole 320 KiB (Graph: "attachment-createuploadsession").
 PIECE = 10 * 320 * 1024
 #: Lists come by so many at once, in so many pages at most.
@@ -151,6 +180,9 @@ DENIED = {"ErrorAccessDenied", "Authorization_RequestDenied", "AccessDenied"}
 TOO_MANY_A_DAY = {"ErrorExceededMessageLimit", "ErrorQuotaExceeded"}
 SUSPENDED = {"ErrorAccountSuspend", "ErrorAccountSuspended", "ErrorMessageSubmissionBlocked"}
 TOO_LARGE = {"ErrorMessageSizeExceeded"}
+#: With 410, and seen without it: where the delta had got to is forgotten (issues
+#: microsoft-graph-docs 2162, 2350, 2877).
+SYNC_FORGOTTEN = {"syncstatenotfound", "syncstateinvalid", "resyncrequired"}
 #: Of these the wait says itself how long it is; the mailbox's pace is not what was too fast.
 CONCURRENT = ("MailboxConcurrency",)
 
@@ -158,17 +190,36 @@ CONCURRENT = ("MailboxConcurrency",)
 SHOWN = "id,isDraft,from,sender,toRecipients,subject,internetMessageId,conversationId,sentDateTime"
 
 
+#: What is asked of a message that came in; with whole messages also how its text begins, and its
+#: size (PidTagMessageSize), which is told in no other way.
+ARRIVED = "id,conversationId,receivedDateTime,webLink,internetMessageId,subject,from"
+HEADERS, PREVIEW, SIZE = "internetMessageHeaders", "bodyPreview", "Integer 0x0E08"
+
+
+class Forgotten(Gone):
+    """Up to where was read, Microsoft knows no longer."""
+
+
 def abilities(scopes: set[str]) -> Abilities:
     """What a mailbox offers with these permissions. Nobody can list from where it may send."""
     sends = bool(scopes & {SEND_MAIL, SEND_SHARED})
     drafts = sends and READ_WRITE in scopes
-    return Abilities(send=sends, two_phase=drafts, read_sent=drafts)
+    return Abilities(send=sends, two_phase=drafts, read_sent=drafts, incoming=access(scopes))
+
+
+def access(scopes: set[str], *, shared: bool = False) -> Access:
+    """What may be read of that which comes in to the account's own mailbox, or to a shared one."""
+    end = ".Shared" if shared else ""
+    if scopes & {one + end for one in WHOLE_READERS}:
+        return Access.WHOLE
+    return Access.HEADERS if scopes & {one + end for one in HEADERS_READERS} else Access.NONE
 
 
 class Graph(Provider):
     """One Microsoft 365 mailbox. `token(refused)` gives an access token, another than the refused.
 
-    settles: seconds for which Exchange may say nothing certain of what was handed to it.
+    settles: seconds for which Exchange may say nothing certain of what was handed to it. inbox: the
+    address of a shared mailbox whose incoming mail is read instead of the account's own.
     """
 
     label = "Microsoft 365"
@@ -183,10 +234,12 @@ class Graph(Provider):
         *,
         settles: float = 60,
         spend: Callable[[str], None] = lambda name: None,
+        inbox: str = "",
     ) -> None:
         self.spend = spend
         self.settles_after = settles
-        self.abilities = abilities(scopes)
+        self.abilities = replace(abilities(scopes), incoming=access(scopes, shared=bool(inbox)))
+        self._inbox = inbox
         self._api_url, self._below = api_url, urlsplit(api_url).path
         self._token, self._bearer, self._outbox = token, "", ""
         self._timeout = patience(timeout)
@@ -280,6 +333,77 @@ class Graph(Provider):
         if (there.scheme, there.netloc) != (ours.scheme, ours.netloc):
             raise TryLater(IN_BETWEEN, f"a next page at {there.netloc}", WHILE_LOOKED_INTO)
         return f"{there.path}?{there.query}"
+
+    # -- what comes in ---------------------------------------------------------------------------
+
+    def arrivals(self, mark: str, *, since: datetime) -> Arrivals:
+        self._check_reads_incoming()
+        target, relisted = _read_mark(mark)
+        try:
+            return self._came_in(target or self._beginning(since), relisted)
+        except Forgotten:
+            return self._came_in(self._beginning(since), relisted=True)
+
+    def _beginning(self, since: datetime) -> str:
+        moment = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        query = {"changeType": "created", "$select": "id,receivedDateTime"}
+        return self._inbox_url(DELTA, query={**query, "$filter": f"receivedDateTime ge {moment}"})
+
+    def _came_in(self, target: str, relisted: bool) -> Arrivals:
+        page = self._asked(DELTA, target, prefer=BY_THE_PAGE)
+        ids = [str(one["id"]) for one in page.get("value") or [] if "@removed" not in one]
+        further, done = page.get("@odata.nextLink"), page.get("@odata.deltaLink")
+        if not (further or done):
+            raise TryLater("Microsoft’s answer does not say how to go on.", str(page)[:200])
+        then = [self._next(str(further or done)), bool(relisted and further)]
+        return Arrivals(tuple(ids), json.dumps(then), bool(further), relisted)
+
+    def incoming(self, message_id: str, *, whole: bool = True) -> Incoming:
+        self._check_reads_incoming()
+        found = self._arrived(message_id)
+        raw = None
+        if whole and self.incoming_access is Access.WHOLE:
+            raw = self._mime(message_id)
+        return Incoming(
+            id=message_id,
+            thread_id=str(found.get("conversationId") or ""),
+            at=_moment(found.get("receivedDateTime")),
+            raw=raw,
+            headers=_told_headers(found),
+            snippet=str(found.get(PREVIEW) or ""),
+            size=_size(found) or len(raw or b""),
+            link=str(found.get("webLink") or ""),
+        )
+
+    def _arrived(self, message_id: str) -> dict[str, Any]:
+        query = {"$select": f"{ARRIVED},{HEADERS}"}
+        if self.incoming_access is Access.WHOLE:
+            query["$select"] += f",{PREVIEW}"
+            query["$expand"] = f"singleValueExtendedProperties($filter=id eq '{SIZE}')"
+        try:
+            return self._asked(FETCH, self._inbox_url(FETCH, message_id, query=query))
+        except TooMuch:  # a message of nothing but headers
+            query["$select"] = ARRIVED
+            return self._asked(FETCH, self._inbox_url(FETCH, message_id, query=query))
+
+    def _mime(self, message_id: str) -> bytes | None:
+        """The message as it would travel; None where Exchange cannot write it so."""
+        try:
+            target = self._inbox_url(FETCH_MIME, message_id)
+            return self._answered(FETCH_MIME, target, None)[2]
+        except TryLater as problem:
+            if "ConversionFailed" in problem.words or "CannotBeConverted" in problem.words:
+                return None
+            raise
+
+    def _inbox_url(self, call: Call, *items: str, query: Mapping[str, str] | None = None) -> str:
+        root = f"/users/{quote(self._inbox, safe='@')}" if self._inbox else "/me"
+        path = replace(call, path=call.path.replace("{}", root, 1))
+        return self._url(path, items, query)
+
+    def _check_reads_incoming(self) -> None:
+        if not self.reads_incoming:
+            raise Cannot("This mailbox did not let the portal read what comes in.")
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -379,16 +503,19 @@ class Graph(Provider):
         """Make a call; items: the ids that its path names. Raises what answer_for() says."""
         return self._asked(call, self._url(call, items, query), body)
 
-    def _asked(self, call: Call, target: str, body: bytes | None = None) -> dict[str, Any]:
-        _, _, answer = self._answered(call, target, body)
+    def _asked(
+        self, call: Call, target: str, body: bytes | None = None, prefer: str = IMMUTABLE
+    ) -> dict[str, Any]:
+        _, _, answer = self._answered(call, target, body, prefer)
         return _parsed(answer)
 
     def _answered(
-        self, call: Call, target: str, body: bytes | None
+        self, call: Call, target: str, body: bytes | None, prefer: str = IMMUTABLE
     ) -> tuple[int, Mapping[str, str], bytes]:
         """A good answer, with a fresh token if need be."""
         for renew in (False, True):
-            status, headers, answer = self._once(call, target, body, self._headers(renew, body))
+            sent = self._headers(renew, body) | {"Prefer": prefer}
+            status, headers, answer = self._once(call, target, body, sent)
             if not (status == 401 and _error(answer)):  # of Graph's own, so nothing was sent by it
                 break
         if 200 <= status < 300:
@@ -398,7 +525,7 @@ class Graph(Provider):
     def _headers(self, renew: bool, body: bytes | None) -> dict[str, str]:
         if renew or not self._bearer:
             self._bearer = self._token(self._bearer)
-        headers = {"Authorization": f"Bearer {self._bearer}", "Prefer": IMMUTABLE}
+        headers = {"Authorization": f"Bearer {self._bearer}"}
         return headers if body is None else {**headers, "Content-Type": "application/json"}
 
     def _url(
@@ -417,11 +544,12 @@ class Graph(Provider):
         try:
             answer = connections(where or self._api_url).urlopen(
                 call.verb, target, body, headers, retries=False, redirect=False,
-                timeout=self._timeout,
+                timeout=self._timeout, preload_content=not call.most,
             )  # fmt: skip
+            data = read_up_to(answer, call.most, cut=call.cut) if call.most else answer.data
         except HTTPError as failure:
             raise broken(failure, sends=call.sends, name="Microsoft") from failure
-        return answer.status, answer.headers, answer.data
+        return answer.status, answer.headers, data
 
 
 @dataclass(frozen=True)
@@ -470,6 +598,8 @@ def _of_its_code(
 ) -> ProviderAnswer | None:
     """What the code alone decides, whatever the status: Graph is not of one mind about that."""
     code = problem.code
+    if status == 410 or code.lower() in SYNC_FORGOTTEN:
+        return Forgotten("Microsoft no longer knows up to where was read.", words)
     if code in SEND_AS_DENIED:
         return NotAllowed(NOT_ALLOWED, words)
     if code in WITHOUT_MAILBOX:
@@ -479,7 +609,7 @@ def _of_its_code(
     if code in SUSPENDED:
         return TryLater(STOPPED, words, AN_HOUR)
     if code in NO_LONGER_A_DRAFT or status == 404:
-        return Gone("Microsoft no longer has it as a draft.", words)
+        return Gone("Microsoft no longer has it.", words)
     if code == "ErrorIrresolvableConflict":  # it is just leaving: only looking tells
         return unclear("Microsoft is busy with this very message.", words, sends=call.sends)
     return None
@@ -539,6 +669,37 @@ def _words(status: int, body: bytes) -> str:
     problem = _error(body)
     said = f"{problem.code} {problem.message}" if problem else body[:200].decode(errors="replace")
     return f"{status} {said}".strip()
+
+
+def _read_mark(mark: str) -> tuple[str, bool]:
+    """Where to ask, and whether what is there comes of a list; nowhere for no mark of ours."""
+    try:
+        target, relisted = json.loads(mark or "null") or ("", False)
+    except (ValueError, TypeError):
+        return "", True
+    return str(target), bool(relisted)
+
+
+def _told_headers(message: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Its headers; where Microsoft tells none, as of reports of its own making, what it knows."""
+    found = [
+        (str(one.get("name") or ""), str(one.get("value") or ""))
+        for one in (message.get(HEADERS) or [])[:MOST_HEADERS]
+    ]
+    if found:
+        return tuple(found)
+    known = {
+        "From": formataddr(_person(message.get("from")), "utf-8"),
+        "Subject": str(message.get("subject") or ""),
+        "Message-ID": str(message.get("internetMessageId") or ""),
+    }
+    return tuple((name, value) for name, value in known.items() if value)
+
+
+def _size(message: Mapping[str, Any]) -> int:
+    found = message.get("singleValueExtendedProperties") or []
+    told = next((str(one.get("value", "")) for one in found), "")
+    return int(told) if told.isdecimal() else 0
 
 
 def _shown() -> dict[str, str]:

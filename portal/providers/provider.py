@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import ClassVar
 
 from portal.envelope import Receipt, SentCopy
@@ -20,19 +21,28 @@ class Cannot(Exception):
     """A provider was asked for what it does not offer. A mistake of the portal's own."""
 
 
+class Access(StrEnum):
+    """What may be read of that which comes in: nothing, headers alone, or whole messages."""
+
+    NONE = "none"
+    HEADERS = "headers"
+    WHOLE = "whole"
+
+
 @dataclass(frozen=True)
 class Abilities:
     """What a mailbox offers, by its provider and by what its owner granted.
 
     two_phase: a draft can serve as the commit token. list_addresses: the provider itself says from
     which addresses the mailbox may send. read_sent: the sent copy can be read, and so the From that
-    it bears.
+    it bears. incoming: what may be read of that which comes in.
     """
 
     send: bool = False
     two_phase: bool = False
     list_addresses: bool = False
     read_sent: bool = False
+    incoming: Access = Access.NONE
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,48 @@ class ListedAddress:
     verification: str
     is_primary: bool
     is_default: bool
+
+
+#: Of a larger message (bytes) only the headers and what of its first parts fits are fetched.
+INCOMING_LARGEST = 2 * 1024 * 1024
+#: So many ids one look at what has come in brings at most.
+ARRIVALS_MOST = 100
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """What one look at a mailbox found to have come in.
+
+    ids: oldest or newest first, as the provider lists them; empty where only other things happened.
+    mark: up to where was read, for the next look; the provider's own words, a few thousand
+    characters at most. more: the next look need not wait. relisted: the old mark meant nothing any
+    more, so these come from a listing of what is there, and may be known.
+    """
+
+    ids: tuple[str, ...]
+    mark: str
+    more: bool = False
+    relisted: bool = False
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """One message that came in.
+
+    at: when the provider took it. raw: the message, or its first INCOMING_LARGEST bytes or parts;
+    None where only headers were granted or asked for. headers: as they stand or as the provider
+    tells them, in their order. snippet: how its text begins, where the provider says it unasked.
+    size: in bytes, 0 where nobody tells. link: where its owner can open it; "" where nowhere.
+    """
+
+    id: str
+    thread_id: str
+    at: datetime | None
+    raw: bytes | None
+    headers: tuple[tuple[str, str], ...]
+    snippet: str = ""
+    size: int = 0
+    link: str = ""
 
 
 class Provider(ABC):
@@ -89,6 +141,16 @@ class Provider(ABC):
         return self.abilities.read_sent
 
     @property
+    def incoming_access(self) -> Access:
+        """What may be read of that which comes in."""
+        return self.abilities.incoming
+
+    @property
+    def reads_incoming(self) -> bool:
+        """Whether anything of what comes in may be read."""
+        return self.incoming_access is not Access.NONE
+
+    @property
     def sending_units(self) -> int:
         """What handing over one message costs, all its calls together."""
         return self.tariff.sending(drafts=self.two_phase)
@@ -97,6 +159,16 @@ class Provider(ABC):
     def reading_units(self) -> int:
         """What reading one sent copy costs; nothing where none can be read."""
         return self.tariff.reading if self.can_read_sent else 0
+
+    @property
+    def looking_units(self) -> int:
+        """What one look at what came in costs, as a rule: beginning costs a few times as much."""
+        return self.tariff.looking if self.reads_incoming else 0
+
+    @property
+    def fetching_units(self) -> int:
+        """What fetching one message that came in costs at least; a large one costs it again."""
+        return self.tariff.fetching if self.reads_incoming else 0
 
     # -- sending in one step -----------------------------------------------------------------------
 
@@ -170,3 +242,20 @@ class Provider(ABC):
     def sent_since(self, moment: datetime) -> list[str]:
         """The ids of all that was sent since a moment, newest first."""
         raise Cannot(f"{self.label} shows the portal no sent copies.")
+
+    # -- what comes in -----------------------------------------------------------------------------
+
+    def arrivals(self, mark: str, *, since: datetime) -> Arrivals:
+        """What has come in after a mark; one look asks for one page of it.
+
+        mark: as the look before returned it; "" begins, with what is no older than since. A mark
+        that the provider has forgotten begins again there, and says so (relisted).
+        """
+        raise Cannot(f"{self.label} does not let the portal read what comes in.")
+
+    def incoming(self, message_id: str, *, whole: bool = True) -> Incoming:
+        """One message that came in; its headers alone unless it is wanted whole and may be read.
+
+        Raises Gone where it has been deleted meanwhile.
+        """
+        raise Cannot(f"{self.label} does not let the portal read what comes in.")

@@ -16,6 +16,7 @@ from urllib3.exceptions import (
     NameResolutionError,
     NewConnectionError,
 )
+from urllib3.response import BaseHTTPResponse
 
 from portal.envelope import OutcomeUnknown, ProviderAnswer, TryLater
 
@@ -26,6 +27,10 @@ NOT_REACHED = (NewConnectionError, ConnectTimeoutError, NameResolutionError)
 #: What somebody has to put right first is tried again after so many seconds.
 WHILE_LOOKED_INTO = 300.0
 IN_BETWEEN = "Something between here and the mail provider answered in its place."
+
+
+class TooMuch(Exception):
+    """An answer is longer than anybody wants it. What was asked for sends nothing."""
 
 
 class _Connection(HTTPSConnection):
@@ -74,6 +79,21 @@ def forget_connections() -> None:
 def patience(seconds: float) -> urllib3.Timeout:
     """How long a call may take: to connect, and then for each piece of its answer."""
     return urllib3.Timeout(connect=min(seconds, 10), read=seconds)
+
+
+def read_up_to(answer: BaseHTTPResponse, most: int, *, cut: bool = False) -> bytes:
+    """The body of an answer that was not preloaded, when it has no more than so many bytes.
+
+    cut: its first part where it has more. Raises TooMuch otherwise; HTTPError where it breaks.
+    """
+    data = answer.read(most + 1)
+    if len(data) <= most:
+        answer.release_conn()
+        return data
+    answer.close()  # the rest of it is not waited for
+    if cut:
+        return data[:most]
+    raise TooMuch
 
 
 def broken(failure: HTTPError, *, sends: bool, name: str) -> ProviderAnswer:

@@ -60,14 +60,14 @@ def rows() -> Iterator[Row]:
             with workers(place) as started, portal(place) as (served, port):
                 queueing.ring()
                 drain.wait_for(lambda: place.sink.state()["accepted"] > MAILBOXES, started)
-                yield from visited(place, store, port)
-                yield polled(place, store, served, port)
+                cookie = cookie_of(place)
+                yield from visited(cookie, place, store, port)
+                yield polled(cookie, store, served, port)
 
 
-def visited(place: Ground, store: str, port: int) -> Iterator[Row]:
+def visited(cookie: str, place: Ground, store: str, port: int) -> Iterator[Row]:
     """What fifty people see of it, page by page."""
     ids = some_ids()
-    cookie = cookie_of(place)
     before, began = place.sink.state()["accepted"], time.monotonic()
     seen: dict[str, list[float]] = defaultdict(list)
     ends = began + SECONDS
@@ -106,13 +106,13 @@ def visit(
         time.sleep(chance.uniform(*LOOKS))
 
 
-def polled(place: Ground, store: str, served: Child, port: int) -> Row:
+def polled(cookie: str, store: str, served: Child, port: int) -> Row:
     """What the portal's processes use for each look of a page that waits for its sending.
 
     Each look names what the one before showed, as the page's own do.
     """
     path = "/dispatches/{dispatch}".format(**some_ids())
-    headers = {"Cookie": cookie_of(place), **HTMX}
+    headers = {"Cookie": cookie, **HTMX}
     line = HTTPConnection("127.0.0.1", port)
     path = next_look(get(line, path, headers), path)
     before = cpu_of([served.process.pid])

@@ -4,7 +4,7 @@ Pure: no process, no store, no clock.
 """
 
 import random
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from portal.failpoints import NAMES
@@ -22,6 +22,8 @@ NAMELESS = (*FREEZING, "drain.leased")
 SENDING = tuple(one for one in NAMES if one not in (*ASKING, *NAMELESS))
 #: Here a transaction is open: whoever waits, keeps others waiting.
 WRITING = tuple(one for one in NAMES if one.endswith((".written", ".stored")))
+#: What only a carrier that keeps drafts and shows sent copies comes to.
+BY_DRAFT = ("draft.made", "proof.read", "proof.committed", "settle.looked")
 #: Reached by an unclear outcome alone, so one is made first, at this point.
 UNCLEAR, MADE_UNCLEAR_AT = "settle.looked", "handover.committed"
 
@@ -33,8 +35,8 @@ class Cell:
 
 
 def makes_sense(cell: Cell) -> bool:
-    """Nobody talks to Google while a document is asked for or frozen, and there the process that
-    asks is the one to kill."""
+    """Nobody talks to a provider while a document is asked for or frozen, and there the process
+    that asks is the one to kill."""
     if cell.point in ASKING:
         return cell.fault in ("kill child", "restart db", "FLUSHALL", "restart redis", "disk full")
     return not (cell.point in FREEZING and cell.fault in PROVIDER)
@@ -90,9 +92,14 @@ def _deal(places: list[list[Cell | None]], cells: list[Cell]) -> None:
         min(places, key=len).append(cell)
 
 
-def sample(seed: str, each: int) -> list[Cell]:
+def without(points: Collection[str]) -> list[Cell]:
+    """All cells but those at points that a carrier never comes to."""
+    return [one for one in CELLS if one.point not in points]
+
+
+def sample(seed: str, each: int, of: Iterable[Cell] = CELLS) -> list[Cell]:
     """Some cells: each failpoint and each fault at least so often."""
-    cells = list(CELLS)
+    cells = list(of)
     random.Random(seed).shuffle(cells)
     chosen: list[Cell] = []
     for one in cells:

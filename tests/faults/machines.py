@@ -17,7 +17,7 @@ from tests.faults.run import Run, Verdict
 from tests.faults.stage import LEASE, Stage, send_signal
 
 MAILBOXES, HOSTS = 12, 2
-CABLES = ("PostgreSQL", "Redis", "Google")
+CABLES = ("PostgreSQL", "Redis", "carrier")
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Happened:
 
 
 def killed_and_cut_off(stage: Stage, dispatches: int, seed: str) -> Happened:
-    """Two hosts on one PostgreSQL and one Redis, each at the end of three cables of its own."""
+    """Two hosts on one PostgreSQL and one Redis, each at the end of cables of its own."""
     chance, events = random.Random(seed), Counter[str]()
     with _cables(stage) as cables:
 
@@ -53,7 +53,7 @@ def deployed(stage: Stage, dispatches: int, seed: str) -> Happened:
     def meanwhile(run: Run) -> None:
         while not run.calmly(run.is_over):
             for host in stage.hosts:
-                asked = host.worker.process.pid
+                asked = host.worker.pid
                 whom = session_members(asked) if chance.random() < 0.5 else [asked]
                 for pid in whom:  # systemd asks the worker alone, or every process of the service
                     send_signal(pid, signal.SIGTERM)
@@ -67,8 +67,8 @@ def deployed(stage: Stage, dispatches: int, seed: str) -> Happened:
 
 
 def _slow_run(stage: Stage, dispatches: int, seed: str, where: dict[str, dict[str, str]]) -> Run:
-    """Nothing strikes at failpoints; Google takes its time, so that there is a middle to be in."""
-    stage.google.tell("faults", kind="slow-answer", method="drafts.*", delay=0.15, times=None)
+    """Nothing strikes at failpoints; calls take their time, so that there is a middle to be in."""
+    stage.carrier.take_time()
     each = dispatches // MAILBOXES
     plan = Plan(seed, [[None] * each for _ in range(MAILBOXES)])
     return Run(stage, plan, hosts=HOSTS, longest=600, cables=where)
@@ -76,8 +76,8 @@ def _slow_run(stage: Stage, dispatches: int, seed: str, where: dict[str, dict[st
 
 def _until_some_left(stage: Stage, patience: float = 15) -> None:
     """A deploy is rolled on when what was started works."""
-    before, deadline = stage.google.count(), time.monotonic() + patience
-    while stage.google.count() < before + 4 and time.monotonic() < deadline:
+    before, deadline = stage.carrier.count(), time.monotonic() + patience
+    while stage.carrier.count() < before + 4 and time.monotonic() < deadline:
         time.sleep(0.1)
 
 
@@ -96,10 +96,13 @@ def _cables(stage: Stage) -> Iterator[dict[str, dict[str, Cable]]]:
     ends: dict[str, str | tuple[str, int]] = {
         "PostgreSQL": str(stage.postgres.home / ".s.PGSQL.5432"),
         "Redis": str(stage.redis.path),
-        "Google": ("127.0.0.1", stage.google.port),
+        "carrier": ("127.0.0.1", stage.carrier.port),
     }
     names = [f"host-{number + 1}" for number in range(HOSTS)]
     made = {name: {what: Cable(ends[what]) for what in CABLES} for name in names}
+    if stage.carrier.shared:
+        one_for_all = Cable(ends["carrier"])
+        made = {name: {**own, "carrier": one_for_all} for name, own in made.items()}
     try:
         yield made
     finally:
@@ -108,12 +111,12 @@ def _cables(stage: Stage) -> Iterator[dict[str, dict[str, Cable]]]:
 
 
 def _where(stage: Stage, cables: dict[str, Cable]) -> dict[str, str]:
-    """The addresses at which one host finds its stores, and Gmail."""
+    """The addresses at which one host finds its stores, and the carrier."""
     database = make_url(stage.database).database
     return {
         "DATABASE_URL": f"postgresql://postgres@127.0.0.1:{cables['PostgreSQL'].port}/{database}",
         "REDIS_URL": f"redis://127.0.0.1:{cables['Redis'].port}/0",
-        "GMAIL_API_URL": f"http://127.0.0.1:{cables['Google'].port}",
+        **stage.carrier.through(cables["carrier"].port),
     }
 
 

@@ -1,7 +1,7 @@
-"""The stage: stores, Redis, a local Google and worker hosts that can be killed, cut off and healed.
+"""The stage: stores, Redis, a carrier and worker hosts that can be killed, cut off and healed.
 
 A host is a machine of its own as far as its workers can tell: its own name, its own processes, and,
-where asked for, its own cables to PostgreSQL, Redis and Google.
+where asked for, its own cables to PostgreSQL, Redis and the carrier.
 """
 
 import contextlib
@@ -19,12 +19,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import requests
 from redis import Redis
 
 from portal.children import Child, session_members
 from portal.parts import redis_options, redis_program
 from tests import servers
+from tests.faults.carriers import Carrier, Gmail
+from tests.faults.warm import WarmWorker
 
 #: Seconds. Five provider time-outs fit into a lease, as the settings ask.
 LEASE = 3.0
@@ -33,9 +34,6 @@ SHORT = {
     "LEASE_SECONDS": str(LEASE),
     "SETTLE_GRACE": "1",
     "SWEEP_SECONDS": "1",
-    "GMAIL_UNITS_PER_MINUTE": "1000000",
-    "GMAIL_DAILY_WORKSPACE": "100000",
-    "GMAIL_DAILY_CONSUMER": "100000",
 }
 FAKETIME = (
     Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"),
@@ -92,47 +90,6 @@ class RedisServer:
         self.child.end_what_is_left()
 
 
-class Google:
-    """A local Google in a process of its own, and what it is told beside Google's own API."""
-
-    def __init__(self, home: Path) -> None:
-        with servers.listening_socket() as (_, port):
-            self.port = port
-        self.url = f"http://127.0.0.1:{self.port}"
-        limits = ("--units-per-minute", "0", "--workspace-daily", "0", "--consumer-daily", "0")
-        command = [sys.executable, "-m", "portal.sandbox", "--port", str(self.port), *limits]
-        environ = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        environ["PYTHONPATH"] = str(servers.ROOT)
-        self.child = Child("Google", command, environ, home / "google.log")
-        servers.wait_for(self._answers, self.child)
-
-    def _answers(self) -> bool:
-        try:
-            return requests.get(f"{self.url}/_sandbox/state", timeout=2).ok
-        except requests.RequestException:
-            return False
-
-    def tell(self, what: str, **words: object) -> None:
-        requests.post(f"{self.url}/_sandbox/{what}", json=words, timeout=10).raise_for_status()
-
-    def fails(self, kind: str, method: str, account: str | None) -> None:
-        """One call of this account goes wrong: the next one of this method."""
-        self.tell("faults", kind=kind, method=method, account=account, times=1)
-
-    def count(self) -> int:
-        """How many messages it has accepted."""
-        state: dict[str, int] = requests.get(f"{self.url}/_sandbox/state", timeout=30).json()
-        return state["accepted"]
-
-    def accepted(self) -> list[dict[str, object]]:
-        found = requests.get(f"{self.url}/_sandbox/accepted", timeout=120)
-        listed: list[dict[str, object]] = found.json()
-        return listed
-
-    def end(self) -> None:
-        self.child.end_what_is_left()
-
-
 @dataclass
 class Host:
     """One machine with one worker, which is started again whenever it has ended."""
@@ -141,14 +98,14 @@ class Host:
     environ: dict[str, str]
     home: Path
     kept: bool = True
-    worker: Child = field(init=False)
+    worker: WarmWorker = field(init=False)
     leaders: list[int] = field(default_factory=list)
     starts: int = 0
 
     def __post_init__(self) -> None:
         bare = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        command = [*self._named(), sys.executable, str(servers.ROOT / "worker.py")]
-        self.worker = Child("Worker", command, bare | self.environ, self.home / f"{self.name}.log")
+        log = self.home / f"{self.name}.log"
+        self.worker = WarmWorker(self._named(), bare | self.environ, log)
         self._started()
 
     def _named(self) -> list[str]:
@@ -162,12 +119,11 @@ class Host:
         return ["unshare", "--uts", "sh", "-c", f'hostname {self.name}; exec "$@"', "sh"]
 
     def _started(self) -> None:
-        self.leaders.append(self.worker.process.pid)
+        self.leaders.append(self.worker.pid)
         self.starts += 1
 
     def look_after(self) -> None:
         if self.kept and self.worker.has_ended():
-            self.worker.process.wait()
             self.worker.start()
             self._started()
 
@@ -197,7 +153,7 @@ class Stage:
     database: str
     postgres: servers.Postgres | None
     redis: RedisServer
-    google: Google
+    carrier: Carrier
     hosts: list[Host] = field(default_factory=list)
     clock: Path | None = None
     back: float = 0.0
@@ -210,7 +166,7 @@ class Stage:
             DATABASE_URL=self.database,
             REDIS_URL=self.redis.url,
             **SHORT,
-            **servers.pointed_at(self.google.url),
+            **self.carrier.settings,
         )
 
     # -- hosts -----
@@ -249,7 +205,7 @@ class Stage:
 
     def worker_of(self, name: str) -> int | None:
         host = next((one for one in self.hosts if one.name == name), None)
-        return host.worker.process.pid if host else None
+        return host.worker.pid if host else None
 
     # -- what can happen around them -----
 
@@ -300,7 +256,8 @@ class Stage:
             time.sleep(0.1)
         for host in self.hosts:
             host.kill()
-            host.worker.process.wait()
+            host.worker.has_ended(within=10)
+            host.worker.close()
 
 
 def _no_log(_folder: str, names: list[str]) -> list[str]:
@@ -327,15 +284,17 @@ def _parent(pid: int) -> int:
 
 
 @contextlib.contextmanager
-def stage(home: Path, database: str, postgres: servers.Postgres | None) -> Iterator[Stage]:
+def stage(
+    home: Path, database: str, postgres: servers.Postgres | None, carrier: type[Carrier] = Gmail
+) -> Iterator[Stage]:
     """A stage on a database that has its tables and nothing in them."""
-    redis, google = RedisServer(home), Google(home)
-    made = Stage(home, database, postgres, redis, google)
+    redis, carries = RedisServer(home), carrier(home)
+    made = Stage(home, database, postgres, redis, carries)
     try:
         yield made
     finally:
         made.end()
         redis.end()
-        google.end()
+        carries.end()
         if kept := os.environ.get("FAULTS_LOGS"):
             shutil.copytree(home, kept, ignore=_no_log, dirs_exist_ok=True)

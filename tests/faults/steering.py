@@ -93,7 +93,7 @@ class Book:
 class Gathering:
     """Several who stand at different points meet one and the same event."""
 
-    def __init__(self, patience: float, most: int = 12) -> None:
+    def __init__(self, patience: float, most: int = 24) -> None:
         self._patience, self._most = patience, most
         self._lock = threading.Lock()
         self._groups: dict[Any, _Group] = {}

@@ -10,33 +10,13 @@ from tests.faults.stage import LEASE, Stage, send_signal
 from tests.faults.steering import GO, Arrival, Book, Gathering
 
 #: Seconds: for how long others who are to meet the same event are waited for.
-GATHER = 0.3
+GATHER = 0.5
 #: Seconds: how long a process stands still, a disk is full.
 PAUSE = LEASE + 1.0
 FULL = 1.2
-
-#: What a fault of the provider is called by the local Google; one of several, by chance.
-KINDS = {
-    "no answer": ("swallow",),
-    "cut": ("cut-before", "cut-after"),
-    "5xx before": ("500-before", "503-before"),
-    "5xx after": ("500-after", "503-after"),
-    "429": ("429", "concurrent"),
-    "expired": ("401",),
-}
-#: Which call comes next, by the point reached; otherwise whatever the mailbox asks next.
-NEXT_CALL = {
-    "claim.written": ("drafts.create", "drafts.send"),
-    "claim.committed": ("drafts.create", "drafts.send"),
-    "address.confirmed": ("drafts.create", "drafts.send"),
-    "draft.made": ("drafts.send",),
-    "handover.written": ("drafts.send",),
-    "handover.committed": ("drafts.send",),
-    "settle.looked": ("drafts.send",),
-    "send.answered": ("messages.get",),
-    "result.written": ("messages.get",),
-    "result.committed": ("messages.get",),
-}
+#: Where a person decides, it stands still until they have: it must not hand over what they asked
+#: to be sent again.
+LONG_PAUSE = 3 * LEASE
 
 
 class Strikes:
@@ -52,8 +32,7 @@ class Strikes:
         if cell is not None:
             self._strike(cell, arrival)
         elif self._book.to_be_unclear(arrival):
-            kind = self._chance.choice(("swallow", "swallow-before"))
-            self._stage.google.fails(kind, "drafts.send", self._account(arrival))
+            self._stage.carrier.make_unclear(self._account(arrival), self._chance)
         return GO
 
     def _strike(self, cell: Cell, arrival: Arrival) -> None:
@@ -79,7 +58,7 @@ class Strikes:
 
     def _pause(self, pid: int) -> None:
         send_signal(pid, signal.SIGSTOP)
-        time.sleep(PAUSE)
+        time.sleep(PAUSE if self._stage.carrier.two_phase else LONG_PAUSE)
         send_signal(pid, signal.SIGCONT)
 
     # -- the provider -----
@@ -88,10 +67,9 @@ class Strikes:
         account = self._account(arrival)
         if cell.fault == "revoked":
             account = account or self._chance.choice(sorted(set(self._mailbox_of.values())))
-            self._stage.google.tell("revoke", email=account)
+            self._stage.carrier.revoke(account)
             return
-        method = self._chance.choice(NEXT_CALL.get(cell.point, ("*",)))
-        self._stage.google.fails(self._chance.choice(KINDS[cell.fault]), method, account)
+        self._stage.carrier.befall(cell, account, self._chance)
 
     def _account(self, arrival: Arrival) -> str | None:
         """Whose call fails: where the point is nobody's own, anybody's."""

@@ -4,6 +4,7 @@ A long queue that moves is no alarm: only a mailbox that has not got rid of anyt
 """
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -113,13 +114,20 @@ def told(one: Stuck, user: User) -> Dispatch | None:
 
 
 def other_sender(not_mailbox_id: int = 0) -> SendFrom | None:
-    """A company mailbox that works now, other than this one, under its own address."""
-    able = [
-        one
-        for one in company_mailboxes()
-        if one.id != not_mailbox_id and one.can_send and not one.is_paused
-    ]
-    return send_from(able[0], able[0].email) if able else None
+    """A company mailbox that may send now, other than this one, under its own address.
+
+    One whose provider cannot be reached just now is only taken where none is in order.
+    """
+    return best_of(company_mailboxes(), not_mailbox_id)
+
+
+def best_of(boxes: Iterable[Mailbox], not_mailbox_id: int = 0) -> SendFrom | None:
+    """The first of these that can tell somebody now, under its own address: what is in order comes
+    before what keeps failing on the way, and what is not to be taken, or must rest, is none."""
+    able = [one for one in boxes if one.id != not_mailbox_id and one.can_send and not one.is_paused]
+    in_order = sorted(able, key=lambda one: one.failing_since is not None)  # stable
+    ways = (send_from(one, one.email) for one in in_order)
+    return next((one for one in ways if one is not None), None)
 
 
 def _at_work(mailbox_id: int) -> bool:

@@ -243,6 +243,10 @@ def _pass_gate(claim: Claim, hands: Hands, draft_id: str | None) -> None:
     if not hands.gate():
         put_back(claim, draft_id)
         raise LostClaim
+    _confirm_with_draft(claim, hands, draft_id)
+
+
+def _confirm_with_draft(claim: Claim, hands: Hands, draft_id: str | None) -> None:
     try:
         _confirm(claim, hands)
     except NotReady as problem:
@@ -271,10 +275,17 @@ def _mark_handed_over(claim: Claim, hands: Hands, draft_id: str | None) -> None:
 
     if not journal.write(last_look):
         _step_back(claim)
+        _ask_afresh(claim, hands, draft_id)
         raise LostClaim
     instance.witness(claim.attempt_id)
     hands.handed_over = True
     reached("handover.committed", claim.dispatch_id)
+
+
+def _ask_afresh(claim: Claim, hands: Hands, draft_id: str | None) -> None:
+    """Its person may have withdrawn a moment ago. Raises NotReady, where that is so."""
+    hands.forget()
+    _confirm_with_draft(claim, hands, draft_id)
 
 
 def _step_back(claim: Claim) -> None:

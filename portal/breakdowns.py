@@ -17,7 +17,7 @@ from portal.dispatch import Dispatch
 from portal.envelope import Mailable
 from portal.extensions import db
 from portal.links import Link, Purpose
-from portal.mailboxes import Mailbox, all_mailboxes, mailbox_of, may_manage, send_from
+from portal.mailboxes import Mailbox, all_mailboxes, company_mailboxes, mailbox_of, may_manage
 from portal.people import company
 from portal.senders import SendFrom
 from portal.stores import reading
@@ -59,15 +59,12 @@ def concerned(box: Mailbox) -> list[User]:
 
 def way_to(user: User, not_mailbox_id: int) -> SendFrom | None:
     """An address that can tell somebody now: one of the company's, else the portal's relay, else
-    their own mailbox, which nobody else's word ever goes through."""
-    found = alarms.other_sender(not_mailbox_id)
-    if found is not None:
-        return found
+    their own mailbox, which nobody else's word ever goes through. One that is in order comes
+    before all whose provider cannot be reached just now."""
     own = mailbox_of(user)
-    rest = [*(one for one in all_mailboxes() if one.is_relay), *([own] if own else [])]
-    able = [one for one in rest if one.id != not_mailbox_id and one.can_send and not one.is_paused]
-    ways = (send_from(one, one.email) for one in able)
-    return next((one for one in ways if one is not None), None)
+    relays = (one for one in all_mailboxes() if one.is_relay)
+    ways = [*company_mailboxes(), *relays, *([own] if own else [])]
+    return alarms.best_of(ways, not_mailbox_id)
 
 
 # -- telling -------------------------------------------------------------------------------------

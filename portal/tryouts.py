@@ -5,6 +5,8 @@ takes the same road as every other; whoever carries it out writes on the address
 (attempts: taken or not allowed; evidence: the From that its sent copy bears).
 """
 
+from dataclasses import replace
+
 from sqlalchemy import ColumnElement, func, select
 
 from portal import dispatch, mailboxes
@@ -14,7 +16,8 @@ from portal.dispatch import OPEN_STATES, Dispatch, Proof, Purpose, State
 from portal.envelope import Mailable
 from portal.extensions import db
 from portal.mailboxes import Address
-from portal.people import company
+from portal.people import address_key, company
+from portal.senders import SendFrom, Trouble, trouble_with
 
 
 class CannotTry(Exception):
@@ -24,12 +27,15 @@ class CannotTry(Exception):
 def begin(address: Address, user: User) -> Dispatch:
     """Send a message from the address to its mailbox. A double press is one message. Commits.
 
-    Raises CannotTry.
+    It bears the address, so whoever that belongs to must agree first, unless they press it
+    themselves. Raises CannotTry.
     """
     box = address.mailbox
     found = mailboxes.send_from(box, address.email)
     if found is None or not box.can_send:
         raise CannotTry(box.why_not or f"{box.email} cannot send now.")
+    if address_key(user.email) != address_key(address.email):
+        refuse_unagreed(found)
     last = latest(address)
     if last is not None and is_going(last):
         return last
@@ -41,6 +47,13 @@ def begin(address: Address, user: User) -> Dispatch:
     return dispatch.notice(
         key, to, subject, _letter(address, user), found, user=user, purpose=Purpose.TRIAL
     )
+
+
+def refuse_unagreed(found: SendFrom) -> None:
+    """Raises CannotTry where an address belongs to a person who does not agree."""
+    trouble, sentence = trouble_with(found.email, replace(found, verification="accepted"))
+    if trouble is Trouble.CONSENT:
+        raise CannotTry(sentence)
 
 
 def latest(address: Address) -> Dispatch | None:

@@ -8,17 +8,29 @@ What ends by itself all the same is said before it does (health.forecast).
 import logging
 import math
 import time
+from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from flask import current_app
 from sqlalchemy import or_, select, update
 
-from portal import alarms, dispatch, health, instance, journal, ledger, mailboxes, queueing
+from portal import (
+    alarms,
+    breakdowns,
+    dispatch,
+    health,
+    instance,
+    journal,
+    ledger,
+    mailboxes,
+    queueing,
+)
 from portal.accounts import User, managers
 from portal.columns import db_now, now
 from portal.envelope import Mailable, ProviderAnswer
 from portal.extensions import db
+from portal.health import Forecast
 from portal.mailboxes import Health, Mailbox
 from portal.people import company
 from portal.senders import SendFrom
@@ -51,6 +63,7 @@ def look_again(ends: float = math.inf) -> int:
             break
         seen += _looked_after(box_id)
     tell_of_secret()
+    tell_of_ends()
     return seen
 
 
@@ -136,6 +149,73 @@ def tell_of_secret() -> int:
         way = alarms.other_sender() if stage is not None else None
         people = managers() if way else []
     return sum(_is_told(ends, stage, one, way) for one in people if way and stage is not None)
+
+
+def tell_of_ends() -> int:
+    """Mail whom it concerns, once, that a mailbox's sign-in is about to end by itself. Commits.
+
+    It leaves by another way where there is one, else by this very mailbox, which still sends.
+    Returns how many mails were asked for just now.
+    """
+    with reading():
+        due = list(_foreseen()) if instance.may_send() else []
+    return sum(_is_told_of_end(box, found, user, way) for box, found, user, way in due)
+
+
+def _foreseen() -> Iterator[tuple[Mailbox, Forecast, User, SendFrom]]:
+    """Each sign-in that ends soon, with each person who has not been told, and the way to them."""
+    soon = or_(Mailbox.grant_ends_at.is_not(None), Mailbox.lasted_a_week)
+    for box in db.session.scalars(select(Mailbox).where(soon).order_by(Mailbox.id)):
+        found = health.forecast(box.facts(), now())
+        for user in breakdowns.concerned(box) if found else ():
+            way = breakdowns.way_to(user, box.id) or breakdowns.way_to(user, 0)
+            if found and way and dispatch.noticed(_key_of_end(box, user)) is None:
+                yield box, found, user, way
+
+
+def _key_of_end(box: Mailbox, user: User) -> str:
+    """One for each sign-in: whoever signs in again, and has it end again, is told again."""
+    return f"ends/{box.id}/{box.connected_at.isoformat()}/{user.id}"
+
+
+def _is_told_of_end(box: Mailbox, found: Forecast, user: User, way: SendFrom) -> bool:
+    ends = "ends" if found.certain else "probably ends"
+    day = found.at.astimezone(ZoneInfo(company().time_zone))
+    when = f"{day:%A}, {day.day} {day:%B}, about {day:%H:%M}"
+    subject = f"The sign-in of {box.email} {ends} on {day:%A}"
+    lines = (
+        f"Hello {user.name.split()[0]},",
+        f"{box.kind.account} {ends} the portal’s sign-in to {box.email} on {when}. From then on "
+        "nothing leaves through it until somebody signs in again; what is to leave waits.",
+        _way_out(box, found, user),
+        f"{company().name}, by Sendwright",
+    )
+    to, key = Mailable(user.email, user.name), _key_of_end(box, user)
+    try:
+        dispatch.notice(key, to, subject, "\n\n".join(lines), way)
+    except Exception:
+        journal.undo()
+        log.exception("somebody could not be told that a sign-in ends")
+        return False
+    return True
+
+
+def _way_out(box: Mailbox, found: Forecast, user: User) -> str:
+    """What to do before it ends, and so that it does not come back."""
+    portal = current_app.config["PORTAL"].PUBLIC_URL
+    page = "settings" if box.owner_id is None else "profile"
+    if user in breakdowns.who_can_mend(box):
+        todo = f"What to do: sign in to it again before then, at {portal}/{page}."
+    else:
+        whose = box.owner.name if box.owner else "A manager"
+        todo = f"What to do: {whose} signs in to it again before then, at {portal}/{page}."
+    if not found.of_testing:
+        return todo
+    return (
+        f"{todo}\n\nWhy: Google ends every sign-in after seven days while the portal’s Google "
+        "project is in Testing. For good, whoever runs the portal publishes the project (“In "
+        "production”) or makes it Internal first. Otherwise this comes back every week."
+    )
 
 
 def _is_told(ends: date, stage: int, manager: User, way: SendFrom) -> bool:

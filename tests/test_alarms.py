@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from portal import alarms, mailboxes
+from portal import alarms, breakdowns, mailboxes
 from portal.accounts import Role
 from portal.columns import now
 from portal.dispatch import Dispatch, Purpose, State
@@ -112,6 +112,18 @@ def test_with_no_other_sender_that_works_nobody_is_told_by_mail(
     waited(factories.asked(), 61)
     assert alarms.tell_managers() == 0
     assert notices() == []
+
+
+def test_one_that_cannot_be_reached_tells_only_where_no_other_is_in_order(office: Mailbox) -> None:
+    away = another_mailbox()
+    away.failing_since = now() - timedelta(hours=1)
+    relay = Mailbox(account_sub=mailboxes.RELAY, provider="smtp", email="relay@brightspark.example")
+    relay.addresses = [Address(email=relay.email, verification="accepted", is_primary=True)]
+    db.session.add(relay)
+    db.session.commit()
+    olive = factories.olive()
+    ways = [alarms.other_sender(office.id), alarms.other_sender(), breakdowns.way_to(olive, 1)]
+    assert [one and one.mailbox_id for one in ways] == [away.id, office.id, relay.id]
 
 
 def test_the_alarms_own_mail_is_no_reason_for_another_alarm(office: Mailbox) -> None:

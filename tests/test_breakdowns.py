@@ -317,6 +317,30 @@ def test_a_sign_in_of_testing_is_foreseen_on_the_page(
     assert "publish the project" in olive.words("/settings")
 
 
+def test_the_seven_days_of_testing_are_told_ahead_once_to_owner_and_office(
+    app: Flask,
+) -> None:
+    with app.app_context():
+        factories.olive()
+        box = factories.office_mailbox()
+        then = now() - timedelta(days=5)
+        box.connected_at, box.grant_ends_at = then, then + timedelta(days=7)
+        own = Mailbox(account_sub="nia", email=NIA, owner=factories.nia(), issuer=box.issuer)
+        own.connected_at, own.lasted_a_week = then, True
+        db.session.add(own)
+        db.session.commit()
+        assert (upkeep.tell_of_ends(), upkeep.tell_of_ends()) == (3, 0)
+        told = {(mail.to[0], mail.subject.split()[3]): mail for mail in notices()}
+        mine = told["olive@brightspark.example", OFFICE]
+        assert mine.from_email == OFFICE  # which still sends, and is the only way
+        assert "/settings" in mine.body and "publishes the project" in mine.body
+        assert "probably ends" in told[NIA, NIA].subject and "/profile" in told[NIA, NIA].body
+        assert "Nia Cole signs in to it again" in told["olive@brightspark.example", NIA].body
+        box.connected_at, box.grant_ends_at = now(), now() + timedelta(days=7)
+        db.session.commit()
+        assert upkeep.tell_of_ends() == 0  # she has signed in again in time
+
+
 def test_the_end_of_the_secret_is_told_to_managers_once_for_each_stage(app: Flask) -> None:
     with app.app_context():
         olive: User = factories.olive()

@@ -3,10 +3,11 @@
 from datetime import timedelta
 
 import pytest
+import requests
 from flask import Flask
 from sqlalchemy import select, update
 
-from portal import accounts, agreement, consent, dispatch, links, policy
+from portal import accounts, agreement, attempts, consent, dispatch, links, policy
 from portal.accounts import User
 from portal.agreement import CannotAsk
 from portal.approaches import set_up_department
@@ -14,9 +15,10 @@ from portal.columns import now
 from portal.dispatch import Dispatch, State
 from portal.extensions import db
 from portal.links import Ended, Link, Purpose
-from portal.mailboxes import Address, send_from_addresses
+from portal.mailboxes import Address, Mailbox, send_from_addresses
+from portal.sandbox.server import SandboxServer
 from portal.senders import Mode, Said, Trouble
-from tests import factories
+from tests import factories, servers
 from tests.factories import asked, document, office_mailbox, olive, person, tom
 
 WHERE = "https://portal.example/links/consent/{key}"
@@ -148,3 +150,64 @@ def test_a_link_answers_once_in_time_and_for_who_is_still_here(office: Flask) ->
         accounts.end(lou())
         with pytest.raises(Ended, match="may not sign in here any more"):
             links.open(left, Purpose.CONSENT)
+
+
+def accepted(google: SandboxServer) -> int:
+    return len(requests.get(f"{google.url}/_sandbox/accepted", timeout=5).json())
+
+
+def test_who_takes_it_back_while_it_is_being_handed_over_is_in_time(
+    database: str,
+    redis_url: str,
+    local_google: SandboxServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def withdraw(name: str, _dispatch_id: int) -> None:
+        if name == "draft.made":  # long after it was looked whether she agrees
+            agreement.withdraw(tom())
+
+    with servers.sending(database, redis_url, local_google.url):
+        factories.connected(local_google.url)
+        policy.set_rule("", Mode.USER)
+        frozen = asked()
+        monkeypatch.setattr(attempts, "reached", withdraw)
+        attempts.send(frozen.id)
+        assert state_of(frozen) == (State.HELD, Trouble.CONSENT)
+        assert (accepted(local_google), bool(frozen.draft_id)) == (0, True)
+        monkeypatch.undo()
+        agreement.agree(tom())
+        attempts.send(frozen.id)
+        assert (state_of(frozen), accepted(local_google)) == ((State.ACCEPTED, ""), 1)
+
+
+def test_the_last_look_asks_nobody_for_the_companys_own_address_and_the_owner_for_theirs(
+    office: Flask,
+) -> None:
+    with office.app_context():
+        lous = person("lou", "Lou Reed", agrees=False)
+        person("office", "Whoever is in", agrees=False)
+        own = Mailbox(account_sub="lou", email="lou@home.example", owner_id=lous.id)
+        own.addresses = [Address(email=own.email, verification="accepted", is_primary=True)]
+        db.session.add(own)
+        db.session.commit()
+        may = {
+            factories.OFFICE: hands_over(factories.OFFICE, 1),
+            "tom": hands_over("Tom@brightspark.example", 1),
+            "lou": hands_over("lou@brightspark.example", 1),
+            "lou, to try it": hands_over("lou@brightspark.example", 1, dispatch.Purpose.TRIAL),
+            "lou@home": hands_over("lou@home.example", own.id),
+        }
+        assert [who for who, leaves in may.items() if not leaves] == ["lou", "lou@home"]
+        agreement.agree(lous)
+        assert hands_over("lou@brightspark.example", 1) and hands_over("lou@home.example", own.id)
+
+
+def hands_over(email: str, box_id: int, purpose: str = dispatch.Purpose.DOCUMENT) -> bool:
+    """Whether what bears an address is let go in the commit that hands it over."""
+    one = asked(document("quote"))
+    leased = {"state": State.SUBMITTING, "attempt": 1, "lease_until": now() + timedelta(minutes=1)}
+    db.session.execute(update(Dispatch).where(Dispatch.id == one.id).values(**leased))
+    claim = dispatch.Claim(one.id, 1, box_id, from_email=email, purpose=purpose)
+    handed_over = dispatch.claiming.hand_over(claim, 60, None)
+    db.session.rollback()
+    return handed_over

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from portal import policy, trials
 from portal.dispatch import Dispatch, Purpose
 from portal.extensions import db
-from portal.mailboxes import Mailbox
+from portal.mailboxes import Address, Mailbox
 from portal.senders import Mode
 from portal.trials import CannotTest, Outcome
 from tests import factories
@@ -84,6 +84,21 @@ def test_a_sender_that_is_not_ready_is_never_tested_from_another_address(office:
         trials.send(trial, factories.MARY, olive)
     assert trial.dispatch_id is None
     assert not list(db.session.scalars(select(Dispatch)))
+
+
+def test_nobodys_address_is_tested_before_they_agree_and_the_round_says_so(
+    app: Flask, office: Mailbox
+) -> None:
+    lou = factories.person("lou", "Lou Reed", agrees=False)
+    db.session.add(Address(mailbox_id=office.id, email=lou.email, verification="accepted"))
+    policy.set_rule("", Mode.SPECIFIED, lou.email)
+    (trial,) = trials.start(factories.olive()).trials
+    with pytest.raises(CannotTest, match="Lou Reed has not agreed yet"):
+        trials.send(trial, factories.MARY, factories.olive())
+    assert not list(db.session.scalars(select(Dispatch)))
+    db.session.commit()
+    page = said(visitor(app, factories.olive).get("/test-round"))
+    assert "It cannot be tested yet" in page and "Lou Reed has not agreed yet" in page
 
 
 def test_who_saw_it_is_kept_and_a_new_test_is_to_be_looked_at_anew(office: Mailbox) -> None:

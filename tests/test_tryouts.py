@@ -92,3 +92,12 @@ def tried_again(box: Mailbox, email: str) -> Address:
     tryouts.begin(address, factories.olive())
     delivery.drain()
     return db.session.get_one(Address, address.id, populate_existing=True)
+
+
+def test_nobodys_address_is_tried_before_they_agree_but_by_themselves(office: Mailbox) -> None:
+    lou = factories.person("lou", "Lou Reed", agrees=False)
+    address = mailboxes.want_address(office, lou.email)
+    with pytest.raises(tryouts.CannotTry, match="Lou Reed has not agreed yet"):
+        tryouts.begin(address, factories.olive())
+    assert tryouts.latest(address) is None
+    assert tryouts.begin(address, lou).from_email == lou.email

@@ -13,11 +13,14 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Executable,
+    FromClause,
     Select,
+    String,
     Table,
     and_,
     bindparam,
     exists,
+    func,
     insert,
     or_,
     select,
@@ -25,6 +28,7 @@ from sqlalchemy import (
 )
 
 from portal import journal
+from portal.accounts import User
 from portal.columns import db_now, lapsed, now
 from portal.dispatch.moving import show_going_on
 from portal.dispatch.tables import (
@@ -40,6 +44,7 @@ from portal.dispatch.tables import (
 )
 from portal.instance import Instance
 from portal.mailboxes import Mailbox
+from portal.senders import Said
 from portal.statements import Statement
 
 #: Nothing can be taken back for longer, and no provider asks for a longer rest (seconds): what says
@@ -57,6 +62,7 @@ ATTEMPTS = cast("Table", Attempt.__table__)
 EVENTS = cast("Table", Event.__table__)
 INSTANCE = cast("Table", Instance.__table__)
 BOXES = cast("Table", Mailbox.__table__)
+USERS = cast("Table", User.__table__)
 
 
 @dataclass(frozen=True)
@@ -126,13 +132,16 @@ def claim_one(dispatch_id: int, worker: str, lease: float) -> Claim | None:
 
 
 def hand_over(claim: Claim, lease: float, draft_id: str | None) -> bool:
-    """The last look before the call: still ours, the lease has not run out, mail may leave at all.
+    """The last look before the call: still ours, the lease has not run out, mail may leave at all,
+    and nobody whose address it bears has withdrawn.
 
     draft_id: the draft that is about to be sent, None where there is none. From the commit on the
     mail may leave.
     """
-    mine = {"wanted": claim.dispatch_id, "mine": claim.attempt}
-    return _handed_over(lease).changed(_here(), **mine, draft=draft_id) == 1
+    mine = {"wanted": claim.dispatch_id, "mine": claim.attempt, "box": claim.mailbox_id or 0}
+    # Whoever tries an address was asked when they pressed the button.
+    author = "" if claim.purpose == Purpose.TRIAL else claim.from_email.lower()
+    return _handed_over(lease).changed(_here(), **mine, draft=draft_id, author=author) == 1
 
 
 def accepted(claim: Claim, message_id: str) -> bool:
@@ -327,6 +336,7 @@ def _handed_over(lease: float) -> Statement:
     return Statement(
         update(DISPATCHES)
         .where(mine, column.state == State.SUBMITTING, column.lease_until > db_now(), _allowed())
+        .where(~_is_withheld())
         .values(handed_over_at=db_now(), lease_until=db_now(lease), draft_id=bindparam("draft"))
     )
 
@@ -335,6 +345,31 @@ def _allowed() -> ColumnElement[bool]:
     """Whether mail may leave at all, asked in the very statement that lets it."""
     stopped = or_(INSTANCE.c.stopped_at.is_not(None), INSTANCE.c.held_at.is_not(None))
     return ~exists(select(INSTANCE.c.id).where(stopped))
+
+
+def _is_withheld() -> ColumnElement[bool]:
+    """Whether the person does not agree whose address it bears (as senders.trouble_with() says it
+    from what mailboxes knows): asked in the very statement that lets it, since what was known of
+    an address a moment ago may be so no longer."""
+    author, mine = bindparam("author", type_=String()), BOXES.c.id == bindparam("box")
+    own = and_(mine, func.lower(BOXES.c.email) == author)  # the mailbox's own address
+    theirs, owner = USERS.alias(), USERS.alias()
+    companys = exists(select(BOXES.c.id).where(own, BOXES.c.owner_id.is_(None)))
+    of_person = and_(func.lower(theirs.c.email) == author, theirs.c.is_department.is_(False))
+    of_owner = and_(own, owner.c.id == BOXES.c.owner_id, owner.c.is_department.is_(False))
+    unagreed = exists(select(theirs.c.id).where(of_person, _says_no(theirs)))
+    unagreed_owner = exists(
+        select(owner.c.id).where(
+            of_owner, _says_no(owner), ~exists(select(theirs.c.id).where(of_person))
+        )
+    )
+    return and_(~companys, or_(unagreed, unagreed_owner))
+
+
+def _says_no(people: FromClause) -> ColumnElement[bool]:
+    """Whether somebody has not agreed of the address they have now."""
+    said_of = func.lower(people.c.consent_email) == func.lower(people.c.email)
+    return ~and_(people.c.consent == Said.AGREED, said_of)
 
 
 @cache

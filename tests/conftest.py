@@ -282,13 +282,19 @@ def post(post_of_all: "Post") -> Iterator["Post"]:
 
 
 @pytest.fixture
-def live(sqlite_template: Path, tmp_path: Path) -> Iterator[servers.Live]:
+def besides() -> dict[str, str]:
+    """Settings of `live` beside the usual; a module whose tests need some has its own of this."""
+    return {}
+
+
+@pytest.fixture
+def live(sqlite_template: Path, tmp_path: Path, besides: dict[str, str]) -> Iterator[servers.Live]:
     """A whole Sendwright of this test's own: portal over HTTP, local Google, worker, Redis."""
     copy = tmp_path / "live.sqlite3"
     copy.write_bytes(sqlite_template.read_bytes())
     with (
         servers.redis_server() as redis_url,
-        servers.live_portal(tmp_path, f"sqlite:///{copy}", redis_url) as running,
+        servers.live_portal(tmp_path, f"sqlite:///{copy}", redis_url, **besides) as running,
     ):
         yield running
 

@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 from portal.extensions import db
 from portal.mailboxes import Address
 from tests import servers
+from tests.browser.steps import pass_google
 from tests.factories import ACCOUNTS, OFFICE, PASSWORD, connected, document, nia, olive, tom
 
 pytestmark = pytest.mark.sqlite_only
@@ -37,34 +38,20 @@ def office(live: servers.Live) -> None:
         connected(live.google.url)
 
 
-def through_google(page: Page, email: str = OFFICE, untick: str = "") -> None:
-    """Account chooser, warning, boxes."""
-    chooser = page.get_by_role("heading", name="Choose an account")
-    advanced = page.get_by_text("Advanced")
-    chooser.or_(advanced).first.wait_for()
-    if chooser.is_visible():
-        page.get_by_role("button", name=email).click()
-    advanced.click()
-    page.get_by_role("button", name="Go to").click()
-    if untick:
-        page.locator(f"input[value$='{untick}']").uncheck()
-    page.get_by_role("button", name="Continue").click()
-
-
 def test_the_office_manager_connects_gmail_and_gives_what_she_left_out(manager: Page) -> None:
     manager.get_by_role("link", name="Administration").click()
     manager.get_by_role("link", name="Connect a mailbox").click()
     expect(manager.get_by_text("Leave every box ticked").first).to_be_visible()
     manager.get_by_role("button", name="Continue to Google").click()
-    through_google(manager, untick="settings.basic")
+    pass_google(manager, OFFICE, untick="settings.basic")
     expect(manager.get_by_text(f"Connected: {OFFICE}.")).to_be_visible()
     expect(manager.get_by_role("heading", name="A box was left unticked")).to_be_visible()
     manager.get_by_role("button", name="Choose permissions again").click()
     manager.get_by_role("link", name="Use another account").click()
-    through_google(manager, OLIVE)
+    pass_google(manager, OLIVE)
     expect(manager.get_by_text(f"You signed in as {OLIVE}")).to_be_visible()
     manager.get_by_role("button", name="Start again").click()
-    through_google(manager)
+    pass_google(manager, OFFICE)
     expect(manager.get_by_role("row", name=re.compile("tom@.*Verified"))).to_be_visible()
     expect(manager.get_by_text("unticked")).to_have_count(0)
 

@@ -3,42 +3,21 @@
 import re
 
 import pytest
-import requests
 from playwright.sync_api import Locator, Page, expect
 
 from portal.extensions import db
-from portal.seeds import PASSWORD, seed_demo
 from tests import servers
+from tests.browser.steps import PATIENCE, accepted
 from tests.factories import OFFICE, connected
 
-PATIENCE = 30_000
-
 
 @pytest.fixture
-def demo(live: servers.Live) -> servers.Live:
+def demo(demo: servers.Live) -> servers.Live:
     """The demo company, its mailbox connected, everything running."""
-    with live.app.app_context():
-        seed_demo(db.session)
-        connected(live.google.url)
+    with demo.app.app_context():
+        connected(demo.google.url)
         db.session.remove()
-    return live
-
-
-@pytest.fixture
-def olive(demo: servers.Live, page: Page) -> Page:
-    """The office manager at her desk."""
-    page.set_viewport_size({"width": 1280, "height": 800})
-    page.set_default_timeout(PATIENCE)
-    sign_in(page, demo, "olive")
-    return page
-
-
-def sign_in(page: Page, demo: servers.Live, first: str) -> None:
-    page.goto(f"{demo.url}/sign-in")
-    page.get_by_label("E-mail address").fill(f"{first}@brightspark.example")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(f"{demo.url}/")
+    return demo
 
 
 def tile(page: Page, label: str) -> Locator:
@@ -101,8 +80,3 @@ def test_the_month_end(demo: servers.Live, olive: Page) -> None:
         olive.goto(f"{demo.url}/batches/1")
         olive.get_by_role("link", name="Download as CSV").click()
     assert sheet.value.suggested_filename.endswith(".csv")
-
-
-def accepted(demo: servers.Live) -> list[dict[str, str]]:
-    """What the local Google has taken."""
-    return list(requests.get(f"{demo.google.url}/_sandbox/accepted", timeout=5).json())

@@ -14,7 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from portal import devices
-from tests.browser.test_administration import through_google
+from tests.browser.steps import pass_google
 from tests.factories import PASSWORD, connected, contact, nia, olive, tom
 from tests.servers import Live
 
@@ -112,7 +112,7 @@ def test_tom_connects_his_mailbox_by_a_link_and_olive_sees_it(
     assert address
     phone.goto(address)
     phone.get_by_role("button", name="Continue to Google").click()
-    through_google(phone, "tom@brightspark.example")
+    pass_google(phone, "tom@brightspark.example")
     expect(phone.get_by_role("heading", name="Thank you")).to_be_visible()
     phone.goto(f"{company.url}/profile")
     expect(phone.get_by_role("heading", name="Sign in")).to_be_visible()

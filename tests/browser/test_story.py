@@ -1,47 +1,19 @@
 """The whole story, as people live it, in a real browser against a whole running Sendwright."""
 
 import re
-from collections.abc import Iterator
-from typing import Any
 
-import pytest
 import requests
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
-from portal.extensions import db
-from portal.seeds import PASSWORD, seed_demo
+from tests.browser.steps import (
+    PATIENCE,
+    accepted,
+    connect_google,
+    go_to_google,
+    pass_google,
+)
+from tests.factories import ACCOUNTS, OFFICE
 from tests.servers import Live
-
-OFFICE = "office@brightspark.example"
-ACCOUNTS = "accounts@brightspark.example"
-PATIENCE = 20_000
-
-
-@pytest.fixture
-def demo(live: Live) -> Live:
-    """A running Sendwright with the demo company in it."""
-    with live.app.app_context():
-        seed_demo(db.session)
-        db.session.remove()
-    return live
-
-
-@pytest.fixture
-def olive(demo: Live, browser: Browser) -> Iterator[Page]:
-    """The office manager at her desk."""
-    yield from at_work(browser, demo, "olive", width=1280)
-
-
-@pytest.fixture
-def tom(demo: Live, browser: Browser) -> Iterator[Page]:
-    """A tradesperson with his phone."""
-    yield from at_work(browser, demo, "tom", width=360)
-
-
-@pytest.fixture
-def nia(demo: Live, browser: Browser) -> Iterator[Page]:
-    """A tradesperson whose address nobody verified."""
-    yield from at_work(browser, demo, "nia", width=360)
 
 
 def test_from_connecting_a_mailbox_to_an_invoice_that_is_proved(
@@ -102,7 +74,7 @@ def test_from_connecting_a_mailbox_to_an_invoice_that_is_proved(
 def test_an_unverified_user_address_waits_and_leaves_by_itself(
     demo: Live, olive: Page, nia: Page
 ) -> None:
-    connect(demo, olive)
+    connect_google(demo, olive)
     olive.goto(f"{demo.url}/settings")
     olive.get_by_role("link", name="Change").first.click()
     olive.get_by_text("User: whoever presses Send").click()
@@ -153,7 +125,7 @@ def test_a_box_left_unticked_is_named_and_can_be_given_again(demo: Live, olive: 
 def test_reconnecting_as_another_account_is_refused_and_changes_nothing(
     demo: Live, olive: Page
 ) -> None:
-    connect(demo, olive)
+    connect_google(demo, olive)
     requests.post(f"{demo.google.url}/_sandbox/revoke", json={"email": OFFICE}, timeout=5)
     olive.goto(f"{demo.url}/settings")
     olive.get_by_role("button", name="Check now").first.click()
@@ -167,54 +139,6 @@ def test_reconnecting_as_another_account_is_refused_and_changes_nothing(
 
 
 # -- what people do --------------------------------------------------------------------------------
-
-
-def at_work(browser: Browser, demo: Live, first: str, width: int) -> Iterator[Page]:
-    context: BrowserContext = browser.new_context(viewport={"width": width, "height": 800})
-    context.set_default_timeout(PATIENCE)
-    page = context.new_page()
-    sign_in(page, demo, first)
-    yield page
-    # Left open until the browser ends: Chromium now and then never answers when a context with a
-    # page that was opened by another page is closed, and that call knows no time-out.
-    page.goto("about:blank")
-
-
-def sign_in(page: Page, demo: Live, first: str) -> None:
-    page.goto(f"{demo.url}/sign-in")
-    page.get_by_label("E-mail address").fill(f"{first}@brightspark.example")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(f"{demo.url}/")
-
-
-def connect(demo: Live, page: Page) -> None:
-    page.goto(f"{demo.url}/mailboxes/new")
-    go_to_google(page)
-    pass_google(page, OFFICE)
-    expect(page.locator("main")).to_contain_text(f"Connected: {OFFICE}")
-
-
-def go_to_google(page: Page) -> None:
-    page.get_by_role("button", name="Continue to Google").click()
-
-
-def pass_google(page: Page, account: str, *, untick: str = "", other: bool = False) -> None:
-    """Account chooser, the unverified-app page, and consent."""
-    chooser = page.get_by_role("heading", name="Choose an account")
-    advanced = page.get_by_text("Advanced")
-    chooser.or_(advanced).first.wait_for()
-    if other and page.get_by_role("link", name="Use another account").count():
-        page.get_by_role("link", name="Use another account").click()
-    if chooser.count():
-        page.get_by_role("button", name=re.compile(re.escape(account))).click()
-    advanced.click()
-    page.get_by_role("link", name=re.compile("Go to Sendwright")).or_(
-        page.get_by_role("button", name=re.compile("Go to Sendwright"))
-    ).click()
-    if untick:
-        page.get_by_label(re.compile(re.escape(untick))).uncheck()
-    page.get_by_role("button", name="Continue").click()
 
 
 def press_next(page: Page) -> None:
@@ -259,16 +183,5 @@ def confirm_by_code(demo: Live, portal: Page, email: str) -> None:
     inbox.get_by_role("button", name=re.compile("Verify")).click()
 
 
-def send_one(demo: Live, page: Page) -> None:
-    page.goto(f"{demo.url}/documents/9/dispatches/new")
-    page.get_by_role("button", name=re.compile("^Send invoice INV-0042")).click()
-    expect(page.locator("#dispatch")).to_contain_text("That is what was asked.", timeout=PATIENCE)
-
-
 def row(page: Page, words: str) -> Locator:
     return page.locator("tr", has_text=words).first
-
-
-def accepted(demo: Live) -> list[dict[str, Any]]:
-    found = requests.get(f"{demo.google.url}/_sandbox/accepted", timeout=5).json()
-    return list(found)

@@ -97,6 +97,11 @@ STATES = {
         "provider_message_id": "1",
     },
     "A person found it in the mailbox.": {"state": State.ACCEPTED, "proof": Proof.NOT_GRANTED},
+    "A mail server keeps no sent copy": {
+        "state": State.ACCEPTED,
+        "proof": Proof.NOT_GRANTED,
+        "provider_message_id": "",
+    },
     "It is safe here.": {"state": State.HELD, "state_note": "tom@ is not confirmed yet."},
     "Gmail refused the address.": {
         "state": State.REFUSED,

@@ -74,7 +74,10 @@ def get(caller: Caller, id: str) -> Json:
     wanted = choice("format", FORMATS, "full")
     if caller.sees_only_metadata and wanted in ("full", "raw"):
         raise forbidden(f"Metadata scope doesn't allow format {wanted.upper()}")
-    return drawn(caller, found(caller, id), wanted)
+    answer = drawn(caller, found(caller, id), wanted)
+    if caller.sees_only_metadata:
+        del answer["snippet"]  # it is a part of the text
+    return answer
 
 
 @method("messages.list", "GET", "/messages")

@@ -164,11 +164,17 @@ def put_bounce(google: LocalGoogle, account: Account, sent: Message, failure: Fa
     return receive(google, account, delivery_failure(account.email, original, failure))
 
 
-def receive(google: LocalGoogle, account: Account, raw: bytes) -> Message:
-    """Puts mail from outside into an inbox."""
+def receive(
+    google: LocalGoogle,
+    account: Account,
+    raw: bytes,
+    *,
+    at: float | None = None,
+    labels: tuple[str, ...] = ("INBOX", "UNREAD"),
+) -> Message:
+    """Puts mail from outside into a mailbox. at: when it came; now, unless told."""
     head, body = split(raw)
-    labels = ("INBOX", "UNREAD")
     with google.store.transaction():
         stored = (mailbox.store_body(google.store, body), len(body))
-        now = google.clock.now()
-        return mailbox.put(google.store, account.id, Head.parse(head), stored, labels, now)
+        moment = google.clock.now() if at is None else at
+        return mailbox.put(google.store, account.id, Head.parse(head), stored, labels, moment)

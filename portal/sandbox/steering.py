@@ -159,9 +159,24 @@ def undeliverable(given: Json) -> Json:
 @blueprint.post("/deliver")
 @told
 def deliver(given: Json) -> Json:
-    """Mail from outside: `raw` (base64url) arrives in the account's inbox."""
-    account = _account(given, "account")
-    return sending.receive(current(), account, mime.from_base64url(given["raw"])).brief()
+    """Mail from outside: `raw` (base64url) arrives in the account's inbox, or under the `labels`
+    told (SPAM), now or `at` (seconds since 1970); many at once as a list of such `mails`."""
+    google, account = current(), _account(given, "account")
+    with google.store.transaction():
+        came = [_arrived(google, account, one) for one in given.get("mails", [given])]
+    return {"ids": [one.id for one in came]} if "mails" in given else came[0].brief()
+
+
+@blueprint.delete("/messages/<id>")
+@told
+def delete_message(given: Json) -> Json:
+    """As its owner would delete a message of `account` for good."""
+    store, account = current().store, _account(given, "account")
+    message = mailbox.find(store, account.id, given["id"])
+    if message is None:
+        raise Misunderstood(f"{account.email} has no message {given['id']}.")
+    mailbox.remove(store, message, keep_body=True)
+    return {"deleted": message.id}
 
 
 @blueprint.get("/state")
@@ -186,6 +201,15 @@ def state() -> Response:
             "settings": google.settings.steerable(),
         }
     )
+
+
+def _arrived(google: LocalGoogle, account: Account, told_of: Json) -> mailbox.Message:
+    raw, at = mime.from_base64url(told_of["raw"]), told_of.get("at")
+    labels = tuple(told_of.get("labels") or ("INBOX", "UNREAD"))
+    if not set(labels) <= set(mailbox.SYSTEM_LABELS):
+        raise Misunderstood(f"labels: some of {', '.join(mailbox.SYSTEM_LABELS)}")
+    moment = None if at is None else float(at)
+    return sending.receive(google, account, raw, at=moment, labels=labels)
 
 
 def _accepted(google: LocalGoogle, row: Any, *, with_raw: bool) -> Json:

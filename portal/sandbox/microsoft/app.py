@@ -14,6 +14,7 @@ from portal.sandbox.microsoft import (
     endpoints,
     graph,
     graph_attachments,
+    graph_delta,
     graph_messages,
     pages,
     steering,
@@ -25,7 +26,7 @@ from portal.sandbox.microsoft.settings import MicrosoftSettings
 from portal.sandbox.shell import put_around
 
 # Imported for the methods they register.
-GRAPH_METHODS = (graph_messages, graph_attachments)
+GRAPH_METHODS = (graph_messages, graph_delta, graph_attachments)
 HERE = Path(__file__).parent
 SHARED = HERE.parent
 

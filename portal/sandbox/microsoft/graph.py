@@ -34,6 +34,7 @@ SCOPES: dict[str, tuple[str, ...]] = {
     "messages.get": READ,
     "messages.value": READ_ALL,
     "messages.list": READ,
+    "messages.delta": READ,
     "messages.update": WRITE,
     "messages.delete": WRITE,
     "messages.permanentDelete": WRITE,
@@ -72,7 +73,8 @@ class Caller:
         return self.microsoft.clock.now()
 
     def view(self, item: Item) -> View:
-        return View(self.microsoft, self.mailbox, item, self.immutable)
+        basic = self.scopes.isdisjoint(READ_ALL)
+        return View(self.microsoft, self.mailbox, item, self.immutable, basic)
 
     def item(self, item_id: str) -> Item:
         if not item_id.startswith(("AAMk", "AAkA")):
@@ -182,10 +184,10 @@ def entity(what: str, answer: Json, status: int = 200) -> Response:
     return graph_json({"@odata.context": context, **answer}, status)
 
 
-def collection(what: str, found: list[Json], next_link: str | None = None) -> Response:
-    answer: Json = {"@odata.context": f"{request.host_url}v1.0/$metadata#{what}"}
-    answer |= {"@odata.nextLink": next_link} if next_link else {}
-    return graph_json({**answer, "value": found})
+def collection(what: str, found: list[Json], links: dict[str, str] | None = None) -> Response:
+    """links: where it goes on."""
+    context = f"{request.host_url}v1.0/$metadata#{what}"
+    return graph_json({"@odata.context": context, **(links or {}), "value": found})
 
 
 def accepted(headers: dict[str, str] | None = None) -> Response:

@@ -104,8 +104,8 @@ def list_messages(caller: Caller, folder: str = "") -> Response:
     listed = [
         resource.whole(caller.view(item), told.select, told.expand) for item in found[: told.top]
     ]
-    link = _next_link(told) if len(found) > told.top else None
-    return collection(_messages(caller), listed, link)
+    links = {"@odata.nextLink": _next_link(told)} if len(found) > told.top else {}
+    return collection(_messages(caller), listed, links)
 
 
 @method("messages.update", "PATCH", "/messages/<id>")

@@ -102,6 +102,7 @@ def put(
             **_told_by(raw, store, body_id, None),
         )
         _join_conversation(store, seq, account)
+        store.insert("placed", account_id=account.id, folder=folder, seq=seq)
     return _by_seq(store, seq)
 
 
@@ -132,6 +133,7 @@ def move(store: Store, item: Item, folder: str, at: float, *, new_immutable: boo
         " change = change + 1 WHERE seq = ?",
         *(folder, _new_rest_id(), immutable_id, at, item.seq),
     )
+    store.insert("placed", account_id=item.account_id, folder=folder, seq=item.seq)
     return _by_seq(store, item.seq)
 
 
@@ -162,6 +164,13 @@ def by_immutable_id(store: Store, immutable_id: str) -> Item | None:
     return None if row is None else _item(row)
 
 
+def by_any_id(store: Store, item_id: str) -> Item | None:
+    """As a link names it."""
+    sql = "SELECT * FROM items WHERE immutable_id = ? OR rest_id = ?"
+    row = store.row(sql, item_id, item_id)
+    return None if row is None else _item(row)
+
+
 def leaving(store: Store, now: float) -> list[Item]:
     sql = "SELECT * FROM items WHERE leaves IS NOT NULL AND leaves <= ? ORDER BY leaves, seq"
     return [_item(row) for row in store.rows(sql, now)]
@@ -186,6 +195,40 @@ def page(
         *(account_id, folder or "outbox", *values, limit, skip),
     )
     return [_item(row) for row in rows]
+
+
+def lying(
+    store: Store, account_id: int, folder: str, after: int, since: float, limit: int
+) -> list[Item]:
+    """What lies in a folder and was received since, the oldest item first; after: the last known.
+
+    Times are compared in whole seconds, as they are shown.
+    """
+    rows = store.rows(
+        "SELECT * FROM items WHERE account_id = ? AND folder = ? AND seq > ?"
+        " AND CAST(received AS INTEGER) >= ? ORDER BY seq LIMIT ?",
+        *(account_id, folder, after, since, limit),
+    )
+    return [_item(row) for row in rows]
+
+
+def placed(
+    store: Store, account_id: int, folder: str, after: int, limit: int
+) -> list[tuple[int, Item | None]]:
+    """What was put into a folder since, each with its number; None for what lies there no more."""
+    rows = store.rows(
+        "SELECT number, seq FROM placed WHERE account_id = ? AND folder = ? AND number > ?"
+        " ORDER BY number LIMIT ?",
+        *(account_id, folder, after, limit),
+    )
+    there = "SELECT * FROM items WHERE seq = ? AND folder = ?"
+    found = [(int(row["number"]), store.row(there, row["seq"], folder)) for row in rows]
+    return [(number, None if row is None else _item(row)) for number, row in found]
+
+
+def last_placed(store: Store, account_id: int, folder: str) -> int:
+    sql = "SELECT COALESCE(MAX(number), 0) FROM placed WHERE account_id = ? AND folder = ?"
+    return int(store.value(sql, account_id, folder))
 
 
 def count(store: Store, account_id: int, folder: str, *, unread: bool = False) -> int:

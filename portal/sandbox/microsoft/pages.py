@@ -45,7 +45,12 @@ def home() -> str:
 @blueprint.get("/mail/")
 @blueprint.get("/owa/")
 def front() -> Response:
-    """`?login_hint=` is how a link from elsewhere names an account."""
+    """`?login_hint=` is how a link from elsewhere names an account, `?ItemID=` a message."""
+    item = items.by_any_id(current().store, request.args.get("ItemID", ""))
+    if item is not None:
+        owner = directory.by_id(current().store, item.account_id)
+        where = address_of("pages.message", email=owner.email, id=item.immutable_id)
+        return make_response(redirect(where))
     account = directory.by_name(current().store, request.args.get("login_hint", ""))
     return make_response(
         redirect(address_of("pages.inbox", email=account.email) if account else "/")

@@ -88,11 +88,16 @@ def recipients(head: Head) -> list[str]:
 
 
 def receive(
-    microsoft: LocalMicrosoft, account: Account, raw: bytes, body_id: int | None = None
+    microsoft: LocalMicrosoft,
+    account: Account,
+    raw: bytes,
+    body_id: int | None = None,
+    *,
+    at: float | None = None,
 ) -> Item:
-    """Puts mail from elsewhere into an inbox."""
-    now, store = microsoft.clock.now(), microsoft.store
-    return items.put(store, account, raw, now, folder="inbox", read=False, body_id=body_id)
+    """Puts mail from elsewhere into an inbox. at: when it came; now, unless told."""
+    moment, store = microsoft.clock.now() if at is None else at, microsoft.store
+    return items.put(store, account, raw, moment, folder="inbox", read=False, body_id=body_id)
 
 
 def _leave(microsoft: LocalMicrosoft, item: Item, now: float) -> None:

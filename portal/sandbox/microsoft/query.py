@@ -54,7 +54,7 @@ class Query:
 
 def asked() -> Query:
     """What this request asks for; a refusal where Graph would refuse it."""
-    query = Query(select=_select(), expand=_expand())
+    query = Query(select=selected(), expand=_expand())
     query.top = _number("$top", USUAL)
     query.skip = _number("$skip", 0)
     if not 1 <= query.top <= MOST:
@@ -68,7 +68,8 @@ def asked() -> Query:
     return query
 
 
-def _select() -> list[str]:
+def selected() -> list[str]:
+    """The properties that are wanted; none where all that are usual are."""
     told = [name.strip() for name in request.args.get("$select", "").split(",") if name.strip()]
     for name in told:
         _known(name, name in PROPERTIES)
@@ -144,12 +145,16 @@ def _value(column: str, literal: str) -> str | float | int:
     if literal in ("true", "false"):
         return int(literal == "true")
     if column in TIMES:
-        try:
-            moment = datetime.fromisoformat(literal.replace("Z", "+00:00"))
-        except ValueError:
-            raise bad_request(f"Invalid filter clause: {literal}") from None
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        return moment_of(literal)
     raise bad_request(f"Invalid filter clause: {literal}")
+
+
+def moment_of(literal: str) -> float:
+    try:
+        moment = datetime.fromisoformat(literal.replace("Z", "+00:00"))
+    except ValueError:
+        raise bad_request(f"Invalid filter clause: {literal}") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _text(literal: str) -> str:

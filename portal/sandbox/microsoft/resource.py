@@ -13,10 +13,13 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
+from flask import request
+
 from portal.sandbox import mime
 from portal.sandbox.microsoft import items
 from portal.sandbox.microsoft.composing import FILE
 from portal.sandbox.microsoft.directory import Account
+from portal.sandbox.microsoft.errors import access_denied
 from portal.sandbox.microsoft.items import Item
 from portal.sandbox.microsoft.microsoft import LocalMicrosoft
 
@@ -31,6 +34,8 @@ class View:
     account: Account
     item: Item
     immutable: bool
+    #: Whether the app may read what Mail.ReadBasic lets it, and no more.
+    basic: bool = False
 
     @property
     def id(self) -> str:
@@ -48,6 +53,10 @@ class View:
 def whole(view: View, select: Iterable[str] = (), expand: Json | None = None) -> Json:
     """The properties that were selected, or else all that Graph gives unasked."""
     named = ["id", *(name for name in select if name != "id")] if select else DEFAULT
+    if view.basic:
+        named = [name for name in named if name not in WITHHELD]
+        if expand:
+            raise access_denied()
     answer: Json = {"@odata.etag": f'W/"{_change_key(view)}"'}
     answer |= {name: value for name in named if (value := PROPERTIES[name](view)) is not LEFT_OUT}
     for name, wanted in (expand or {}).items():
@@ -128,7 +137,7 @@ def _change_key(view: View) -> str:
 
 
 def _link(view: View) -> str:
-    return f"https://outlook.office365.com/owa/?ItemID={quote(view.id, safe='')}&exvsurl=1"
+    return f"{request.host_url}owa/?ItemID={quote(view.id, safe='')}&exvsurl=1"
 
 
 def _beside(name: str, otherwise: object) -> Callable[[View], object]:
@@ -169,11 +178,18 @@ PROPERTIES: dict[str, Callable[[View], object]] = {
     "uniqueBody": _body,
 }
 ON_REQUEST = ("internetMessageHeaders", "uniqueBody")
+#: Mail.ReadBasic shows all but these, attachments and extended properties (permissions reference).
+WITHHELD = ("body", "bodyPreview", "uniqueBody")
+#: PidTagMessageSize, as one asks for it.
+SIZE = "integer 0x0e08"
 DEFAULT = [name for name in PROPERTIES if name not in ON_REQUEST]
 
 
 def _extended(view: View, wanted: Any) -> list[Json]:
     kept = view.item.extras.get("singleValueExtendedProperties", {})
+    if any(name.lower() == SIZE for name in wanted):
+        kept = {**kept, "Integer 0xe08": str(view.item.size)}
+        wanted = [*wanted, "Integer 0xe08"]
     return [{"id": name, "value": value} for name, value in kept.items() if name in wanted]
 
 

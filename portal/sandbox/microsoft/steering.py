@@ -8,7 +8,7 @@ from typing import Any
 from flask import Response, jsonify, request
 
 from portal.sandbox import mime
-from portal.sandbox.microsoft import directory, grants, items, posting
+from portal.sandbox.microsoft import directory, grants, graph_delta, items, posting
 from portal.sandbox.microsoft.directory import Account
 from portal.sandbox.microsoft.grants import Grant
 from portal.sandbox.microsoft.microsoft import LocalMicrosoft, current
@@ -167,10 +167,30 @@ def undeliverable(given: Json) -> Json:
 @blueprint.post("/deliver")
 @told
 def deliver(given: Json) -> Json:
-    """Mail from outside: `raw` (base64url) arrives in the inbox of `account`."""
-    raw = mime.from_base64url(given["raw"])
-    item = posting.receive(current(), _account(given, "account"), raw)
-    return {"id": item.immutable_id}
+    """Mail from outside: `raw` (base64url) arrives in the inbox of `account`, now or `at` (seconds
+    since 1970); many at once as a list of such `mails`."""
+    microsoft, account = current(), _account(given, "account")
+    with microsoft.store.transaction():
+        came = [_arrived(microsoft, account, one) for one in given.get("mails", [given])]
+    return {"ids": came} if "mails" in given else {"id": came[0]}
+
+
+@blueprint.delete("/messages/<id>")
+@told
+def delete_message(given: Json) -> Json:
+    """As its owner would delete a message for good. The id is the immutable one."""
+    item = items.by_immutable_id(current().store, given["id"])
+    if item is None:
+        raise Misunderstood(f"There is no message {given['id']}.")
+    items.remove(current().store, item)
+    return {"deleted": item.immutable_id}
+
+
+@blueprint.post("/delta")
+@told
+def forget_deltas(given: Json) -> Json:
+    """Makes every delta and its links so far too old for `account`."""
+    return {"generation": graph_delta.forget(current().store, _account(given, "account").id)}
 
 
 @blueprint.get("/state")
@@ -197,6 +217,12 @@ def state() -> Response:
             "settings": microsoft.settings.steerable(),
         }
     )
+
+
+def _arrived(microsoft: LocalMicrosoft, account: Account, told_of: Json) -> str:
+    raw, at = mime.from_base64url(told_of["raw"]), told_of.get("at")
+    moment = None if at is None else float(at)
+    return posting.receive(microsoft, account, raw, at=moment).immutable_id
 
 
 def _accepted(microsoft: LocalMicrosoft, row: Any, *, with_raw: bool) -> Json:

@@ -29,6 +29,10 @@ CREATE TABLE IF NOT EXISTS items (
 CREATE INDEX IF NOT EXISTS items_by_folder ON items (account_id, folder, seq);
 CREATE INDEX IF NOT EXISTS items_by_internet_id ON items (account_id, internet_id);
 CREATE INDEX IF NOT EXISTS items_leaving ON items (leaves) WHERE leaves IS NOT NULL;
+CREATE TABLE IF NOT EXISTS placed (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, account_id INTEGER NOT NULL, folder TEXT NOT NULL,
+    seq INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS placed_by_folder ON placed (account_id, folder, number);
 CREATE TABLE IF NOT EXISTS uploads (
     id TEXT PRIMARY KEY, token TEXT NOT NULL, immutable_id TEXT NOT NULL, account_id INTEGER,
     name TEXT NOT NULL, kind TEXT NOT NULL, size INTEGER NOT NULL, content_id TEXT,
@@ -58,7 +62,7 @@ CREATE TABLE IF NOT EXISTS access_tokens (
 CREATE TABLE IF NOT EXISTS undeliverable (
     email TEXT PRIMARY KEY COLLATE NOCASE, status TEXT NOT NULL, diagnostic TEXT NOT NULL);
 """
-MAIL_TABLES = ("items", "bodies", "uploads", "accepted")
+MAIL_TABLES = ("items", "placed", "bodies", "uploads", "accepted")
 ALL_TABLES = (*MAIL_TABLES, "tenants", "accounts", "aliases", "rights", "consents",
               "tenant_consents", "codes", "grants", "refresh_tokens", "access_tokens",
               "undeliverable")  # fmt: skip

@@ -17,6 +17,8 @@ from tests.faults.run import Run, Verdict
 from tests.faults.stage import LEASE, Stage, send_signal
 
 MAILBOXES, HOSTS = 12, 2
+#: Seconds for which a cable is cut or frozen at most.
+LONGEST_CUT = LEASE * 1.6
 CABLES = ("PostgreSQL", "Redis", "carrier")
 
 
@@ -35,7 +37,7 @@ def killed_and_cut_off(stage: Stage, dispatches: int, seed: str) -> Happened:
 
         def meanwhile(run: Run) -> None:
             for event in _in_turn(chance):
-                if run.calmly(run.is_over):
+                if run.is_done():
                     return
                 host = chance.choice(stage.hosts)
                 events[event] += 1
@@ -51,7 +53,7 @@ def deployed(stage: Stage, dispatches: int, seed: str) -> Happened:
     chance, events = random.Random(seed), Counter[str]()
 
     def meanwhile(run: Run) -> None:
-        while not run.calmly(run.is_over):
+        while not run.is_done():
             for host in stage.hosts:
                 asked = host.worker.pid
                 whom = session_members(asked) if chance.random() < 0.5 else [asked]
@@ -60,7 +62,7 @@ def deployed(stage: Stage, dispatches: int, seed: str) -> Happened:
                 events["SIGTERM"] += 1
                 _until_gone(asked)
                 _until_some_left(stage)
-                if run.calmly(run.is_over):
+                if run.is_done():
                     return
 
     return Happened(_slow_run(stage, dispatches, seed, {}).play(meanwhile), events)
@@ -71,7 +73,7 @@ def _slow_run(stage: Stage, dispatches: int, seed: str, where: dict[str, dict[st
     stage.carrier.take_time()
     each = dispatches // MAILBOXES
     plan = Plan(seed, [[None] * each for _ in range(MAILBOXES)])
-    return Run(stage, plan, hosts=HOSTS, longest=600, cables=where)
+    return Run(stage, plan, hosts=HOSTS, longest=600, cables=where, looks_after=LONGEST_CUT + LEASE)
 
 
 def _until_some_left(stage: Stage, patience: float = 15) -> None:
@@ -138,6 +140,6 @@ def _befall(event: str, cables: dict[str, Cable], chance: random.Random, kill: o
             cable.cut()
         else:
             cable.freeze()
-        time.sleep(chance.choice((0.4, 1.0, LEASE * 1.6)))
+        time.sleep(chance.choice((0.4, 1.0, LONGEST_CUT)))
         cable.heal()
     time.sleep(chance.uniform(0.3, 1.5))

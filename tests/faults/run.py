@@ -1,4 +1,4 @@
-"""One run: a plan is played on a stage, and the local Google's own list is the judge."""
+"""One run: a plan is played on a stage, and the carrier's own list is the judge."""
 
 import contextlib
 import json
@@ -11,12 +11,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 from unittest import mock
 
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import DBAPIError
 
 from portal import batches, dispatch
@@ -24,24 +25,28 @@ from portal.batches import BatchItem, ItemState
 from portal.config import Config
 from portal.dispatch import Dispatch, Proof, State
 from portal.documents import Document, mail
-from portal.envelope import DISPATCH_HEADER, Attachment, Mailable, ProviderAnswer
+from portal.envelope import Attachment, Mailable, ProviderAnswer
 from portal.extensions import db
 from portal.mailboxes import Health, Mailbox
 from portal.senders import Choice, Mode
 from tests import factories, servers
 from tests.faults.cells import Cell, Plan
-from tests.faults.stage import Stage
+from tests.faults.stage import LEASE, Stage
 from tests.faults.steering import Book, Steering
 from tests.faults.strikes import Strikes
 
 T = TypeVar("T")
 #: Seconds that the last of what went wrong may take to come right.
 COMING_RIGHT = 240.0
+#: Seconds after which somebody who is asked what became of a message looks at the server's list.
+#: Nobody is quicker in real life than a lease lasts.
+LOOKS_AFTER = LEASE
 
 
 @dataclass
 class Verdict:
-    """What became of it all. dispatches: how many were asked for."""
+    """What became of it all. dispatches: how many were asked for; to_person: those of which only a
+    person could say whether they had left."""
 
     dispatches: int
     seconds: float
@@ -51,12 +56,14 @@ class Verdict:
     lost: list[int] = field(default_factory=list)
     stranded: list[str] = field(default_factory=list)
     unknown: list[int] = field(default_factory=list)
+    to_person: set[int] = field(default_factory=set)
     strangers: int = 0
     starts: int = 0
     wrong: dict[int, str] = field(default_factory=dict)
 
     def count(self, id_: int, times: int, state: str, note: str) -> None:
-        """One dispatch: how often Google took it, and where it stands."""
+        """One dispatch with all that a person had sent in its place: how often the carrier took it,
+        and where it stands."""
         if times != 1 or state != State.ACCEPTED:
             self.wrong[id_] = f"left {times} times, {state}"
         if times > 1:
@@ -77,7 +84,8 @@ class Verdict:
             f"{self.dispatches} dispatches in {self.seconds:.0f} s, "
             f"{sum(self.struck.values())} strikes, workers started {self.starts} times: "
             f"twice {len(self.doubled)}, lost {len(self.lost)}, stranded {len(self.stranded)}, "
-            f"unknown {len(self.unknown)}, not ours {self.strangers}"
+            f"unknown {len(self.unknown)}, not ours {self.strangers}, "
+            f"to a person {len(self.to_person)}"
             + "".join(f"\n  {one}" for one in self.stranded[:12])
         )
 
@@ -86,7 +94,8 @@ class Run:
     """Asks for what a plan holds, lets hosts send it, and judges.
 
     longest: seconds for which things go wrong, from when the first worker is at work; cables: where
-    a host finds its stores and Google, if not where all do.
+    a host finds its stores and the carrier, if not where all do; looks_after: seconds after which
+    a person looks what became of an unclear message.
     """
 
     def __init__(
@@ -96,8 +105,10 @@ class Run:
         hosts: int = 2,
         longest: float = 900,
         cables: dict[str, dict[str, str]] | None = None,
+        looks_after: float = LOOKS_AFTER,
     ) -> None:
         self.stage, self.plan, self.longest = stage, plan, longest
+        self.looks_after = looks_after
         self._hosts = [f"host-{number + 1}" for number in range(hosts)]
         self._cables = cables or {}
         self.book = Book(plan, random.Random(plan.seed))
@@ -105,6 +116,8 @@ class Run:
         self.boxes: list[tuple[int, str]] = []
         self.batch: int | None = None
         self.askers: list[subprocess.Popen[str]] = []
+        self._asked_since: dict[int, float] = {}
+        self._resting_since: dict[tuple[int, datetime], float] = {}
         self.app: Flask
 
     def play(self, meanwhile: Callable[["Run"], None] | None = None) -> Verdict:
@@ -139,9 +152,8 @@ class Run:
     def _connect(self) -> None:
         for number in range(len(self.plan.by_place)):
             email = factories.OFFICE if number == 0 else f"van{number}@brightspark.example"
-            self.stage.google.tell("accounts", email=email)
-            box = factories.connected(self.stage.google.url, email)
-            self.boxes.append((box.id, email))
+            self.stage.carrier.add(email)
+            self.boxes.append((self.stage.carrier.sign_in(email).id, email))
 
     def _ask(self) -> None:
         """All that is asked for before the workers start, row by row, so that each mailbox meets
@@ -208,7 +220,38 @@ class Run:
         """Whoever owns a mailbox signs in again when the portal asks for it."""
         broken = select(Mailbox.email).where(Mailbox.health != Health.CONNECTED)
         for email in self.calmly(lambda: list(db.session.scalars(broken))):
-            self.calmly(lambda email=email: factories.connected(self.stage.google.url, email))  # type: ignore[misc]
+            self.calmly(lambda email=email: self.stage.carrier.sign_in(email))  # type: ignore[misc]
+
+    def _answer_what_is_asked(self) -> None:
+        """Whoever is asked what became of a message looks at the server's own list, and says so:
+        it did leave, or it did not, and then it is sent again."""
+        unclear = select(Dispatch.id, Dispatch.token).where(
+            Dispatch.state == State.UNKNOWN, Dispatch.needs_person.is_(True)
+        )
+        moment = time.monotonic()
+        due = [
+            (row[0], row[1])
+            for row in self.calmly(lambda: db.session.execute(unclear).all())
+            if moment - self._asked_since.setdefault(row[0], moment) >= self.looks_after
+        ]
+        accepted = self.stage.carrier.accepted() if due else Counter[str]()
+        for id_, token in due:
+            self.calmly(lambda id_=id_, left=accepted[token] > 0: _decide(id_, left=left))  # type: ignore[misc]
+
+    def _cut_pauses_short(self) -> None:
+        """A minute that a mailbox is left alone is over sooner here; by our own clock, for the
+        portal's is set back."""
+        if self.stage.carrier.rest is None:
+            return
+        resting = select(Mailbox.id, Mailbox.paused_until).where(Mailbox.paused_until.is_not(None))
+        moment, found = time.monotonic(), self.calmly(lambda: db.session.execute(resting).all())
+        since = {(row[0], row[1]): moment for row in found}
+        self._resting_since = since | {
+            one: at for one, at in self._resting_since.items() if one in since
+        }
+        for (id_, until), at in self._resting_since.items():
+            if moment - at > self.stage.carrier.rest:
+                self.calmly(lambda id_=id_, until=until: _end_pause(id_, until))  # type: ignore[misc]
 
     def calmly(self, ask: Callable[[], T]) -> T:
         """Ask the store, again where it is away just now."""
@@ -229,8 +272,7 @@ class Run:
     def _await(self, began: float) -> None:
         """For `longest` seconds things go wrong; then everything has the time to come right."""
         told = began
-        while not self.calmly(self.is_over):
-            self._sign_in_where_asked()
+        while not self.is_done():
             if not self.book.seen:
                 began = time.monotonic()
             self.book.over = time.monotonic() - began > self.longest
@@ -241,7 +283,17 @@ class Run:
                 print(f"{told - began:6.0f} s {self.calmly(self._tally)}", flush=True)
             time.sleep(0.3)
 
-    def is_over(self) -> bool:
+    def is_done(self) -> bool:
+        """Whether nothing is left to do; if not, people do what is asked of them."""
+        if self.calmly(self._is_over):
+            return True
+        self._sign_in_where_asked()
+        if not self.stage.carrier.two_phase:
+            self._answer_what_is_asked()
+        self._cut_pauses_short()
+        return False
+
+    def _is_over(self) -> bool:
         if any(asker.poll() is None for asker in self.askers):
             return False
         pending = select(BatchItem.id).where(BatchItem.state == ItemState.PENDING).limit(1)
@@ -259,13 +311,15 @@ class Run:
     # -- the judge -----
 
     def _judge(self, seconds: float) -> Verdict:
-        accepted = self._accepted()
+        accepted = self.stage.carrier.accepted()
         asked = self.plan.dispatches
         verdict = Verdict(asked, seconds, starts=sum(one.starts for one in self.stage.hosts))
         verdict.struck = Counter(cell for cell, _ in self.book.struck)
+        verdict.to_person = set(self._asked_since)
         found = self.calmly(self._found)
-        for id_, token, state, note in found:
-            verdict.count(id_, accepted.pop(token, 0), state, note)
+        for root, sendings in found.items():
+            times = sum(accepted.pop(one.token, 0) for one in sendings)
+            verdict.count(root, times, sendings[-1].state, sendings[-1].state_note)
         verdict.strangers = sum(accepted.values())
         left = self.calmly(self._left)
         verdict.stranded += [f"an item of the batch was left: {why}" for why in left]
@@ -282,14 +336,39 @@ class Run:
         query = select(*columns).where(BatchItem.state == ItemState.LEFT)
         return [f"{problem} ({tries} tries)" for problem, tries in db.session.execute(query)]
 
-    def _accepted(self) -> Counter[str]:
-        """How often Google took each dispatch, by its token."""
-        listed = self.stage.google.accepted()
-        return Counter(str(one["headers"][DISPATCH_HEADER]) for one in listed)  # type: ignore[index]
+    def _found(self) -> dict[int, list["Sending"]]:
+        """Each dispatch that was asked for, with all that were sent in its place, oldest first."""
+        columns = (Dispatch.id, Dispatch.resend_of_id, Dispatch.token, Dispatch.state)
+        query = select(*columns, Dispatch.state_note).order_by(Dispatch.id)
+        roots: dict[int, int] = {}
+        found: dict[int, list[Sending]] = {}
+        for id_, earlier, *told in db.session.execute(query):
+            roots[id_] = roots.get(earlier, id_)
+            found.setdefault(roots[id_], []).append(Sending(*told))
+        return found
 
-    def _found(self) -> list[tuple[int, str, str, str]]:
-        columns = (Dispatch.id, Dispatch.token, Dispatch.state, Dispatch.state_note)
-        return [(row[0], row[1], row[2], row[3]) for row in db.session.execute(select(*columns))]
+
+@dataclass(frozen=True)
+class Sending:
+    """One dispatch as it stands at the end."""
+
+    token: str
+    state: str
+    state_note: str
+
+
+def _decide(id_: int, *, left: bool) -> None:
+    """A manager says what they saw, and has sent again what did not leave; twice is once."""
+    one, olive = dispatch.load(id_), factories.olive()
+    dispatch.settle(one, olive, left=left)
+    if not left:
+        dispatch.resend(one, olive, one.sending_number + 1, "The mail server does not have it.")
+
+
+def _end_pause(id_: int, until: datetime) -> None:
+    same = (Mailbox.id == id_, Mailbox.paused_until == until)
+    db.session.execute(update(Mailbox).where(*same).values(paused_until=None))
+    db.session.commit()
 
 
 def _hand(asker: "subprocess.Popen[str]", lines: list[str]) -> None:

@@ -25,7 +25,7 @@ TOKEN_KEY_NAME = re.compile(r"[A-Za-z0-9]{1,32}")
 #: Where secrets and mail travel.
 PROVIDER_URLS = (
     *("GOOGLE_DISCOVERY_URL", "GMAIL_API_URL", "GMAIL_WEB_URL"),
-    *("MICROSOFT_AUTHORITY_URL", "GRAPH_URL", "OUTLOOK_WEB_URL"),
+    *("MICROSOFT_AUTHORITY_URL", "GRAPH_URL", "OUTLOOK_WEB_URL", "RELAY_TOKEN_URL"),
 )
 GOOGLE_DISCOVERY = "https://accounts.google.com/.well-known/openid-configuration"
 
@@ -67,6 +67,10 @@ class Config(BaseModel):
     MICROSOFT_SANDBOX_PORT: int = Field(0, ge=0, le=65535)
     #: Of the local mail server; 0: the second after the local Google's.
     POST_SANDBOX_PORT: int = Field(0, ge=0, le=65535)
+    #: Of its pages; 0: the fourth after the local Google's.
+    POST_SANDBOX_WEB_PORT: int = Field(0, ge=0, le=65535)
+    #: Of the local name server; 0: the third after the local Google's.
+    DNS_SANDBOX_PORT: int = Field(0, ge=0, le=65535)
 
     #: Seconds one call to a provider may take, the whole answer included.
     PROVIDER_TIMEOUT: float = Field(30, gt=0, le=120)
@@ -120,6 +124,12 @@ class Config(BaseModel):
     RELAY_URL: str = Field("", repr=False)
     #: The address that mail leaves from through it.
     RELAY_FROM: str = ""
+    #: Where a relay that takes no password gets its access (OAuth's client credentials), with which
+    #: id and secret, and for what. Empty: RELAY_URL has the password.
+    RELAY_TOKEN_URL: str = ""
+    RELAY_CLIENT_ID: str = ""
+    RELAY_CLIENT_SECRET: str = Field("", repr=False)
+    RELAY_TOKEN_SCOPE: str = ""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, dotenv: Path | None = None) -> Self:
@@ -267,6 +277,20 @@ class Config(BaseModel):
     def _relay_has_a_from(self) -> Self:
         if self.RELAY_URL and not self.RELAY_FROM:
             raise ValueError("RELAY_FROM must name the address that mail of RELAY_URL leaves from")
+        return self
+
+    @model_validator(mode="after")
+    def _relay_with_a_token(self) -> Self:
+        if not self.RELAY_TOKEN_URL:
+            return self
+        parts = urlsplit(self.RELAY_URL)
+        if not parts.username or parts.password is not None:
+            raise ValueError(
+                "RELAY_URL must have a user and no password where RELAY_TOKEN_URL is set, "
+                "like smtp://office%40example.com@smtp.office365.com"
+            )
+        if not (self.RELAY_CLIENT_ID and self.RELAY_CLIENT_SECRET):
+            raise ValueError("RELAY_TOKEN_URL needs RELAY_CLIENT_ID and RELAY_CLIENT_SECRET")
         return self
 
     @property

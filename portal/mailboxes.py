@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -37,8 +38,10 @@ from portal.envelope import NeedsPermission, NeedsSignIn, OperatorProblem, TryLa
 from portal.extensions import Base, db
 from portal.health import Facts
 from portal.people import address_key
-from portal.providers import KINDS, Gmail, Graph, Kind, Smtp, google, microsoft, smtp
+from portal.providers import KINDS, Gmail, Graph, Kind, Smtp, application, google, microsoft, smtp
+from portal.providers.application import Client
 from portal.providers.provider import Abilities, ListedAddress, Provider
+from portal.providers.relayed import Relayed
 from portal.providers.signing import Account, Grant, SignIn
 from portal.providers.submission import Secret, Server, Terms, Unusable, of_url
 from portal.senders import Consent, Said, SendFrom
@@ -545,13 +548,22 @@ def _smtp(box: Mailbox, config: Config) -> Smtp:
 def _relay(config: Config) -> Smtp:
     """The relay as it is configured where this runs; no secret of it is stored."""
     server, password = of_url(config.RELAY_URL)
+    client = Client(
+        config.RELAY_TOKEN_URL,
+        config.RELAY_CLIENT_ID,
+        config.RELAY_CLIENT_SECRET,
+        config.RELAY_TOKEN_SCOPE,
+        config.PROVIDER_TIMEOUT,
+    )
 
     def secret() -> Secret:
         if not config.RELAY_URL:
             raise OperatorProblem(NO_RELAY, "RELAY_URL is not set")
-        return Secret(password)
+        return Secret(token=application.token(client)) if client.url else Secret(password)
 
-    return Smtp(server, secret, _terms(config, relay=True), config.PROVIDER_TIMEOUT)
+    terms = _terms(config, relay=True)
+    renew = partial(application.forget, client)
+    return Relayed(server, secret, terms, config.PROVIDER_TIMEOUT, renew)
 
 
 def _password_of(box: Mailbox) -> Callable[[], Secret]:

@@ -48,6 +48,8 @@ BAD = {
     "SANDBOX_PORT": ["0", "x"],
     "MICROSOFT_SANDBOX_PORT": ["-1", "65536", "x"],
     "POST_SANDBOX_PORT": ["-1", "65536", "x"],
+    "POST_SANDBOX_WEB_PORT": ["-1", "65536", "x"],
+    "DNS_SANDBOX_PORT": ["-1", "65536", "x"],
     "PROVIDER_TIMEOUT": ["0", "-1", "121", "nan", "inf", "soon"],
     "LEASE_SECONDS": ["0", "3601", "nan", "long"],
     "SETTLE_GRACE": ["-1", "3601", "x"],
@@ -78,6 +80,7 @@ BAD = {
     "SMTP_CLEAR_TEXT_HOSTS": ["two words"],
     "SMTP_CA_FILE": ["/nowhere/authorities.pem"],
     "RELAY_URL": ["mail.example.com", "https://mail.example.com", "smtp://", "smtp://mail:x"],
+    "RELAY_TOKEN_URL": ["login.example.com", "http://login.example.com/token"],
     "RELAY_FROM": ["brightspark.example", "office@brightspark.example,tom@brightspark.example"],
 }
 
@@ -97,6 +100,7 @@ def test_a_bad_value_stops_the_start_and_is_named(name: str, value: str) -> None
 def test_every_checked_variable_is_tried_here() -> None:
     unchecked = {"GOOGLE_CLIENT_ID", "GOOGLE_CLIENT_SECRET"}
     unchecked |= {"MICROSOFT_CLIENT_ID", "MICROSOFT_CLIENT_SECRET"}
+    unchecked |= {"RELAY_CLIENT_ID", "RELAY_CLIENT_SECRET", "RELAY_TOKEN_SCOPE"}
     assert set(BAD) == set(Config.model_fields) - unchecked
 
 
@@ -123,6 +127,17 @@ def test_a_lease_must_outlive_five_calls() -> None:
     with pytest.raises(ConfigProblem, match="LEASE_SECONDS must be at least five times"):
         read(PROVIDER_TIMEOUT="37")
     assert read(PROVIDER_TIMEOUT="36").LEASE_SECONDS == 180
+
+
+def test_a_relay_that_takes_tokens_says_who_and_has_no_password_beside_them() -> None:
+    named = {"RELAY_FROM": "post@brightspark.example", "RELAY_TOKEN_URL": "https://a.example/token"}
+    client = {"RELAY_CLIENT_ID": "portal", "RELAY_CLIENT_SECRET": "hush"}
+    for url in ("", "smtps://out.example", "smtps://me:secret@out.example"):
+        with pytest.raises(ConfigProblem, match="a user and no password"):
+            read(RELAY_URL=url, **named, **client)
+    with pytest.raises(ConfigProblem, match="needs RELAY_CLIENT_ID"):
+        read(RELAY_URL="smtps://me@out.example", **named)
+    assert read(RELAY_URL="smtps://me@out.example", **named, **client).RELAY_TOKEN_URL
 
 
 def test_the_dotenv_file_is_read_and_the_environment_wins(tmp_path: Path) -> None:

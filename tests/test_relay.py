@@ -2,12 +2,17 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, jsonify, request
 
-from portal import approaches, mailboxes, policy, relay, spreading
+from portal import approaches, delivery, mailboxes, policy, relay, spreading
+from portal.dispatch import Dispatch, State
+from portal.envelope import OperatorProblem, TryLater
 from portal.extensions import db
+from portal.providers import application, smtp
 from portal.sandbox.post import Post
 from portal.senders import Mode, Trouble
 from tests import servers
@@ -112,3 +117,111 @@ def test_the_page_says_why_not_and_offers_to_do_without(database: str, url: str)
         assert "No relay is set up" in said(
             manager.post("/settings/approaches/relay", follow_redirects=True)
         )
+
+
+# A relay that takes no password: XOAUTH2, from configuration alone
+
+
+@dataclass
+class SignInService:
+    """A token endpoint; each token is good until the next is given out. asked: how it was asked."""
+
+    post: Post
+    url: str = ""
+    answer: tuple[dict[str, Any], int] | None = None
+    asked: list[tuple[str | None, str | None, dict[str, str]]] = field(default_factory=list)
+
+    def give(self) -> Any:
+        who = request.authorization
+        assert who is not None
+        self.asked.append((who.username, who.password, request.form.to_dict()))
+        if self.answer is not None:
+            return jsonify(self.answer[0]), self.answer[1]
+        token = f"token {len(self.asked)}"
+        self.post.desk.add("relay", "", senders=(FROM,), token=token)
+        return jsonify(access_token=token, token_type="Bearer", expires_in=3600)
+
+
+@pytest.fixture
+def service(post: Post) -> Iterator[SignInService]:
+    made = SignInService(post)
+    app = Flask("sign-in")
+    app.add_url_rule("/token", view_func=made.give, methods=["POST"])
+    with servers.listening_socket() as (listener, port), servers.serving(app, listener):
+        made.url = f"http://127.0.0.1:{port}/token"
+        yield made
+    application._kept.clear()
+
+
+@pytest.fixture
+def by_token(post: Post, service: SignInService) -> dict[str, str]:
+    return {
+        "url": f"smtps://relay@127.0.0.1:{post.tls_port}",
+        "SMTP_CA_FILE": str(post.authority),
+        "RELAY_TOKEN_URL": service.url,
+        "RELAY_CLIENT_ID": "the portal",
+        "RELAY_CLIENT_SECRET": "its secret",
+        "RELAY_TOKEN_SCOPE": "https://mail.example/.default",
+    }
+
+
+def test_a_document_leaves_through_a_relay_that_takes_tokens(
+    database: str, by_token: dict[str, str], service: SignInService, post: Post
+) -> None:
+    with portal(database, **by_token):
+        relay.keep()
+        approaches.let_relay_send(olive())
+        one = asked(document(), tom())
+        delivery.drain()
+        db.session.expire_all()
+        assert db.session.get_one(Dispatch, one.id).state == State.ACCEPTED
+    (message,) = post.desk.accepted
+    assert (message.user, message.sender, message.recipients) == ("relay", FROM, (MARY,))
+    scope = {"grant_type": "client_credentials", "scope": "https://mail.example/.default"}
+    assert service.asked == [("the portal", "its secret", scope)]
+
+
+def test_a_token_serves_until_it_is_refused_and_then_once_more_is_asked(
+    database: str, by_token: dict[str, str], service: SignInService, post: Post
+) -> None:
+    with portal(database, **by_token):
+        provider = mailboxes.provider_for(kept())
+        provider.send(MAIL, FROM, (MARY,))
+        provider.send(MAIL, FROM, (MARY,))
+        assert (len(service.asked), post.desk.log_ins) == (1, 1)
+        smtp.forget_connections()
+        post.desk.add("relay", "", senders=(FROM,), token="another")  # theirs was taken back
+        provider.send(MAIL, FROM, (MARY,))
+        assert (len(service.asked), len(post.desk.accepted)) == (2, 3)
+
+
+WRONG = ({"error": "invalid_client", "error_description": "AADSTS7000215"}, 401)
+AWAY = ({"error": "temporarily_unavailable"}, 503)
+
+
+@pytest.mark.parametrize(("answer", "kind"), [(WRONG, OperatorProblem), (AWAY, TryLater)])
+def test_what_the_sign_in_service_refuses_says_nothing_of_a_message(
+    database: str,
+    by_token: dict[str, str],
+    service: SignInService,
+    answer: tuple[dict[str, Any], int],
+    kind: type[Exception],
+) -> None:
+    service.answer = answer
+    with portal(database, **by_token), pytest.raises(kind, match="sign-in service"):
+        mailboxes.provider_for(kept()).send(MAIL, FROM, (MARY,))
+
+
+def test_a_wrong_log_in_is_for_the_operator_and_nobody_is_asked_to_sign_in(
+    database: str, url: str, post: Post
+) -> None:
+    post.desk.add("relay", "another", senders=(FROM,))
+    refused = pytest.raises(OperatorProblem, match="look at RELAY_URL")
+    with portal(database, url, SMTP_CA_FILE=str(post.authority)), refused:
+        mailboxes.provider_for(kept()).send(MAIL, FROM, (MARY,))
+
+
+def kept() -> mailboxes.Mailbox:
+    found = relay.keep()
+    assert found is not None
+    return found

@@ -95,6 +95,8 @@ def settings(data: Path, given: Mapping[str, str]) -> dict[str, str]:
             environ.update(local_microsoft_settings(environ))
         if not environ.keys() & {"SMTP_ALLOWED_HOSTS", "SMTP_CA_FILE"}:
             environ.update(local_post_settings(data, environ))
+        if "DNS_RESOLVER" not in environ:
+            environ.update(local_names_settings(environ))
     return environ
 
 
@@ -124,14 +126,22 @@ def local_microsoft_settings(environ: Mapping[str, str]) -> dict[str, str]:
 def local_post_settings(data: Path, environ: Mapping[str, str]) -> dict[str, str]:
     own, google = environ.get("POST_SANDBOX_PORT", "0"), environ.get("SANDBOX_PORT", "8025")
     port = parts.next_port(own, google, 2)
+    web_port = parts.next_port(environ.get("POST_SANDBOX_WEB_PORT", "0"), google, 4)
     authority = parts.local_mail(data) / "authority.pem"
     if not authority.exists():
         certificates.make_all(authority.parent)
     return {
         "POST_SANDBOX_PORT": port,
+        "POST_SANDBOX_WEB_PORT": web_port,
         "SMTP_ALLOWED_HOSTS": f"{HOST}:{port}",
         "SMTP_CA_FILE": str(authority),
     }
+
+
+def local_names_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    own, google = environ.get("DNS_SANDBOX_PORT", "0"), environ.get("SANDBOX_PORT", "8025")
+    port = parts.next_port(own, google, 3)
+    return {"DNS_SANDBOX_PORT": port, "DNS_RESOLVER": f"{HOST}:{port}"}
 
 
 def listen_for_signals(launch: Launch) -> None:
@@ -174,6 +184,7 @@ def start(launch: Launch, sockets: Path) -> None:
     google = parts.start_local_google(launch) if local else "not started: GOOGLE_CLIENT_ID is set"
     microsoft = parts.start_local_microsoft(launch) if local_microsoft(launch) else ""
     post = parts.start_local_post(launch) if local_post(launch) else ""
+    names = parts.start_local_names(launch) if local_names(launch) else ""
     parts.await_redis(launch)
     sign_ins = parts.prepare_database(launch)
     parts.start_portal(launch)
@@ -187,8 +198,12 @@ def start(launch: Launch, sockets: Path) -> None:
         parts.await_page(launch, "The local Microsoft", f"{microsoft}/common/discovery/v2.0/keys")
         say_ready("Local Microsoft", microsoft)
     if post:
-        parts.await_port(launch, "The local mail server", launch.config.POST_SANDBOX_PORT)
-        say_ready("Local mail", post)
+        parts.await_page(launch, "The local mail server", f"{post}/_sandbox/state")
+        at = f"{HOST}:{launch.config.POST_SANDBOX_PORT}"
+        say_ready("Local mail", f"{post} ({at}, any address, password bright-spark-mail)")
+    if names:
+        parts.await_port(launch, "The local name server", launch.config.DNS_SANDBOX_PORT)
+        say_ready("Local names", names)
     say_ready("Database", parts.shown_database(launch.config.DATABASE_URL))
     address = parts.portal_address(launch.config)
     parts.await_page(launch, "The portal", f"{address}/healthz")
@@ -206,6 +221,9 @@ def refuse_busy_ports(launch: Launch) -> None:
         wanted["MICROSOFT_SANDBOX_PORT"] = launch.config.MICROSOFT_SANDBOX_PORT
     if local_post(launch):
         wanted["POST_SANDBOX_PORT"] = launch.config.POST_SANDBOX_PORT
+        wanted["POST_SANDBOX_WEB_PORT"] = launch.config.POST_SANDBOX_WEB_PORT
+    if local_names(launch):
+        wanted["DNS_SANDBOX_PORT"] = launch.config.DNS_SANDBOX_PORT
     for variable, port in wanted.items():
         if is_busy(port):
             raise StartProblem(
@@ -223,6 +241,12 @@ def local_microsoft(launch: Launch) -> bool:
 def local_post(launch: Launch) -> bool:
     """Whether a local mail server stands in for other providers: it alone has a port."""
     return bool(launch.config.POST_SANDBOX_PORT)
+
+
+def local_names(launch: Launch) -> bool:
+    """Whether a local name server is the one that is asked."""
+    port = launch.config.DNS_SANDBOX_PORT
+    return bool(port) and f"{HOST}:{port}" == launch.config.DNS_RESOLVER
 
 
 def is_busy(port: int) -> bool:

@@ -133,10 +133,20 @@ def start_local_microsoft(launch: Launch) -> str:
 
 
 def start_local_post(launch: Launch) -> str:
-    port, folder = str(launch.config.POST_SANDBOX_PORT), local_mail(launch.data)
-    command = (sys.executable, "-m", "portal.sandbox.post", "--port", port, "--folder", folder)
-    launch.support.append(launch.child("Local mail server", *command))
-    return f"{HOST}:{port}, any address, password bright-spark-mail; its mail: {folder}/accepted"
+    """The address of its pages."""
+    config, folder = launch.config, local_mail(launch.data)
+    ports = ("--port", str(config.POST_SANDBOX_PORT))
+    web_port = str(config.POST_SANDBOX_WEB_PORT)
+    command = (sys.executable, "-m", "portal.sandbox.post", *ports, "--web-port", web_port)
+    launch.support.append(launch.child("Local mail server", *command, "--folder", folder))
+    return f"http://{HOST}:{web_port}"
+
+
+def start_local_names(launch: Launch) -> str:
+    port = str(launch.config.DNS_SANDBOX_PORT)
+    command = (sys.executable, "-m", "portal.sandbox.nameserver", "--port", port)
+    launch.support.append(launch.child("Local name server", *command))
+    return f"{HOST}:{port}, asked what sender domains publish"
 
 
 def local_mail(data: Path) -> Path:

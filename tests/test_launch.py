@@ -20,6 +20,7 @@ import pytest
 from portal import children, parts
 from portal.config import Config
 from portal.keys import complete_keys
+from portal.published.asking import Resolver
 from tests.servers import ROOT, Postgres
 
 SERVICES = (
@@ -27,9 +28,14 @@ SERVICES = (
     "Local Google",
     "Local Microsoft",
     "Local mail",
+    "Local names",
     "Database",
     "Portal",
     "Workers",
+)
+PORTS = (
+    *("PORT", "SANDBOX_PORT", "MICROSOFT_SANDBOX_PORT", "POST_SANDBOX_PORT"),
+    *("DNS_SANDBOX_PORT", "POST_SANDBOX_WEB_PORT"),
 )
 SCARCE = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
 
@@ -45,6 +51,8 @@ class Run:
     google_port: int
     microsoft_port: int
     post_port: int
+    names_port: int
+    post_web_port: int
 
     def said(self) -> str:
         return self.output.read_text()
@@ -78,11 +86,10 @@ def start(tmp_path: Path) -> Iterator[Starter]:
     runs: list[Run] = []
 
     def begin(data: Path = tmp_path / "data", **chosen: str) -> Run:
-        ports = free_ports(4)
+        ports = free_ports(6)
         environ = dict.fromkeys(Config.model_fields, "")  # nothing from a developer's .env
         environ |= {name: os.environ[name] for name in SCARCE if name in os.environ}
-        names = ("PORT", "SANDBOX_PORT", "MICROSOFT_SANDBOX_PORT", "POST_SANDBOX_PORT")
-        environ |= {name: str(port) for name, port in zip(names, ports, strict=True)}
+        environ |= {name: str(port) for name, port in zip(PORTS, ports, strict=True)}
         environ |= {"WORKERS": "1", **chosen}
         output = tmp_path / f"output-{len(runs)}.txt"
         with output.open("wb") as file:
@@ -146,6 +153,9 @@ def test_one_command_starts_everything_and_ctrl_c_ends_everything(start: Starter
     assert status_of(f"http://127.0.0.1:{run.google_port}/") == 200
     assert status_of(f"http://127.0.0.1:{run.microsoft_port}/") == 200
     assert f"127.0.0.1:{run.post_port}, any address, password" in said
+    assert status_of(f"http://127.0.0.1:{run.post_web_port}/") == 200
+    ask = Resolver([("127.0.0.1", run.names_port)])
+    assert ask(("brightspark.example", "MX"), 5).values == ("smtp.google.com",)
 
     family = run.family()
     assert len(family) >= 6
@@ -234,7 +244,7 @@ def test_a_part_that_dies_is_named_and_everything_stops(
 def test_a_busy_port_is_named_with_its_variable(start: Starter) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        for variable in ("PORT", "SANDBOX_PORT", "MICROSOFT_SANDBOX_PORT", "POST_SANDBOX_PORT"):
+        for variable in PORTS:
             run = start(**{variable: str(port)})
             assert run.exit_code() == 1
             assert f"port {port} is in use by another program. Set {variable} " in run.said()

@@ -1,10 +1,14 @@
 """A local name server: answers for made-up domains over UDP and TCP, and fails as real ones do.
 
 It is told its records as text, the way a zone file has them; what it does not know does not exist.
+`python -m portal.sandbox.nameserver --port 8028` starts one for the demo company.
 """
 
+import argparse
 import contextlib
+import os
 import select
+import signal
 import socket
 import struct
 import threading
@@ -28,17 +32,62 @@ SMALL = 512
 #: A fault's name in the place of records makes all questions about that name fail so.
 Zone = Mapping[str, Iterable[str]]
 
-#: The demo company's domain, in good order for Google; its neighbour's is not.
+#: Public keys that nobody has the other half of: of today's length, and of one that was usual once.
+LONG_KEY = (
+    "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA2Nd+ZH436AR+PtQSBdNq3Wb0WVutYuuc2jdF0DYR"
+    "x4SU/vT3uAouTuqeXvZE31xUxCvWZ++kYhURpevW4kcs1qPmNXR62SomJ93qNQ97oXud/98L9mPRlHcxYzw6"
+    "ZcdYPwmB/JDmDIxRolSh0UNz4uT71tKeJVmOBJ3vDqS0FwM1L/EN/eq055DOE8CyXbFdYgaDELetG2ngwjlc"
+    "yis7ie6WhVixw/ReP/kzACp64NX7WaQ0QbQXQEN4rYwsOKBjW7IoQJpAs6rBzUMW57yHQ9eF5Z1TazzInvlZ"
+    "9y0eiKhIPNLxXclKQdYsAB8lf1b7+JuAc8M0X/wLSY1JBG2RcwIDAQAB"
+)
+SHORT_KEY = (
+    "MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQCsoRZyRSHI2awefqWk4XryrlDVUhM4S+BFCj1ltWVwZY59"
+    "ZCYHIuSGxyfdbRIzQESzZH/lp/L9Nob1zctvKy0TtWA0HuQ2a9N4BGBiE/dTDpAlApt4mOPA9EJlR2U9v9bG"
+    "5PZqjnN9TG1SepRa+au/HsSsXjjppvCoUBMUuIqeDwIDAQAB"
+)
+
+
+def _key(public: str) -> list[str]:
+    """A DKIM key as a zone file writes it: no piece of a text may be longer than 255 letters."""
+    text = f"v=DKIM1; k=rsa; p={public}"
+    return [" ".join(f'"{text[at : at + 250]}"' for at in range(0, len(text), 250))]
+
+
+#: Whose mail the demo company's customers and suppliers have: each domain takes mail.
+CUSTOMERS = (
+    *("homes.example", "baystreet.example", "hunter.example", "pier.example", "gym.example"),
+    *("erina.example", "terrigal.example", "gosford-school.example"),
+)
+
+#: The demo company's domain lets Google send for it and has yet to say what becomes of forgeries.
+#: Its supplier lets Microsoft alone; a third has more than one record where one may be, and an old
+#: key.
 DEMO: Zone = {
     "brightspark.example MX": ["1 smtp.google.com."],
-    "brightspark.example TXT": ['"v=spf1 include:_spf.google.com ~all"'],
-    "_dmarc.brightspark.example TXT": [
-        '"v=DMARC1; p=quarantine; rua=mailto:dmarc@brightspark.example"'
+    "brightspark.example TXT": [
+        '"v=spf1 include:_spf.google.com ~all"',
+        '"google-site-verification=made-up-for-the-demo"',
     ],
+    "google._domainkey.brightspark.example TXT": _key(LONG_KEY),
+    "copperco.example MX": ["0 copperco-example.mail.protection.outlook.com."],
+    "copperco.example TXT": ['"v=spf1 include:spf.protection.outlook.com -all"'],
+    "selector1._domainkey.copperco.example CNAME": [
+        "selector1-copperco-example._domainkey.copperco.onmicrosoft.com."
+    ],
+    "selector1-copperco-example._domainkey.copperco.onmicrosoft.com TXT": _key(LONG_KEY),
+    "_dmarc.copperco.example TXT": ['"v=DMARC1; p=reject; rua=mailto:it@copperco.example"'],
+    "elsewhere.example MX": ["10 mail.elsewhere.example."],
+    "elsewhere.example TXT": [
+        '"v=spf1 include:_spf.google.com ~all"',
+        '"v=spf1 mx a:mail.elsewhere.example -all"',
+    ],
+    "google._domainkey.elsewhere.example TXT": _key(SHORT_KEY),
+    "_dmarc.elsewhere.example TXT": ['"v=DMARC1; p=none"'],
     "_spf.google.com TXT": [
         '"v=spf1 ip4:74.125.0.0/16 ip4:209.85.128.0/17 ip6:2607:f8b0:4000::/36 ~all"'
     ],
     "spf.protection.outlook.com TXT": ['"v=spf1 ip4:40.92.0.0/15 ip4:52.100.0.0/14 -all"'],
+    **{f"{one} MX": [f"10 mail.{one}."] for one in CUSTOMERS},
 }
 
 
@@ -75,7 +124,7 @@ class NameServer:
     def _serve(self) -> None:
         while not self._ended.is_set():
             ready, _, _ = select.select([self._udp, self._tcp], [], [], 0.05)
-            with contextlib.suppress(OSError, dns.exception.DNSException):
+            with contextlib.suppress(OSError, struct.error, dns.exception.DNSException):
                 if self._udp in ready:
                     self._by_datagram()
                 if self._tcp in ready:
@@ -159,3 +208,19 @@ def _last(answer: dns.message.Message, name: dns.name.Name) -> dns.name.Name:
         if rrset.rdtype == dns.rdatatype.CNAME:
             name = rrset[0].target
     return name
+
+
+def main() -> None:
+    port = int(os.environ.get("DNS_SANDBOX_PORT") or 8028)
+    parser = argparse.ArgumentParser(prog="python -m portal.sandbox.nameserver")
+    parser.add_argument("--port", type=int, default=port)
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    with NameServer(port=parser.parse_args().port) as server:
+        print(f"Local name server on {server.address}", flush=True)
+        ended.wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -158,9 +158,8 @@ class StandInServer:
         self._server: Server | None = None
         self._thread: threading.Thread | None = None
 
-    @property
-    def store(self) -> Store:
-        raise NotImplementedError
+    def close(self) -> None:
+        """Whatever it keeps open beside its sockets."""
 
     @property
     def port(self) -> int:
@@ -187,7 +186,7 @@ class StandInServer:
         self._server.server_close()
         self._server.drop_all()
         self._server = None
-        self.store.close()
+        self.close()
 
     def wait(self) -> None:
         assert self._thread is not None
@@ -225,6 +224,9 @@ class SandboxServer(StandInServer):
     @property
     def store(self) -> Store:
         return self.google.store
+
+    def close(self) -> None:
+        self.store.close()
 
 
 def serve(

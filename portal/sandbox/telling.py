@@ -24,12 +24,14 @@ class Steerable(Protocol):
     def steerable(self) -> dict[str, object]: ...
 
 
-class StandIn(Protocol):
-    @property
-    def clock(self) -> Clock: ...
-
+class Fallible(Protocol):
     @property
     def faults(self) -> Faults: ...
+
+
+class StandIn(Fallible, Protocol):
+    @property
+    def clock(self) -> Clock: ...
 
     @property
     def settings(self) -> Steerable: ...
@@ -58,11 +60,17 @@ def told(act: Callable[[Json], Any]) -> Callable[..., Response]:
 
 
 def steering_blueprint(current: Callable[[], StandIn]) -> Blueprint:
+    blueprint = faults_blueprint(current)
+    _add_rest(blueprint, current)
+    return blueprint
+
+
+def faults_blueprint(current: Callable[[], Fallible]) -> Blueprint:
+    """What can be told even to a stand-in that has neither a clock nor settings."""
     blueprint = Blueprint("steering", __name__, url_prefix="/_sandbox")
     blueprint.register_error_handler(Misunderstood, _misunderstood)
     blueprint.get("/")(index)
     _add_faults(blueprint, current)
-    _add_rest(blueprint, current)
     return blueprint
 
 
@@ -81,7 +89,7 @@ def index() -> Response:
     return jsonify(listed)
 
 
-def _add_faults(blueprint: Blueprint, current: Callable[[], StandIn]) -> None:
+def _add_faults(blueprint: Blueprint, current: Callable[[], Fallible]) -> None:
     @blueprint.get("/faults")
     def list_faults() -> Response:
         """The faults set, every kind with its meaning, and what struck which call."""

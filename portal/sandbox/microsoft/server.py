@@ -32,6 +32,9 @@ class MicrosoftServer(StandInServer):
     def store(self) -> Store:
         return self.microsoft.store
 
+    def close(self) -> None:
+        self.store.close()
+
 
 def serve(
     host: str = "127.0.0.1",

@@ -8,7 +8,8 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from portal.sandbox.post.desk import Desk, Mishap
+from portal.sandbox.post.desk import Desk
+from portal.sandbox.post.wrongs import Mishap
 
 LARGEST = 36_000_000
 NOT_YOURS = "553 5.7.1 <{}>: Sender address rejected: not owned by user {}"
@@ -21,7 +22,21 @@ class Conversation(SMTP):
         self.desk = desk
         super().__init__(handler, data_size_limit=LARGEST, ident="ready", **more)
 
+    @property
+    def user(self) -> str:
+        """Who has logged in here; nobody: ""."""
+        return "" if self.session is None else _user(self.session)
+
+    def be_cut(self) -> None:
+        """From any thread."""
+        self.loop.call_soon_threadsafe(self.hang_up)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.desk.greet(self)
+
     def connection_lost(self, error: Exception | None) -> None:
+        self.desk.take_leave(self)
         if self.session is not None:  # else it ended within the TLS handshake
             super().connection_lost(error)
 
@@ -39,7 +54,7 @@ class Conversation(SMTP):
             await super().smtp_STARTTLS(arg)
 
     async def smtp_AUTH(self, arg: str) -> None:
-        if not await self._spoilt("AUTH"):
+        if not await self._spoilt("AUTH", user=_named_in(arg)):
             await super().smtp_AUTH(arg)
 
     async def smtp_MAIL(self, arg: str | None) -> None:
@@ -58,13 +73,13 @@ class Conversation(SMTP):
         if not await self._spoilt("RSET"):
             await super().smtp_RSET(arg)
 
-    async def _spoilt(self, moment: str, about: str = "") -> bool:
+    async def _spoilt(self, moment: str, about: str = "", user: str = "") -> bool:
         """Whether the command was done wrong; if so, all was said."""
-        mishap = self.desk.mishap(moment, about)
+        mishap = self.desk.mishap(moment, about, user or self.user)
         return mishap is not None and await self.spoil(mishap)
 
     async def spoil(self, mishap: Mishap) -> bool:
-        await asyncio.sleep(mishap.delay)
+        await asyncio.sleep(mishap.delay + mishap.hang)
         if mishap.usual:
             return False
         if mishap.reply:
@@ -103,11 +118,12 @@ class Handler:
         return "250 2.1.0 Ok"
 
     async def handle_DATA(self, server: Conversation, session: Session, envelope: Envelope) -> str:
-        mishap = self.desk.mishap(".") or Mishap(".", usual=True)
+        mishap = self.desk.mishap(".", user=server.user) or Mishap(".", usual=True)
         await asyncio.sleep(mishap.delay)
         if mishap.usual or mishap.accepts:
             raw, sender = envelope.original_content or b"", envelope.mail_from or ""
             kept = self.desk.accept(_user(session), sender, envelope.rcpt_tos, raw)
+        await asyncio.sleep(mishap.hang)
         if mishap.usual:
             return f"250 2.0.0 Ok: queued as {kept.number:08X}"
         if not mishap.reply:
@@ -134,6 +150,18 @@ class Handler:
         success = self.desk.lets_in(user, password)
         self.desk.log_ins += success
         return AuthResult(success=success, handled=False, auth_data=given)
+
+
+def _named_in(arg: str) -> str:
+    """Whom AUTH PLAIN or XOAUTH2 names; nobody where that comes later, or cannot be read."""
+    way, _, told = arg.partition(" ")
+    try:
+        said = base64.b64decode(told, validate=True).decode()
+    except ValueError:
+        return ""
+    if way.upper() == "XOAUTH2":
+        return said.split("\1")[0].removeprefix("user=")
+    return said.split("\0")[1] if said.count("\0") == 2 else ""
 
 
 def _user(session: Session) -> str:

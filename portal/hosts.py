@@ -16,6 +16,8 @@ from dataclasses import dataclass
 PORTS = (465, 587, 2525)
 #: A relay may listen where servers talk among themselves.
 RELAY_PORTS = (25, *PORTS)
+#: Where what came in is read: with TLS from the first byte, and with STARTTLS (RFC 8314, RFC 3501).
+READING_PORTS = (993, 143)
 LONGEST_NAME = 253
 
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -47,7 +49,7 @@ class Forbidden(Exception):
 class Entry:
     """One entry of an operator's list: a name, or a network of one address or more.
 
-    port: the one it is for; None for every port that mail is handed in at.
+    port: the one it is for; None for every port that mail is handed in at, or read.
     """
 
     name: str = ""
@@ -56,7 +58,8 @@ class Entry:
 
     def covers(self, host: str, port: int, ip: Ip | None) -> bool:
         """Whether it speaks of this host, by its name or by the address it was found at."""
-        if port != self.port and (self.port is not None or port not in RELAY_PORTS):
+        usual = port in RELAY_PORTS or port in READING_PORTS
+        if port != self.port and (self.port is not None or not usual):
             return False
         if self.network is None:
             return plain(host) == self.name
@@ -133,12 +136,21 @@ def carried(ip: Ip) -> ipaddress.IPv4Address | None:
     return ip.sixtofour if ip in _6TO4 else None
 
 
-def may_connect(host: str, port: int, ip: Ip, allowed: Iterable[Entry] = ()) -> bool:
-    """Whether the portal may be connected to an address that a host was found at."""
+def may_connect(
+    host: str,
+    port: int,
+    ip: Ip,
+    allowed: Iterable[Entry] = (),
+    ports: Sequence[int] = PORTS,
+) -> bool:
+    """Whether the portal may be connected to an address that a host was found at.
+
+    ports: those that are usual for what is to be done there.
+    """
     inner = carried(ip) or ip
     if any(one.covers(host, port, inner) for one in allowed):
         return True
-    return port in PORTS and is_open(ip)
+    return port in ports and is_open(ip)
 
 
 # -- connecting ------------------------------------------------------------------------------------
@@ -153,25 +165,33 @@ def look_up(host: str, port: int) -> list[Ip]:
     return list(dict.fromkeys(ipaddress.ip_address(str(one[4][0])) for one in found))
 
 
-def judged(host: str, port: int, allowed: Sequence[Entry] = ()) -> list[Ip]:
+def judged(
+    host: str, port: int, allowed: Sequence[Entry] = (), ports: Sequence[int] = PORTS
+) -> list[Ip]:
     """The addresses of a host, if all of them may be connected to.
 
     Raises Forbidden, and OSError where the name leads nowhere. One forbidden address forbids the
     host: a name that leads to both may lead elsewhere the next moment.
     """
     found = look_up(host, port)
-    wrong = [ip for ip in found if not may_connect(host, port, ip, allowed)]
+    wrong = [ip for ip in found if not may_connect(host, port, ip, allowed, ports)]
     if wrong or not found:
         raise Forbidden(f"{host} port {port}")
     return found
 
 
-def connect(host: str, port: int, allowed: Sequence[Entry] | None, seconds: float) -> socket.socket:
+def connect(
+    host: str,
+    port: int,
+    allowed: Sequence[Entry] | None,
+    seconds: float,
+    ports: Sequence[int] = PORTS,
+) -> socket.socket:
     """A connection to a host that may be connected to; allowed None: the operator named it.
 
     Raises Forbidden, or the OSError of the last address that was tried.
     """
-    found = look_up(host, port) if allowed is None else judged(host, port, allowed)
+    found = look_up(host, port) if allowed is None else judged(host, port, allowed, ports)
     for ip in found[:-1]:
         try:
             return _connected(ip, port, seconds / len(found))

@@ -8,6 +8,7 @@ import contextlib
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
@@ -40,7 +41,8 @@ from portal.health import Facts
 from portal.people import address_key
 from portal.providers import KINDS, Gmail, Graph, Kind, Smtp, application, google, microsoft, smtp
 from portal.providers.application import Client
-from portal.providers.provider import Abilities, ListedAddress, Provider
+from portal.providers.imap import Inbox
+from portal.providers.provider import Abilities, Access, ListedAddress, Provider
 from portal.providers.relayed import Relayed
 from portal.providers.signing import Account, Grant, SignIn
 from portal.providers.submission import Secret, Server, Terms, Unusable, of_url
@@ -168,7 +170,14 @@ class Mailbox(Base):
     @property
     def abilities(self) -> Abilities:
         """What it offers, by its provider and by what was granted."""
-        return self.kind.abilities(self.granted)
+        found = self.kind.abilities(self.granted)
+        return found if self.read_at is None else replace(found, incoming=Access.WHOLE)
+
+    @property
+    def read_at(self) -> Server | None:
+        """The server where what comes in is read (IMAP), if this mailbox has one of its own."""
+        stored = (self.server or {}).get("incoming")
+        return Server.from_json(stored) if stored else None
 
     @property
     def missing_scopes(self) -> list[str]:
@@ -404,10 +413,19 @@ def connect_server(
     begins = box is None or box.health == Health.DISCONNECTED
     _agree(owner if begins else None)
     box = box or _new_box("smtp", account, owner)
-    box.server = server.as_json()
+    incoming = (box.server or {}).get("incoming")
+    box.server = {**server.as_json(), **({"incoming": incoming} if incoming else {})}
     box.password = _sealed(box, "password", password)
     _settle(box, account)
     return box
+
+
+def let_read(box: Mailbox, server: Server | None) -> None:
+    """Read what comes in at this server from now on, with the mailbox's password, where the log-in
+    has just worked (see try_inbox); None: read nothing. Commits."""
+    kept = {name: value for name, value in box.server.items() if name != "incoming"}
+    box.server = {**kept, "incoming": server.as_json()} if server else kept
+    db.session.commit()
 
 
 def _new_box(kind: str, account: Account, owner: User | None) -> Mailbox:
@@ -541,8 +559,10 @@ def _graph(box: Mailbox, config: Config) -> Graph:
 def _smtp(box: Mailbox, config: Config) -> Smtp:
     if box.is_relay:
         return _relay(config)
-    server = Server.from_json(box.server)
-    return Smtp(server, _password_of(box), _terms(config), config.PROVIDER_TIMEOUT)
+    server, secret, terms = Server.from_json(box.server), _password_of(box), _terms(config)
+    read_at, patience = box.read_at, config.PROVIDER_TIMEOUT
+    inbox = Inbox(read_at, secret, terms, patience) if read_at else None
+    return Smtp(server, secret, terms, patience, inbox)
 
 
 def _relay(config: Config) -> Smtp:
@@ -599,6 +619,17 @@ def try_server(server: Server, password: str, sender: str) -> None:
     secret = Secret(password)
     provider = Smtp(server, lambda: secret, _terms(config), config.PROVIDER_TIMEOUT)
     provider.check(sender, min(TRY_SECONDS, config.PROVIDER_TIMEOUT))
+
+
+def try_inbox(server: Server, password: str) -> None:
+    """Log in where what comes in is read, and open the inbox; nothing is changed there.
+
+    Raises Unusable. Call it with no transaction open.
+    """
+    config: Config = current_app.config["PORTAL"]
+    secret = Secret(password)
+    inbox = Inbox(server, lambda: secret, _terms(config), config.PROVIDER_TIMEOUT)
+    inbox.check(min(TRY_SECONDS, config.PROVIDER_TIMEOUT))
 
 
 def _token_of(box_id: int) -> Callable[[str], str]:

@@ -10,12 +10,12 @@ import smtplib
 import threading
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from portal import pace
 from portal.envelope import (
     NeedsSignIn,
     NotAllowed,
-    OperatorProblem,
     OutcomeUnknown,
     ProviderAnswer,
     Receipt,
@@ -23,8 +23,9 @@ from portal.envelope import (
     TryLater,
     Turned,
 )
-from portal.providers.obstacles import OF_THE_PASSWORD, PASSING, Problem, words_of
-from portal.providers.provider import Abilities, Provider
+from portal.providers.imap import Inbox
+from portal.providers.obstacles import Problem, words_of
+from portal.providers.provider import Abilities, Access, Arrivals, Incoming, Provider
 from portal.providers.submission import Line, Secret, Server, Terms, Unusable, open_line
 
 #: Parts of PROVIDER_TIMEOUT: up to the final dot, and from it to the answer. Together they are less
@@ -44,16 +45,23 @@ class Smtp(Provider):
     """One mailbox at a mail server.
 
     secret: asked for what proves the log-in, when a connection has to be opened; raises what keeps
-    it. timeout: PROVIDER_TIMEOUT, in seconds.
+    it. timeout: PROVIDER_TIMEOUT, in seconds. inbox: where what comes in is read (portal.providers.
+    imap), for a mailbox whose server for it is known.
     """
 
     label = "the mail server"
     tariff = pace.TARIFFS["smtp"]
 
     def __init__(
-        self, server: Server, secret: Callable[[], Secret], terms: Terms, timeout: float
+        self,
+        server: Server,
+        secret: Callable[[], Secret],
+        terms: Terms,
+        timeout: float,
+        inbox: Inbox | None = None,
     ) -> None:
-        self.abilities = Abilities(send=True)
+        self.abilities = Abilities(send=True, incoming=Access.WHOLE if inbox else Access.NONE)
+        self._inbox = inbox
         self.spend: Callable[[str], None] = lambda _call: None
         self._server, self._secret, self._terms = server, secret, terms
         self._timeout = timeout
@@ -75,6 +83,18 @@ class Smtp(Provider):
             return self._send_by(self._open(), key, mime, sender, recipients)
         except _LetGo as failure:
             raise TryLater("The mail server hung up.", failure.words, SOON) from failure
+
+    def arrivals(self, mark: str, *, since: datetime) -> Arrivals:
+        if self._inbox is None:
+            return super().arrivals(mark, since=since)
+        self.spend("look")
+        return self._inbox.look(mark, since)
+
+    def incoming(self, message_id: str, *, whole: bool = True) -> Incoming:
+        if self._inbox is None:
+            return super().incoming(message_id, whole=whole)
+        self.spend("fetch")
+        return self._inbox.fetch(message_id, whole=whole)
 
     def check(self, sender: str, seconds: float) -> None:
         """Log in, ask whether mail from this address would be taken, and go. Raises Unusable."""
@@ -318,12 +338,7 @@ def _limit(words: str) -> TryLater | None:
 
 def no_connection(failure: Unusable, server: Server) -> ProviderAnswer:
     """What becomes of a message for which no connection came about."""
-    sentence = failure.sentence(server)
-    if failure.problem in OF_THE_PASSWORD:
-        return NeedsSignIn(sentence, failure.words)
-    if failure.problem in PASSING:
-        return TryLater(sentence, failure.words, SOON)
-    return OperatorProblem(sentence, failure.words)
+    return failure.answer(server)
 
 
 # -- kept-open connections -------------------------------------------------------------------------

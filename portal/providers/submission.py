@@ -23,11 +23,14 @@ from urllib.parse import unquote, urlsplit
 import certifi
 
 from portal import hosts
+from portal.envelope import NeedsSignIn, OperatorProblem, ProviderAnswer, TryLater
 from portal.hosts import Entry, Forbidden
-from portal.providers.obstacles import SENTENCES, Problem, words_of
+from portal.providers.obstacles import OF_THE_PASSWORD, PASSING, SENTENCES, Problem, words_of
 
 #: So much a server may say between two messages; more is no mail server.
 MOST_SAID = 1 << 20
+#: Seconds until what passes by itself is tried again.
+SOON = 60
 
 
 class Security(StrEnum):
@@ -50,6 +53,15 @@ class Unusable(Exception):
 
     def next_step(self, server: "Server") -> str:
         return _filled(SENTENCES[self.problem][1], server)
+
+    def answer(self, server: "Server") -> ProviderAnswer:
+        """What becomes of that for which no connection came about."""
+        sentence = self.sentence(server)
+        if self.problem in OF_THE_PASSWORD:
+            return NeedsSignIn(sentence, self.words)
+        if self.problem in PASSING:
+            return TryLater(sentence, self.words, SOON)
+        return OperatorProblem(sentence, self.words)
 
 
 def _filled(text: str, server: "Server") -> str:
@@ -196,7 +208,7 @@ def open_line(server: Server, secret: Secret, terms: Terms, seconds: float) -> L
     line = Line(server, terms)
     line.until(seconds)
     try:
-        with _in_plain_words():
+        with in_plain_words():
             _connect(line)
             _greet(line)
             _encrypt(line)
@@ -208,7 +220,7 @@ def open_line(server: Server, secret: Secret, terms: Terms, seconds: float) -> L
 
 
 @contextlib.contextmanager
-def _in_plain_words() -> Iterator[None]:
+def in_plain_words() -> Iterator[None]:
     """Turns whatever the network and smtplib raise into what it means here."""
     try:
         yield
@@ -277,27 +289,25 @@ def _bytes(said: bytes | str) -> bytes:
 def _connect(line: Line) -> None:
     server = line.server
     line.sock = hosts.connect(server.host, server.port, line.terms.allowed, line.left)
-    if server.security is Security.CLEAR and not _may_be_clear(line):
+    if server.security is Security.CLEAR and not may_be_clear(line.sock, server, line.terms):
         raise Unusable(Problem.NO_TLS, "clear text is not allowed")
     if server.security is Security.TLS:
         line.sock.settimeout(line.left)
-        line.sock = _context(line.terms.authorities).wrap_socket(
+        line.sock = tls_context(line.terms.authorities).wrap_socket(
             line.sock, server_hostname=server.host
         )
 
 
-def _may_be_clear(line: Line) -> bool:
+def may_be_clear(sock: socket.socket, server: Server, terms: Terms) -> bool:
     """Whether the operator allowed clear text to the very address that was connected to."""
-    assert line.sock is not None
-    peer = hosts.ip_of(line.sock.getpeername()[0])
-    host, port = line.server.host, line.server.port
-    return any(one.covers(host, port, peer) for one in line.terms.clear_text)
+    peer = hosts.ip_of(sock.getpeername()[0])
+    return any(one.covers(server.host, server.port, peer) for one in terms.clear_text)
 
 
 _contexts: dict[Path | None, ssl.SSLContext] = {}
 
 
-def _context(authorities: Path | None) -> ssl.SSLContext:
+def tls_context(authorities: Path | None) -> ssl.SSLContext:
     """Whom to trust: this machine's authorities, the usual ones, and the operator's."""
     if authorities not in _contexts:
         made = ssl.create_default_context()
@@ -329,7 +339,7 @@ def _encrypt(line: Line) -> None:
     if not line.supports("starttls"):
         raise Unusable(Problem.NO_TLS, "it offers no STARTTLS")
     line.sock.settimeout(line.left)  # type: ignore[union-attr]  # it is connected
-    line.starttls(context=_context(line.terms.authorities))
+    line.starttls(context=tls_context(line.terms.authorities))
     _introduce(line)
 
 
@@ -344,7 +354,7 @@ def _log_in(line: Line, secret: Secret) -> None:
         raise Unusable(Problem.NO_AUTH, "it offers no way to log in that the portal knows")
     code, said = way(line, line.server.user, secret)
     if code != 235:
-        raise Unusable(_why_not(code, said.decode(errors="replace")), words_of(code, said))
+        raise Unusable(why_not(code, said.decode(errors="replace")), words_of(code, said))
 
 
 Way = Callable[[Line, str, Secret], tuple[int, bytes]]
@@ -405,7 +415,8 @@ _APP_PASSWORD = re.compile(r"app(lication)?[- ]?(specific)?[- ]password|InvalidS
 _PASSWORDS_OFF = re.compile(r"5\.7\.139|5\.7\.57|SmtpClientAuth\w* is disabled|basic auth", re.I)
 
 
-def _why_not(code: int, said: str) -> Problem:
+def why_not(code: int, said: str) -> Problem:
+    """What keeps the portal from logging in, by a server's refusal of it."""
     if 400 <= code < 500 and code != 432:  # a password in transition is still not the right one
         return Problem.BUSY
     if code in (502, 503, 504):

@@ -17,6 +17,7 @@ def create_app(config: Config) -> Flask:
         instance,
         links,
         stores,
+        testimonies,
         trials,
         web,
         workers,

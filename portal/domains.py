@@ -8,7 +8,7 @@ import logging
 import math
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,10 +28,10 @@ from portal.envelope import Mailable
 from portal.extensions import Base, db
 from portal.mailboxes import Address, Health, Mailbox, company_mailboxes
 from portal.people import company
-from portal.published import asking, judging, names
-from portal.published.answers import Answer, Question, as_json, from_json
+from portal.published import asking, dmarc, judging, names
+from portal.published.answers import Answer, Question, Sheet, as_json, from_json
 from portal.published.judging import Report, Tone
-from portal.published.results import Results
+from portal.published.results import Proof
 from portal.published.ways import Way, way_of
 from portal.senders import SendFrom
 from portal.stores import reading, rows_changed
@@ -56,7 +56,7 @@ class Domain(Base):
     asked_at: when somebody last set out to ask. records: the answers (published.answers.as_json).
     findings: what was found wrong (published.findings). tone: the verdict. passed_at: when mail of
     it last was in order. failing_since: since when it no longer is, if it ever was. proofs: by
-    Way.key, what an outside receiver said of a test mail.
+    Way.key, what a test mail proved (published.results.Proof), by whose word ("host") and "at".
     """
 
     __tablename__ = "domains"
@@ -134,6 +134,18 @@ def in_use() -> dict[str, Sender]:
     }
 
 
+def through(name: str) -> dict[Way, list[tuple[str, Mailbox]]]:
+    """The ways of a domain, each with the addresses of it that leave by it, and their mailboxes."""
+    sender = in_use().get(name)
+    found: dict[Way, list[tuple[str, Mailbox]]] = {}
+    for email, box in _addresses() if sender else ():
+        if names.domain_of(email) == name:
+            key = _way(box, name).key
+            way = next(one for one in sender.ways if one.key == key)  # type: ignore[union-attr]
+            found.setdefault(way, []).append((email, box))
+    return found
+
+
 def _told_apart(ways: Iterable[Way]) -> tuple[Way, ...]:
     """Two mailboxes at one provider are called by the provider and their domain."""
     found = list(ways)
@@ -162,7 +174,10 @@ def _way(box: Mailbox, domain: str) -> Way:
     if box.is_relay:
         host = urlsplit(_config().RELAY_URL).hostname or ""
     way = way_of(box.provider, names.domain_of(box.email), host, author=domain)
-    return replace(way, label="the portal’s relay") if box.is_relay else way
+    # Where a server of one's own network stands is nothing for a page.
+    if box.is_relay or (way.label == host and box.provider_name != host):
+        return replace(way, label=box.provider_name if box.is_relay else "your mail server")
+    return way
 
 
 def known() -> dict[str, Domain]:
@@ -308,10 +323,19 @@ def _due() -> list[str]:
     """The domains to ask for now, those that never were first."""
     with reading():
         rows, zone = known(), ZoneInfo(company().time_zone)
-        wanted = [name for name in in_use() if not why_not_asked(name)]
+        wanted = {name: one for name, one in in_use().items() if not why_not_asked(name)}
         gone = [one.name for one in rows.values() if one.failing_since and one.name not in wanted]
-    due = [name for name in wanted if name not in rows or is_due(rows[name], now(), zone)]
+    due = [
+        name
+        for name, sender in wanted.items()
+        if name not in rows or is_due(rows[name], now(), zone) or lacks(rows[name], sender)
+    ]
     return sorted([*gone, *due], key=lambda name: (name in rows, name))
+
+
+def lacks(row: Domain, sender: Sender) -> bool:
+    """Whether something was never asked: a mailbox at another provider has come since."""
+    return row.checked_at is not None and bool(report(row, sender).wanted)
 
 
 def is_due(row: Domain, at: datetime, zone: ZoneInfo) -> bool:
@@ -396,14 +420,31 @@ def set_selectors(name: str, typed: str) -> None:
     db.session.commit()
 
 
-def remember_proof(name: str, way: Way, results: Results, at: datetime | None = None) -> None:
-    """Keep what an outside receiver said of a test mail through a way. The caller commits."""
-    row = stored(name)
-    if row is None or not results.findings:
-        return
-    said = {method: results.of(method) for method in ("spf", "dkim", "dmarc")}
-    proof = {**said, "host": results.host, "at": (at or now()).isoformat()}
-    row.proofs = {**row.proofs, way.key: proof}
+def counting_for(domain: Domain) -> Callable[[str, str], bool]:
+    """Whether what a method spoke for counts as this domain's own, by what is stored of it: the
+    same organisation, or the very same where its policy is strict."""
+    sheet, name = Sheet(domain.answers), domain.name
+    author = dmarc.find(sheet, name)
+
+    def counts(method: str, other: str) -> bool:
+        record = author.record
+        strict = record is not None and (
+            record.strict_spf if method == "spf" else record.strict_dkim
+        )
+        if other == name or strict or not other:
+            return other == name
+        if not domain.answers:  # nobody was asked: by their names
+            return names.is_within(other, name) or names.is_within(name, other)
+        near = names.is_within(other, author.organisation)
+        return near and dmarc.is_aligned(sheet, author, other)
+
+    return counts
+
+
+def remember_proof(domain: Domain, way_key: str, host: str, proof: Proof) -> None:
+    """Keep what a receiving mailbox's provider found of a test mail. The caller commits."""
+    kept = proof.as_json() | {"host": host, "at": now().isoformat()}
+    domain.proofs = {**domain.proofs, way_key: kept}
 
 
 def of_addresses(emails: Sequence[str]) -> dict[str, Domain]:

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from flask import Flask, current_app
 from sqlalchemy import and_, or_, select
 
-from portal import breakdowns, domains, logs, mailboxes, queueing, upkeep
+from portal import breakdowns, domains, logs, mailboxes, queueing, testimonies, upkeep
 from portal.columns import db_now
 from portal.dispatch import Dispatch, State, release_ready
 from portal.envelope import ProviderAnswer
@@ -44,6 +44,7 @@ def watch(ends: float = math.inf) -> None:
     breakdowns.tell()
     upkeep.look_again(ends)
     domains.look_again(ends)
+    testimonies.look_again(ends)
 
 
 def _read_in_thread(app: Flask, mailbox_id: int, ends: float) -> bool:

@@ -15,9 +15,7 @@ from portal.dispatch import Dispatch, Purpose
 from portal.domains import BadSelector, Domain, TooSoon
 from portal.extensions import db
 from portal.mailboxes import Address, Mailbox
-from portal.published import results
 from portal.published.answers import Answer, Kind, Question
-from portal.published.ways import way_of
 from tests import factories, servers
 from tests.factories import OFFICE
 from tests.test_published import GOOD, Zone, said
@@ -319,16 +317,3 @@ def test_a_selector_is_taken_however_it_is_written(office: Mailbox, publish: Cha
         with pytest.raises(BadSelector, match=words):
             domains.set_selectors(OURS, wrong)
     assert ours().chosen == ["s1", "s2"]
-
-
-def test_what_an_outside_mailbox_found_is_kept_beside_the_records(
-    office: Mailbox, publish: Change
-) -> None:
-    domains.check(OURS)
-    found = results.parse("mx.google.com; spf=pass; dkim=pass; dmarc=pass")
-    way = way_of("gmail", OURS)
-    domains.remember_proof(OURS, way, found)
-    domains.remember_proof(OURS, way, results.Results())
-    db.session.commit()
-    proof = ours().proofs[way.key]
-    assert (proof["dmarc"], proof["host"]) == ("pass", "mx.google.com")

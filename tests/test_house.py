@@ -42,9 +42,10 @@ FLOORS: list[set[str]] = [
         *("restoration", "aftermath"),
         "watching",
         "domains",
-        *("breakdowns", "upkeep"),
+        *("breakdowns", "upkeep", "testimonies"),
+        "inboxes",
     },
-    {"dispatch", "checks"},
+    {"dispatch", "checks", "bounces"},
     {
         *("accounts", "consent", "contacts", "devices", "links", "people"),
         *("places", "properties", "regions"),
@@ -55,7 +56,7 @@ FLOORS: list[set[str]] = [
     {
         *("senders", "ladder", "recipients", "pace", "spelling", "providers", "queueing"),
         *("presets", "health"),
-        *("witness", "published"),
+        *("witness", "published", "incoming"),
     },
     {
         *("envelope", "mime", "vault", "stores", "columns", "extensions", "children", "keys"),

@@ -324,6 +324,7 @@ MANAGERS_ONLY = {
     "workers.index",
     "domains.check",
     "domains.update",
+    "domains.prove",
 }
 #: What its owner does with an own mailbox, and with the company's only a manager.
 OWNERS_ONLY = {

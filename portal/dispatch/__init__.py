@@ -5,7 +5,15 @@ unique on (document, purpose, sending number), so a double click, a second tab o
 on the same row. Legal moves are drawn in docs/architecture.md.
 """
 
-from portal.dispatch.asking import give_time, next_number, notice, noticed, numbered, request
+from portal.dispatch.asking import (
+    give_time,
+    next_number,
+    notice,
+    noticed,
+    numbered,
+    request,
+    token_of_notice,
+)
 from portal.dispatch.claiming import Claim
 from portal.dispatch.deciding import (
     Decided,
@@ -107,6 +115,7 @@ __all__ = [
     "tally",
     "tell",
     "to_review",
+    "token_of_notice",
     "turned_out",
     "waiting_for",
     "waits_behind",

@@ -121,7 +121,7 @@ def notice(
     known = noticed(key)
     if known is not None:
         return known
-    token = uuid.uuid5(NOTICES, key).hex
+    token = token_of_notice(key)
     sender = Mailable(through.email, through.name or company().name)
     made = frozen_notice(token, sender, to, one_line(subject), body, through.mailbox_id)
     made.purpose, made.requested_by_id = purpose, user.id if user else None
@@ -151,7 +151,12 @@ def give_time(dispatch: Dispatch) -> None:
 
 def noticed(key: str) -> Dispatch | None:
     """The notice asked for under a key, if it was."""
-    return _with_token(uuid.uuid5(NOTICES, key).hex)
+    return _with_token(token_of_notice(key))
+
+
+def token_of_notice(key: str) -> str:
+    """What the notice of a key is recognised by, whether it was asked for yet or not."""
+    return uuid.uuid5(NOTICES, key).hex
 
 
 def _with_token(token: str) -> Dispatch | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 
-from portal.sandbox import accounts, addresses, mailbox
+from portal.sandbox import accounts, addresses, authentication, mailbox
 from portal.sandbox.accounts import Account
 from portal.sandbox.bounce import Failure, delivery_failure
 from portal.sandbox.errors import GoogleError, invalid, sending_limit
@@ -132,7 +132,7 @@ def _deliver(google: LocalGoogle, sender: Account, sent: Message, recipients: li
             put_bounce(google, sender, sent, failure)
         elif account is not None and account.id not in reached:
             reached.add(account.id)
-            _put_in_inbox(google, account, sent, recipient)
+            _put_in_inbox(google, account, sender, sent, recipient)
 
 
 def _failure(google: LocalGoogle, account: Account | None, recipient: str) -> Failure | None:
@@ -148,9 +148,13 @@ def _failure(google: LocalGoogle, account: Account | None, recipient: str) -> Fa
     return None
 
 
-def _put_in_inbox(google: LocalGoogle, account: Account, sent: Message, recipient: str) -> None:
+def _put_in_inbox(
+    google: LocalGoogle, account: Account, sender: Account, sent: Message, recipient: str
+) -> None:
     head = sent.head
     head.drop("Bcc")
+    checked = authentication.gmails(head, sender.email, google.settings.authentication)
+    head.prepend("Authentication-Results", checked)
     head.prepend("Return-Path", f"<{head.addresses('From')[0]}>")
     moment = format_datetime(_now(google))
     head.prepend("Received", f"by 2002:a05:6512:0:0:0:0:0 with SMTP id local; {moment}")

@@ -16,6 +16,7 @@ STEERABLE = (
     "verified_app",
     "internal_app",
     "testing",
+    "authentication",
 )
 
 
@@ -38,6 +39,8 @@ class SandboxSettings:
     verified_app: bool = False
     internal_app: bool = False
     testing: bool = False
+    #: What a receiver is to find of a mail in place of the truth: "spf=fail dkim=none".
+    authentication: str = ""
 
     def steer(self, changes: dict[str, object]) -> None:
         for name, value in changes.items():

@@ -2,16 +2,21 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from flask import Blueprint, abort, flash, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_login import current_user
 
-from portal import domains
+from portal import domains, testimonies
 from portal.domains import BadSelector, Domain, Sender, TooSoon
-from portal.published import dkim, dmarc, judging, names
+from portal.extensions import limiter
+from portal.published import dkim, dmarc, judging, names, results
 from portal.published.findings import Severity
 from portal.published.judging import Report, Tone
+from portal.published.results import Proof
 from portal.published.spf import MOST_LOOKUPS
+from portal.testimonies import CannotProve, Outcome, Prospect, Testimony
 from portal.web.guard import managers_only
 from portal.web.page import page, see_other
 
@@ -38,8 +43,9 @@ class Row:
 
     @property
     def through(self) -> str:
-        """The providers that send for it: "Gmail and Microsoft 365"."""
-        return " and ".join(dict.fromkeys(way.label for way in self.sender.ways))
+        """The providers that send for it: "Gmail, Microsoft 365 and the portal’s relay"."""
+        *others, last = dict.fromkeys(way.label for way in self.sender.ways) or [""]
+        return f"{', '.join(others)} and {last}" if others else last
 
     @property
     def verdict(self) -> tuple[Tone, str]:
@@ -60,14 +66,24 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Proof:
-    """What an outside receiver said of a test mail through one provider."""
+class Line:
+    """What is proved through one provider, and what can be proved now.
 
-    label: str
-    passed: bool
+    proof: by the newest test mail that was read, host and at: whose word it is, and when; advice:
+    what to do about it. last: the newest test mail; trouble: why it told nothing, as one sentence.
+    """
+
+    prospect: Prospect
+    proof: Proof | None
     host: str
-    at: datetime
-    said: str
+    at: datetime | None
+    advice: list[str]
+    last: Testimony | None
+    trouble: str
+
+    @property
+    def going(self) -> bool:
+        return self.last is not None and self.last.is_open
 
 
 @pages.get("/domains")
@@ -115,6 +131,19 @@ def update(domain: str) -> ResponseReturnValue:
     return check(domain)
 
 
+@pages.post("/domains/<domain>/proofs")
+@managers_only
+@limiter.limit("60 per hour", key_func=lambda: f"proofs:{current_user.id}")
+def prove(domain: str) -> ResponseReturnValue:
+    """Send a test mail through one provider, and read what the receiving side finds."""
+    name = _known(domain).sender.name
+    try:
+        testimonies.begin(name, request.form.get("way", "")[:400], current_user)
+    except CannotProve as problem:
+        flash(str(problem), "warn")
+    return see_other(url_for(".show", domain=domain, _anchor="proof"))
+
+
 def _say(found: Report) -> None:
     silent = found.survey is not None and not found.survey.answer.is_certain
     if silent:
@@ -129,16 +158,18 @@ def _page(
     one = _known(domain)
     row, report = one.row, one.report
     found = sorted(report.findings, key=lambda each: SEVEREST_FIRST.index(each.severity))
+    lines = _lines(one)
     return page(
         "domains/show.html",
-        None,
+        "proof" if status == 200 else None,
         status,
         one=one,
         report=report,
         ways=sorted(report.ways, key=lambda each: judging.WORST_FIRST.index(each.tone)),
         bad=[each for each in found if each.severity is not Severity.INFO],
         good_to_know=[each for each in found if each.severity is Severity.INFO],
-        proofs=_proofs(one),
+        lines=lines,
+        going=any(each.going for each in lines),
         keys=[key for key in report.keys if dkim.exists(key)],
         key_name=dkim.name_of,
         most_lookups=MOST_LOOKUPS,
@@ -168,19 +199,38 @@ def _row(sender: Sender, row: Domain | None) -> Row:
     return Row(sender, row, domains.report(stored, sender), domains.why_not_asked(sender.name))
 
 
-def _proofs(one: Row) -> list[Proof]:
-    kept = one.row.proofs if one.row else {}
-    return [
-        Proof(
-            way.label,
-            kept[way.key]["dmarc"] == "pass",
-            kept[way.key]["host"],
-            datetime.fromisoformat(kept[way.key]["at"]),
-            " · ".join(
-                f"{method.upper()} {kept[way.key][method] or 'not tried'}"
-                for method in ("spf", "dkim", "dmarc")
-            ),
-        )
-        for way in one.sender.ways
-        if way.key in kept
-    ]
+#: Why a test mail told nothing, and what to do.
+TOLD_NOTHING = {
+    Outcome.SILENT: (
+        "The test mail arrived in {box}, but its provider wrote down nothing of what it checked: "
+        "within one company it often does not. Connect a mailbox elsewhere, such as a free Gmail "
+        "address, and try again."
+    ),
+    Outcome.MISSING: (
+        "The test mail did not arrive in the inbox of {box} within 20 minutes. Look in its spam "
+        "folder: if it lies there, the points under “What to do” are why."
+    ),
+    Outcome.UNSENT: "The test mail did not leave, so nothing was proved.",
+    Outcome.UNREADABLE: (
+        "{box} could not be read any more, so nothing was proved. Connect it again, then try again."
+    ),
+}
+
+
+def _lines(one: Row) -> list[Line]:
+    kept, last = (one.row.proofs if one.row else {}), testimonies.latest(one.sender.name)
+    found = testimonies.prospects(one.sender.name, current_user)
+    return [_line(one, each, kept.get(each.way.key), last.get(each.way.key)) for each in found]
+
+
+def _line(
+    one: Row, prospect: Prospect, kept: dict[str, Any] | None, last: Testimony | None
+) -> Line:
+    words = TOLD_NOTHING.get(Outcome(last.outcome), "") if last else ""
+    trouble = words.format(box=last.receiver.email) if last else ""
+    if kept is None:
+        return Line(prospect, None, "", None, [], last, trouble)
+    proof, way = Proof.from_json(kept), prospect.way
+    advice = results.advice(proof, one.name, way.title, way.key_help)
+    at = datetime.fromisoformat(kept["at"])
+    return Line(prospect, proof, kept["host"], at, advice, last, trouble)

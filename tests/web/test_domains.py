@@ -5,7 +5,6 @@ from bs4 import BeautifulSoup
 from flask import Flask
 
 from portal import domains
-from portal.columns import now
 from portal.domains import Domain
 from portal.extensions import db
 from portal.published import results
@@ -155,12 +154,18 @@ def test_a_domain_that_stopped_passing_is_said_on_every_page(
 
 def test_what_was_proved_is_told_apart_from_what_is_published(app: Flask, manager: Visitor) -> None:
     look(manager)
+    assert "Published is not yet proved" in manager.words(PAGE)
+    said = "mx.google.com; spf=pass smtp.mailfrom=x@brightspark.example; dkim=fail; dmarc=pass"
     with app.app_context():
-        found = results.parse("mx.google.com; spf=pass; dkim=fail; dmarc=pass")
-        domains.remember_proof(OURS, way_of("gmail", OURS), found, now())
+        row = domains.stored(OURS)
+        assert row
+        proof = results.prove(results.parse(said), domains.counting_for(row))
+        domains.remember_proof(row, way_of("gmail", OURS).key, "mx.google.com", proof)
         db.session.commit()
-    assert "Proved through Gmail" in manager.words(PAGE)
-    assert "mx.google.com found SPF pass · DKIM fail · DMARC pass" in manager.words(PAGE)
+    page = manager.words(PAGE)
+    assert "SPF pass (aligned), DKIM fail, DMARC pass. Found by mx.google.com" in page
+    assert "Its DKIM signature did not hold" in page
+    assert "No other connected mailbox can receive the test." in page
 
 
 def test_a_domain_that_no_mail_comes_from_has_no_page(manager: Visitor) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
 
-from portal.sandbox import mime
+from portal.sandbox import authentication, mime
 from portal.sandbox.bounce import Failure
 from portal.sandbox.microsoft import composing, directory, errors, items, ndr
 from portal.sandbox.microsoft.directory import Account
@@ -193,7 +193,7 @@ def _deliver(microsoft: LocalMicrosoft, sender: Account, sent: Item, head: Head)
             receive(microsoft, sender, take_in(microsoft, raw))
         elif account is not None and account.mailbox and account.id not in reached:
             reached.add(account.id)
-            _put_in_inbox(microsoft, account, sent, head)
+            _put_in_inbox(microsoft, account, sender, sent, head)
         if refused:
             return
 
@@ -227,9 +227,14 @@ def _failed(microsoft: LocalMicrosoft, recipient: str, status: str, diagnostic: 
     )
 
 
-def _put_in_inbox(microsoft: LocalMicrosoft, account: Account, sent: Item, head: Head) -> None:
+def _put_in_inbox(
+    microsoft: LocalMicrosoft, account: Account, sender: Account, sent: Item, head: Head
+) -> None:
     arrived = Head(list(head.fields))
     arrived.drop("Bcc")
+    within, steered = account.tenant_id == sender.tenant_id, microsoft.settings.authentication
+    checked = authentication.microsofts(arrived, sender.email, steered, within=within)
+    arrived.prepend("Authentication-Results", checked)
     moment = arrived.raw("Date") or ""
     arrived.prepend("Received", f"from local.microsoft (127.0.0.1) with HTTPS; {moment}")
     body = items.body(microsoft.store, sent)

@@ -27,6 +27,7 @@ STEERABLE = (
     "sends_again",
     "shared_uploads",
     "secret_expired",
+    "authentication",
 )
 
 
@@ -66,6 +67,8 @@ class MicrosoftSettings:
     shared_uploads: bool = True
     #: The app's client secret has run out (AADSTS7000222).
     secret_expired: bool = False
+    #: What a receiver is to find of a mail in place of the truth: "spf=fail dkim=none".
+    authentication: str = ""
 
     def steer(self, changes: dict[str, object]) -> None:
         for name, value in changes.items():

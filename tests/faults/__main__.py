@@ -187,7 +187,7 @@ def _counts(one: Played, part: str) -> str:
     happened = events.get(part)
     strikes = happened.events if happened else verdict.struck
     wrong = (verdict.doubled, verdict.lost, verdict.stranded, verdict.unknown)
-    counts = (verdict.dispatches, sum(strikes.values()), *map(len, (*wrong, verdict.to_person)))
+    counts = (verdict.dispatches, sum(strikes.values()), *map(len, wrong), len(verdict.to_person))
     return " | ".join(f"{count:,}" for count in counts)
 
 

@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from portal import batches, dispatch
 from portal.batches import BatchItem, ItemState
 from portal.config import Config
-from portal.dispatch import Dispatch, Proof, State
+from portal.dispatch import Blocked, Dispatch, Proof, State
 from portal.documents import Document, mail
 from portal.envelope import Attachment, Mailable, ProviderAnswer
 from portal.extensions import db
@@ -117,7 +117,7 @@ class Run:
         self.batch: int | None = None
         self.askers: list[subprocess.Popen[str]] = []
         self._asked_since: dict[int, float] = {}
-        self._resting_since: dict[tuple[int, datetime], float] = {}
+        self._resting_since: dict[tuple[int, datetime | None], float] = {}
         self.app: Flask
 
     def play(self, meanwhile: Callable[["Run"], None] | None = None) -> Verdict:
@@ -343,7 +343,7 @@ class Run:
         roots: dict[int, int] = {}
         found: dict[int, list[Sending]] = {}
         for id_, earlier, *told in db.session.execute(query):
-            roots[id_] = roots.get(earlier, id_)
+            roots[id_] = roots[earlier] if earlier else id_
             found.setdefault(roots[id_], []).append(Sending(*told))
         return found
 
@@ -358,14 +358,17 @@ class Sending:
 
 
 def _decide(id_: int, *, left: bool) -> None:
-    """A manager says what they saw, and has sent again what did not leave; twice is once."""
+    """A manager says what they saw, or has sent again what did not leave. Twice is once, and what
+    has moved on meanwhile, or cannot leave just now, is seen on the page."""
     one, olive = dispatch.load(id_), factories.olive()
-    dispatch.settle(one, olive, left=left)
-    if not left:
+    if left:
+        dispatch.settle(one, olive, left=True)
+        return
+    with contextlib.suppress(Blocked):
         dispatch.resend(one, olive, one.sending_number + 1, "The mail server does not have it.")
 
 
-def _end_pause(id_: int, until: datetime) -> None:
+def _end_pause(id_: int, until: datetime | None) -> None:
     same = (Mailbox.id == id_, Mailbox.paused_until == until)
     db.session.execute(update(Mailbox).where(*same).values(paused_until=None))
     db.session.commit()

@@ -133,12 +133,13 @@ def test_the_password_can_be_called_wrong_for_one_of_them(server: Server) -> Non
 def test_people_open_what_was_accepted(server: Server) -> None:
     visitor = Visitor(server.url)
     visitor.open("/")
-    assert visitor.page and "Nothing was accepted yet." in visitor.page.text
+    assert visitor.page is not None
+    assert "Nothing was accepted yet." in visitor.page.text
     assert f"password {PASSWORD}" in visitor.page.text
     server.send(raw=letter_with_pdf())
     visitor.open("/")
     visitor.press("INV-0042")
-    assert visitor.page and visitor.page.title == "INV-0042 – due"
+    assert visitor.page.title == "INV-0042 – due"
     assert "Logged in as " + OFFICE in visitor.page.text
     link = visitor.page.soup.select_one(".attachments a")
     assert link is not None

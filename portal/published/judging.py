@@ -297,12 +297,12 @@ def _together(of_spf: Light, of_dkim: Light) -> Tone:
 def _dmarc_light(together: Tone, policy: dmarc.Found) -> Light:
     if policy.record is None and policy.unread:
         return Light("DMARC", Tone.OPEN, "No answer just now")
-    asked = f"p={policy.policy}" if policy.policy else "No record"
+    asked = f"p={policy.policy}" if policy.policy else "no record"
     if together in (Tone.BAD, Tone.OPEN):
         words = f"Fails; {asked}" if together is Tone.BAD else f"Not known; {asked}"
         return Light("DMARC", together, words)
     if policy.record is None:
-        return Light("DMARC", Tone.WARN, asked)
+        return Light("DMARC", Tone.WARN, "No record")
     return Light("DMARC", Tone.GOOD, f"Passes; {asked}")
 
 

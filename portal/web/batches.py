@@ -194,6 +194,7 @@ def _draft_page(batch: Batch) -> ResponseReturnValue:
         summary=summary,
         tiles=preflight.draft_tiles(batch, summary, group),
         lacks=preflight.lacks(batch, summary),
+        resting=[] if summary.unchecked else preflight.rests_before(summary),
         outlook=batches.Outlook() if summary.unchecked else batches.outlook(batch),
         words=words,
         stretch=None if summary.unchecked else preflight.stretch(batch, group, after, words),

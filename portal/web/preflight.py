@@ -10,13 +10,15 @@ from flask import url_for
 from flask_login import current_user
 from sqlalchemy import select
 
-from portal import batches, instance
+from portal import batches, health, instance
 from portal.batches import Batch, BatchItem, Progress, Results, Summary
+from portal.columns import now
 from portal.dispatch import STATES, State
 from portal.documents.kinds import KINDS, Kind
 from portal.extensions import db
+from portal.health import Condition
 from portal.mailboxes import Mailbox
-from portal.web.context import clock
+from portal.web.context import ago, clock
 from portal.web.guard import whom_to_ask
 
 #: So many items stand on one page.
@@ -105,6 +107,15 @@ class Lack:
     problem: str
     hint: str
     href: str
+    way: Way | None
+
+
+@dataclass(frozen=True)
+class Rest:
+    """A mailbox through which nothing leaves just now, and what follows for the batch."""
+
+    title: str
+    text: str
     way: Way | None
 
 
@@ -233,6 +244,36 @@ def _sender_way() -> Way:
     if current_user.is_manager:
         return Way("Open System settings", url_for("settings.show"))
     return Way(f"Ask {whom_to_ask()}.")
+
+
+#: What keeps a working mailbox from sending, and passes by itself or by a word in the Outbox. A
+#: day's limit is in the forecast already.
+RESTING = (Condition.UNREACHABLE, Condition.PAUSED, Condition.HELD)
+
+
+def rests_before(summary: Summary) -> list[Rest]:
+    """The mailboxes of a draft's senders through which nothing would leave just now."""
+    counts: dict[int, int] = {}
+    for one in summary.senders:
+        if one.mailbox_id is not None:
+            counts[one.mailbox_id] = counts.get(one.mailbox_id, 0) + one.count
+    found = db.session.scalars(select(Mailbox).where(Mailbox.id.in_(counts)).order_by(Mailbox.id))
+    return [
+        _rest(box, counts[box.id])
+        for box in found
+        if health.judge(box.facts(), now()).condition in RESTING
+    ]
+
+
+def _rest(box: Mailbox, count: int) -> Rest:
+    said = health.said(box.facts(), now(), clock, ago)
+    what = f"What leaves through it, {count:,} of this batch, waits until then: nothing is lost."
+    way = Way("Look at the mailbox", f"{url_for('settings.show')}#mailboxes")
+    if said.state == "held":
+        way = Way("Open the Outbox", url_for("outbox.index"))
+    text = " ".join(filter(None, (said.can_send, said.to_do, what)))
+    mine = way if current_user.is_manager or said.state == "held" else None
+    return Rest(f"{box.email}: {said.label}", text, mine)
 
 
 # -- after ---------------------------------------------------------------------------------------

@@ -2,16 +2,18 @@
 
 import csv
 import io
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from bs4 import BeautifulSoup
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 from portal import batches, dispatch, history, policy
 from portal.batches import Batch, BatchItem
+from portal.columns import now
 from portal.dispatch import Dispatch, State
 from portal.documents import Document
 from portal.extensions import db
@@ -280,6 +282,26 @@ def test_what_was_put_right_is_ready_after_checking_again(month_end: Flask, oliv
     page = olive.get(where)
     assert tiles(page)["Ready"] == "4"
     assert "Something was changed since" not in said(page)
+
+
+@pytest.mark.sqlite_only
+def test_a_mailbox_that_cannot_be_reached_is_said_before_the_batch_goes(
+    month_end: Flask, olive: Visitor, tom: Visitor
+) -> None:
+    where = fill(olive)
+    assert "unreachable" not in olive.words(where)
+    with month_end.app_context():
+        away = update(Mailbox).values(failing_since=now() - timedelta(hours=2))
+        db.session.execute(away)
+        db.session.commit()
+    page = olive.words(where)
+    assert f"{OFFICE}: Google unreachable, we keep trying" in page
+    assert "3 of this batch, waits until then: nothing is lost. Look at the mailbox" in page
+    assert "Look at the mailbox" not in tom.words(where)
+    with month_end.app_context():
+        db.session.execute(update(Mailbox).values(failing_since=None, held_at=now()))
+        db.session.commit()
+    assert "Held by hand" in tom.words(where) and "Open the Outbox" in tom.words(where)
 
 
 @pytest.mark.sqlite_only

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from flask import Flask
     from flask.testing import FlaskClient
 
+    from portal.sandbox.letterbox import Letterbox
     from portal.sandbox.microsoft import MicrosoftServer
     from portal.sandbox.post import Post
     from portal.sandbox.server import SandboxServer
@@ -285,6 +286,25 @@ def post(post_of_all: "Post") -> Iterator["Post"]:
 def besides() -> dict[str, str]:
     """Settings of `live` beside the usual; a module whose tests need some has its own of this."""
     return {}
+
+
+@pytest.fixture(scope="session")
+def letterbox_of_all() -> Iterator["Letterbox"]:
+    from portal.sandbox.letterbox import Letterbox
+
+    with Letterbox() as running:
+        yield running
+
+
+@pytest.fixture
+def letterbox(letterbox_of_all: "Letterbox") -> Iterator["Letterbox"]:
+    """A local IMAP server where office@ has an inbox with nothing in it."""
+    from portal.providers import imap
+
+    letterbox_of_all.boxes.clear()
+    letterbox_of_all.boxes.add("office@brightspark.example", "the office's password")
+    yield letterbox_of_all
+    imap.forget_connections()
 
 
 @pytest.fixture

@@ -144,7 +144,8 @@ def _listed(ask: Asking, mark: Mark, since: datetime) -> Arrivals:
     young = _no_older(ask, ids, since)
     further = len(young) == len(ids)
     then = mark.after(str(found.get("nextPageToken") or "") if further else "")
-    return Arrivals(tuple(young), str(then), bool(then.listing), mark.relisted)
+    # Always more: behind the last list lies what came in while they were read.
+    return Arrivals(tuple(young), str(then), more=True, relisted=mark.relisted)
 
 
 def _no_older(ask: Asking, ids: list[str], since: datetime) -> list[str]:

@@ -51,6 +51,10 @@ ADDRESS_FRESH = 30
 #: So often at most a mailbox's row says that it works.
 SAY_WORKING = 10.0
 
+#: What is handed over in one step has to be begun within this part of the lease. The rest is enough
+#: for a server to take all of it (providers/smtp.py), so that no message leaves after its lease.
+BEGUN_WITHIN = 0.5
+
 #: A message whose attempts this many workers did not survive is not tried for ever: something in
 #: it is what ends them, for all but the first few had nothing else in hand (claiming.SUSPECT).
 MOST_ENDINGS = 12
@@ -66,6 +70,11 @@ log = logging.getLogger(__name__)
 
 class LostClaim(Exception):
     """This attempt no longer owns its dispatch: whatever it was about to do, it must not."""
+
+
+class TooLate(Exception):
+    """This process stood still for so long after the last look that somebody may have been asked
+    already what became of the message, and may have it sent again. Nothing was handed over."""
 
 
 class NotReady(Exception):
@@ -186,6 +195,9 @@ def _carry(claim: Claim, hands: Hands) -> None:
     except NotReady as problem:
         log.info("on hold: %s", problem.trouble)
         _hold(claim, problem.trouble, problem.sentence, draft_id=problem.draft_id)
+    except TooLate:
+        log.warning("stood still for too long")
+        _never_begun(claim, hands)
     except ProviderAnswer as problem:
         hands.forget()
         log.info("%s: %s", type(problem).__name__, problem.words)
@@ -218,7 +230,10 @@ def _hand_over(claim: Claim, hands: Hands) -> tuple[Provider, Receipt]:
         raise NeedsPermission("The mailbox did not give the portal permission to send mail.")
     if not provider.two_phase:
         _pass_gate(claim, hands, None)
+        began = time.monotonic()
         _mark_handed_over(claim, hands, None)  # a draft of former days would prove nothing of this
+        if time.monotonic() - began > _lease() * BEGUN_WITHIN:
+            raise TooLate
         return provider, provider.send(claim.mime, claim.from_email, claim.recipients)
     draft_id = claim.draft_id
     if draft_id is None and claim.attempt > 1:
@@ -294,6 +309,28 @@ def _step_back(claim: Claim) -> None:
     def back() -> None:
         if not instance.may_send() and _move_claimed(claim, State.QUEUED, lease_until=None):
             claiming.end_attempt(claim, "held back", "nothing had been handed over")
+
+    journal.write(back)
+
+
+def _never_begun(claim: Claim, hands: Hands) -> None:
+    """Back into the queue, whatever was thought of this attempt meanwhile; not where a person has
+    decided about it."""
+    hands.handed_over = False
+    values = {
+        "state_note": "",
+        "lease_until": None,
+        "handed_over_at": None,
+        "needs_person": False,
+        "settle_after": None,
+    }
+    mine = Dispatch.attempt == claim.attempt
+
+    def back() -> None:
+        states = (State.SUBMITTING, State.UNKNOWN)
+        if move(claim.dispatch_id, states, State.QUEUED, mine, **values):
+            claiming.end_attempt(claim, "held up", "nothing had been handed over")
+            tell(claim.dispatch_id, "The worker stood still before handing it over. Queued again.")
 
     journal.write(back)
 

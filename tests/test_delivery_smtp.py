@@ -3,14 +3,18 @@
 The judge is the local mail server's own list of the messages it accepted.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 from flask import Flask
 from sqlalchemy import update
 
-from portal import attempts, delivery, mailboxes, tryouts
+from portal import attempts, delivery, dispatch, mailboxes, tryouts
 from portal.columns import now
 from portal.dispatch import Dispatch, Proof, State
 from portal.envelope import DISPATCH_HEADER
@@ -144,3 +148,51 @@ def test_a_worker_that_dies_at_the_hand_over_leaves_it_to_a_person(
     attempts.recover_stale()
     db.session.expire_all()
     assert asked.state == State.UNKNOWN and asked.needs_person and not post.desk.accepted
+
+
+def test_a_worker_that_stood_still_too_long_hands_over_nothing(
+    office: Mailbox, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody was asked meanwhile, and is spared the answer: it did not leave, for certain."""
+    asked = factories.asked()
+    with standing_still(monkeypatch, lambda: None):
+        attempts.send(asked.id)
+    db.session.expire_all()
+    assert not post.desk.accepted
+    assert (asked.state, asked.needs_person) == (State.QUEUED, False)
+    work()
+    assert asked.state == State.ACCEPTED and len(post.desk.accepted) == 1
+
+
+def test_what_somebody_had_sent_again_meanwhile_leaves_once(
+    office: Mailbox, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, olive = factories.asked(), factories.olive()
+    again = partial(dispatch.resend, asked, olive, 2, "The server does not have it.")
+    with standing_still(monkeypatch, again):
+        attempts.send(asked.id)
+    work()
+    second = dispatch.load(asked.id + 1)
+    assert (asked.state, second.state) == (State.REFUSED, State.ACCEPTED)
+    assert [one.header(DISPATCH_HEADER) for one in post.desk.accepted] == [second.token]
+
+
+@contextmanager
+def standing_still(
+    monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], object]
+) -> Iterator[None]:
+    """At the hand-over, for more than half of its lease; what it had is taken for unclear."""
+    slow = SimpleNamespace(monotonic=lambda: time.monotonic() + 6)  # of ten
+
+    def stand(point: str, _dispatch: int | None = None) -> None:
+        if point == "handover.committed":
+            patch.setattr(attempts, "time", slow)
+            db.session.execute(update(Dispatch).values(lease_until=now() - timedelta(hours=1)))
+            db.session.commit()
+            attempts.recover_stale()
+            db.session.expire_all()
+            meanwhile()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(attempts, "reached", stand)
+        yield

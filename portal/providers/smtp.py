@@ -28,10 +28,10 @@ from portal.providers.obstacles import Problem, words_of
 from portal.providers.provider import Abilities, Access, Arrivals, Incoming, Provider
 from portal.providers.submission import Line, Secret, Server, Terms, Unusable, open_line
 
-#: Parts of PROVIDER_TIMEOUT: up to the final dot, and from it to the answer. Together they are less
-#: than the five that a lease lasts at least; the second is long because what it leaves unclear
-#: takes a person.
-BEFORE_THE_DOT, AFTER_THE_DOT = 1.5, 2.5
+#: Parts of PROVIDER_TIMEOUT: up to the final dot, the connection included, and from it to the
+#: answer. Together they are no more than the five that a lease lasts at least; the second is long
+#: because what it leaves unclear takes a person.
+BEFORE_THE_DOT, AFTER_THE_DOT = 2.5, 2.5
 #: A connection unused for so long (seconds) is asked whether it is still there, or given up.
 ASK_AFTER, GIVE_UP_AFTER = 1.0, 100.0
 MOST_KEPT = 64
@@ -73,14 +73,15 @@ class Smtp(Provider):
             raise Refused(_NOT_ASCII, "SMTPUTF8 is not used")
         self.spend("send")
         key = (self._server, self._terms.allowed is None, self._secret().mark)
-        line = _take(key)
+        ends = time.monotonic() + self._timeout * BEFORE_THE_DOT
+        line = _take(key, min(5.0, self._timeout / 2))
         if line is not None:
             try:
-                return self._send_by(line, key, mime, sender, recipients)
+                return self._send_by(line, ends, key, mime, sender, recipients)
             except _LetGo:  # it was kept too long for the server: nothing was begun on it
                 line.close()
         try:
-            return self._send_by(self._open(), key, mime, sender, recipients)
+            return self._send_by(self._open(ends), ends, key, mime, sender, recipients)
         except _LetGo as failure:
             raise TryLater("The mail server hung up.", failure.words, SOON) from failure
 
@@ -110,19 +111,28 @@ class Smtp(Provider):
         finally:
             line.close()
 
-    def _open(self) -> Line:
+    def _open(self, ends: float) -> Line:
         try:
-            seconds = self._timeout
+            seconds = min(self._timeout, ends - time.monotonic())
             return open_line(self._server, self._secret(), self._terms, seconds)
         except Unusable as failure:
             raise no_connection(failure, self._server) from failure
 
     def _send_by(
-        self, line: Line, key: "Key", mime: bytes, sender: str, recipients: Sequence[str]
+        self,
+        line: Line,
+        ends: float,
+        key: "Key",
+        mime: bytes,
+        sender: str,
+        recipients: Sequence[str],
     ) -> Receipt:
-        """One message over one connection, which is kept only where all went well."""
+        """One message over one connection, which is kept only where all went well.
+
+        ends: when (monotonic) the final dot has to be out, or nothing is sent.
+        """
         try:
-            line.until(self._timeout * BEFORE_THE_DOT)
+            line.until(ends - time.monotonic())
             turned = _announce(line, mime, sender, recipients)
             words = _hand_over(line, mime, sender, self._timeout * AFTER_THE_DOT)
         except BaseException:
@@ -261,6 +271,7 @@ def _hand_over(line: Line, mime: bytes, sender: str, seconds: float) -> str:
     """The message, then the dot that makes it the server's. Returns its words when it took it."""
     try:
         line.write(_stuffed(mime))
+        line.be_in_time()  # this process may have stood still meanwhile
     except OSError as failure:  # the dot was not sent, so there is no message
         words = "the connection broke before the end of the message"
         raise TryLater("The mail server did not take the whole message.", words, SOON) from failure
@@ -348,8 +359,9 @@ _kept: dict[Key, Line] = {}
 _lock = threading.Lock()
 
 
-def _take(key: Key) -> Line | None:
-    """The connection kept for this log-in, nobody else's from now on, if it is still there."""
+def _take(key: Key, seconds: float) -> Line | None:
+    """The connection kept for this log-in, nobody else's from now on, if it is still there, and
+    says so within some seconds."""
     with _lock:
         line = _kept.pop(key, None)
     if line is None:
@@ -357,14 +369,14 @@ def _take(key: Key) -> Line | None:
     unused = time.monotonic() - line.used_at
     if unused < ASK_AFTER:
         return line
-    if unused < GIVE_UP_AFTER and _still_there(line):
+    if unused < GIVE_UP_AFTER and _still_there(line, seconds):
         return line
     line.close()
     return None
 
 
-def _still_there(line: Line) -> bool:
-    line.until(5)
+def _still_there(line: Line, seconds: float) -> bool:
+    line.until(seconds)
     try:
         return line.docmd("RSET")[0] == 250
     except (OSError, smtplib.SMTPException):

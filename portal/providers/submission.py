@@ -150,6 +150,10 @@ class Line(smtplib.SMTP):
         if isinstance(self.file, _Said):
             self.file.more = MOST_SAID
 
+    def be_in_time(self) -> None:
+        """Raises TimeoutError after the deadline."""
+        _ = self.left
+
     def getreply(self) -> tuple[int, bytes]:
         if self.file is None:
             self.file = _Said(self)

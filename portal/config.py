@@ -80,6 +80,8 @@ class Config(BaseModel):
     SETTLE_GRACE: float = Field(120, ge=0, le=3600)
     #: Seconds between two rounds of the sweeper.
     SWEEP_SECONDS: float = Field(15, gt=0, le=300)
+    #: Seconds between two looks at what has come into a mailbox.
+    INBOX_SECONDS: float = Field(60, gt=0, le=3600)
     #: How many workers `make run` starts; 0: as many as this machine has cores, four at most.
     WORKERS: int = Field(0, ge=0, le=16)
     #: What this machine is called among the workers; empty: the host's own name.

@@ -18,6 +18,7 @@ from portal import (
     aftermath,
     alarms,
     batches,
+    inboxes,
     instance,
     journal,
     logs,
@@ -48,6 +49,8 @@ FREEZERS = (0, -1)
 LOOKER = -2
 #: That which reads Gmail's lists where an address is awaited.
 WATCHER = -3
+#: That which reads what comes into the mailboxes.
+READER = -4
 #: More than there will ever be ids: a lane and an id as one number that says who goes first.
 LANES_APART = 2**40
 #: A drain stays awake for what leaves within so many seconds.
@@ -112,7 +115,7 @@ class Drain:
         self._failures = 0
 
     def run(self) -> None:
-        threads = MOST_MAILBOXES + len(FREEZERS) + 2
+        threads = MOST_MAILBOXES + len(FREEZERS) + 3
         with ThreadPoolExecutor(threads, thread_name_prefix="turn") as pool:
             try:
                 while self._goes_on(pool):
@@ -169,7 +172,7 @@ class Drain:
         due = freezers if freezers and batches.is_due() else []
         if time.monotonic() >= self._watch_at:
             self._watch_at = time.monotonic() + self._pause
-            due += [one for one in (WATCHER, LOOKER) if one not in busy]
+            due += [one for one in (WATCHER, LOOKER, READER) if one not in busy]
         return due
 
     def _collect(self) -> None:
@@ -282,6 +285,8 @@ def _work_in_thread(app: Flask, work: int, ends: float) -> float:
             aftermath.look(ends)
         elif work == WATCHER:
             watching.watch(ends)
+        elif work == READER:
+            inboxes.look(ends)
         elif work in FREEZERS:
             batches.prepare(ends)
         else:

@@ -327,7 +327,7 @@ def _is_from(one: ToProve, copy: SentCopy) -> bool:
 def _store_proof(one: ToProve, copy: SentCopy) -> Proof:
     same = _is_from(one, copy)
     proof = Proof.MATCHES if same else Proof.DIFFERS
-    claiming.proved(one.dispatch_id, proof, copy.sender, copy.internet_message_id)
+    claiming.proved(one.dispatch_id, proof, copy)
     if same and one.purpose == Purpose.TRIAL and one.mailbox_id is not None:
         mailboxes.believe(one.mailbox_id, one.from_email)
     if not same and one.mailbox_id is not None:

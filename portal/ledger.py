@@ -22,6 +22,7 @@ from portal.dispatch import Dispatch, Lane, State
 from portal.envelope import OperatorProblem, ProviderAnswer, TryLater
 from portal.extensions import db
 from portal.mailboxes import Mailbox
+from portal.providers.provider import Access
 
 #: What may have been read in the minute before, beside what was sent: so many units.
 UNSEEN_UNITS = 300
@@ -141,6 +142,8 @@ def _lately(mailbox_id: int, *, recipients: bool) -> list[tuple[datetime, int]]:
 def meter_of(box: Mailbox, clock: float) -> pace.Meter:
     """A meter that goes on where the last one stopped. clock: the caller's seconds, as of now."""
     units = units_of(box)
+    if box.abilities.incoming is not Access.NONE:
+        units = int(units * (1 - pace.BESIDE_SENDING))
     if box.paced_until is None:
         return pace.Meter(units)
     moment = db.session.scalar(select(db_now())) or now()

@@ -116,6 +116,9 @@ MINUTE = 60.75
 #: This part of a minute's units is left to calls that nobody books, such as a page that reads the
 #: list of send-from addresses (one unit each).
 SPARE = 0.005
+#: The part of a minute's units that reading what comes in may take: while the mailbox sends, for
+#: which it is kept free, and while it does not.
+BESIDE_SENDING, WHILE_IDLE = 0.01, 1 / 3
 #: What was not used may be caught up with, for so many seconds; more would come all at once.
 CREDIT = 1.0
 #: A pace that was stored further ahead than this comes from a clock that was wrong.

@@ -42,6 +42,7 @@ from portal.dispatch.tables import (
     Purpose,
     State,
 )
+from portal.envelope import SentCopy
 from portal.instance import Instance
 from portal.mailboxes import Mailbox
 from portal.senders import Said
@@ -169,10 +170,11 @@ def just_accepted(claim: Claim, message_id: str) -> ToProve:
     return ToProve(claim.dispatch_id, State.ACCEPTED, Proof.UNREAD, *here, 0, claim.purpose)
 
 
-def proved(dispatch_id: int, proof: Proof, sender: str, message_id: str) -> None:
-    """Keep what the sent copy says. message_id: the Message-ID that it bears."""
-    values = {"wanted": dispatch_id, "proved": proof, "sender": sender, "message": message_id}
-    _proved().changed(_here(), **values)
+def proved(dispatch_id: int, proof: Proof, copy: SentCopy) -> None:
+    """Keep what the sent copy says."""
+    values: dict[str, str | None] = {"sender": copy.sender, "thread": copy.thread_id or None}
+    values["message"] = copy.internet_message_id
+    _proved().changed(_here(), wanted=dispatch_id, proved=proof, **values)
 
 
 def end_attempt(claim: Claim, outcome: str, words: str) -> None:
@@ -408,6 +410,7 @@ def _proved() -> Statement:
             proof=bindparam("proved"),
             proof_from=bindparam("sender"),
             proof_message_id=bindparam("message"),
+            thread_id=bindparam("thread"),
             settle_after=None,
         )
     )

@@ -84,6 +84,8 @@ WORK = text(
     "(state IN ('queued', 'unknown') OR (state = 'accepted' AND proof = 'unread')"
     " OR (state IN ('refused', 'cancelled') AND draft_id IS NOT NULL))"
 )
+#: What the provider keeps with its answers.
+THREADED = text("thread_id IS NOT NULL")
 
 
 class Dispatch(Base):
@@ -97,6 +99,14 @@ class Dispatch(Base):
         # These answer how far a batch is and what a mailbox sent today without a look at the rows.
         Index("ix_dispatches_batch", "batch_id", "state", "mailbox_id", "accepted_at"),
         Index("ix_dispatches_accepted", "mailbox_id", "accepted_at"),
+        # By these what comes in is tied to what it answers.
+        Index("ix_dispatches_proved", "proof_message_id"),
+        Index(
+            "ix_dispatches_thread",
+            "thread_id",
+            sqlite_where=THREADED,
+            postgresql_where=THREADED,
+        ),
         Index(
             "ix_dispatches_work",
             "mailbox_id",
@@ -160,6 +170,8 @@ class Dispatch(Base):
     proof_tries: Mapped[int] = mapped_column(default=0)
     proof_from: Mapped[str] = mapped_column(default="")
     proof_message_id: Mapped[str] = mapped_column(default="")
+    #: By which the provider keeps a mail and its answers together.
+    thread_id: Mapped[str | None]
 
     #: None of a notice, which no page of documents shows.
     document: Mapped[Document] = relationship()

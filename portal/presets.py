@@ -1,13 +1,14 @@
 """Presets: the mail servers of common providers, so that an address alone is enough to begin. Data.
 
-Sources: host, port and encryption from Thunderbird's list of providers (autoconfig.thunderbird.net,
-as of March 2026) for mailboxes, and from nodemailer's list of services (as of August 2026) for
-sending services, Postmark's own page for Postmark; their own pages, named in `help`, for user names
-and passwords. Of Microsoft: Exchange team blog 4489835 (January 2026), and its end of passwords for
-personal accounts on 16 September 2024. Where no source was found there is no preset.
+Sources, looked up again in November 2026: host, port and encryption from Thunderbird's list of
+providers (autoconfig.thunderbird.net) for mailboxes, and from the services' own pages, named in
+`help`, for those that only send; user names and passwords from those pages. smtppro: Zoho's page on
+SMTP. App passwords at Telstra: users' reports of 2025. Of Microsoft: Exchange team blog 4489835
+(January 2026), and its end of passwords for personal accounts on 16 September 2024. Where no source
+was found there is no preset.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 TLS, STARTTLS = ("tls", 465), ("starttls", 587)
 
@@ -63,7 +64,22 @@ _OUTLOOK = (
     *("outlook.com", "outlook.com.au", "hotmail.com", "hotmail.com.au", "hotmail.co.uk"),
     *("hotmail.co.nz", "live.com", "live.com.au", "live.co.uk", "msn.com", "windowslive.com"),
 )
-_ZOHO_HELP = "https://www.zoho.com/mail/help/zoho-smtp.html"
+
+
+def _zoho(slug: str, end: str, free: str) -> tuple[Preset, Preset]:
+    """Zoho in one region: its own addresses, and companies' own domains, which have a server of
+    their own."""
+    own = Preset(
+        slug,
+        "Zoho Mail",
+        f"smtp.{end}",
+        domains=(end, free),
+        advice="With two-factor sign-in it wants an app password.",
+        help="https://www.zoho.com/mail/help/zoho-smtp.html",
+    )
+    company = replace(own, slug=f"{slug}-company", host=f"smtppro.{end}", domains=(), mx=(end,))
+    return own, company
+
 
 PRESETS = (
     Preset(
@@ -152,38 +168,15 @@ PRESETS = (
         advice="First allow mail programs in its own settings, under POP3/IMAP.",
         help="https://hilfe.gmx.net/pop-imap/einschalten.html",
     ),
-    Preset(
-        "zoho-au",
-        "Zoho Mail",
-        "smtp.zoho.com.au",
-        domains=("zoho.com.au", "zohomail.com.au"),
-        mx=("zoho.com.au",),
-        advice="With two-factor sign-in it wants an app password.",
-        help=_ZOHO_HELP,
-    ),
-    Preset(
-        "zoho-eu",
-        "Zoho Mail",
-        "smtp.zoho.eu",
-        domains=("zoho.eu", "zohomail.eu"),
-        mx=("zoho.eu",),
-        advice="With two-factor sign-in it wants an app password.",
-        help=_ZOHO_HELP,
-    ),
-    Preset(
-        "zoho",
-        "Zoho Mail",
-        "smtp.zoho.com",
-        domains=("zoho.com", "zohomail.com"),
-        mx=("zoho.com",),
-        advice="With two-factor sign-in it wants an app password.",
-        help=_ZOHO_HELP,
-    ),
+    *_zoho("zoho-au", "zoho.com.au", "zohomail.com.au"),
+    *_zoho("zoho-eu", "zoho.eu", "zohomail.eu"),
+    *_zoho("zoho", "zoho.com", "zohomail.com"),
     Preset(
         "telstra",
         "Telstra Mail",
         "smtp.telstra.com",
         domains=("bigpond.com", "bigpond.net.au", "bigpond.net", "telstra.com"),
+        advice=_APP,
         help="https://www.telstra.com.au/support/category/email/telstra-mail/"
         "recommended-email-settings-for-telstra-mail",
     ),
@@ -217,7 +210,7 @@ PRESETS = (
         "smtp.mailgun.org",
         user="the SMTP login",
         advice=_KEY,
-        help="https://documentation.mailgun.com/docs/mailgun/user-manual/sending-messages/",
+        help="https://documentation.mailgun.com/docs/mailgun/user-manual/sending-messages/send-smtp",
         service=True,
     ),
     Preset(
@@ -227,8 +220,7 @@ PRESETS = (
         STARTTLS,
         user="the Server API Token",
         advice="The Server API Token is both the user name and the password.",
-        help="https://postmarkapp.com/support/article/"
-        "811-what-are-the-smtp-details-api-tokens-i-should-be-using",
+        help="https://postmarkapp.com/developer/user-guide/send-email-with-smtp",
         service=True,
     ),
     Preset(

@@ -108,6 +108,9 @@ def test_the_page_says_why_not_and_offers_to_do_without(database: str, url: str)
         words = manager.words("/settings")
         assert FROM in words and "The relay is in use" in words
         assert FROM in manager.words("/settings/send-from/invoice")
+        box = relay.box()
+        for page in ("disconnection", "addresses/new", "password"):
+            assert box and manager.get(f"/mailboxes/{box.id}/{page}").status_code == 404
         manager.post("/settings/approaches/relay/removal")
         assert policy.rule("invoice") is None
         assert "Use it all the same" in manager.words("/settings/approaches")

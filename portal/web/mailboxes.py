@@ -107,8 +107,10 @@ NOT_CONFIRMED = {
 
 
 def managed(mailbox_id: int) -> Mailbox:
-    """A mailbox this person may change, or the page that says no."""
-    box = db.session.get(Mailbox, mailbox_id) or abort(404)
+    """A mailbox this person may change, or the page that says no. The relay is the operator's."""
+    box = db.session.get(Mailbox, mailbox_id)
+    if box is None or box.is_relay:
+        abort(404)
     user: User = current_user
     if not mailboxes.may_manage(box, user):
         abort(403)

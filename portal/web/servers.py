@@ -283,7 +283,7 @@ def _home(purpose: str) -> str:
 
 def _with_password(mailbox_id: int) -> Mailbox:
     box = managed(mailbox_id)
-    return box if box.provider == "smtp" and not box.is_relay else abort(404)
+    return box if box.provider == "smtp" else abort(404)
 
 
 def _me() -> User:

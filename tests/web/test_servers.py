@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from portal import mailboxes
+from portal import mailboxes, presets
 from portal.config import Config
 from portal.dispatch import Dispatch, State
 from portal.extensions import db
@@ -80,6 +80,13 @@ def test_an_address_alone_fills_in_what_is_known(manager: Visitor) -> None:
     assert "App password" in said(fastmail)
     unknown = manager.get(f"{NEW}?email=office@trades.example")
     assert field(unknown, "host") == "mail.trades.example"
+
+
+def test_a_company_at_zoho_has_another_server_than_its_free_addresses() -> None:
+    assert presets.suggest("jo@zohomail.com").host == "smtp.zoho.com"
+    theirs = presets.suggest("office@trades.example", ("mx2.zoho.com.au.",))
+    assert (theirs.host, theirs.user) == ("smtppro.zoho.com.au", "office@trades.example")
+    assert len(presets.BY_SLUG) == len(presets.PRESETS)
 
 
 def test_a_google_or_microsoft_mailbox_is_shown_the_better_way(manager: Visitor) -> None:

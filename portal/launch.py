@@ -88,16 +88,20 @@ def settings(data: Path, given: Mapping[str, str]) -> dict[str, str]:
     environ.setdefault("LOG_FORMAT", "text")  # somebody tries it out, and reads var/log
     environ.setdefault("DATABASE_URL", f"sqlite:///{data}/sendwright.sqlite3")
     environ.setdefault("PUBLIC_URL", f"http://{HOST}:{environ.get('PORT', '8000')}")
-    if "GOOGLE_CLIENT_ID" not in environ:
+    if real_provider(environ) == "":  # where one is real, no pretended one may stand beside it
         environ.update(local_google_settings(environ.get("SANDBOX_PORT", "8025")))
-        # Where one provider is real, no pretended one may stand beside it.
-        if "MICROSOFT_CLIENT_ID" not in environ:
-            environ.update(local_microsoft_settings(environ))
+        environ.update(local_microsoft_settings(environ))
         if not environ.keys() & {"SMTP_ALLOWED_HOSTS", "SMTP_CA_FILE"}:
             environ.update(local_post_settings(data, environ))
         if "DNS_RESOLVER" not in environ:
             environ.update(local_names_settings(environ))
     return environ
+
+
+def real_provider(environ: Mapping[str, str]) -> str:
+    """The setting that says that a real provider knows this portal; none of them: ""."""
+    known = ("GOOGLE_CLIENT_ID", "MICROSOFT_CLIENT_ID")
+    return next((name for name in known if name in environ), "")
 
 
 def local_google_settings(port: str) -> dict[str, str]:
@@ -181,7 +185,8 @@ def start(launch: Launch, sockets: Path) -> None:
     refuse_busy_ports(launch)
     local = LOCAL_CLIENT["GOOGLE_CLIENT_ID"] == launch.config.GOOGLE_CLIENT_ID
     redis = parts.start_redis(launch, sockets)
-    google = parts.start_local_google(launch) if local else "not started: GOOGLE_CLIENT_ID is set"
+    instead = f"not started: {real_provider(launch.environ)} is set"
+    google = parts.start_local_google(launch) if local else instead
     microsoft = parts.start_local_microsoft(launch) if local_microsoft(launch) else ""
     post = parts.start_local_post(launch) if local_post(launch) else ""
     names = parts.start_local_names(launch) if local_names(launch) else ""

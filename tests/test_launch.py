@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from portal import children, parts
+from portal import children, launch, parts
 from portal.config import Config
 from portal.keys import complete_keys
 from portal.published.asking import Resolver
@@ -282,10 +282,17 @@ def test_a_bad_setting_stops_the_start_and_is_named(
     assert "Traceback" not in run.said()
 
 
-def test_with_googles_own_settings_no_local_google_runs(start: Starter) -> None:
-    run = start(GOOGLE_CLIENT_ID="1234.apps.example", GOOGLE_CLIENT_SECRET="secret")
+def test_with_a_providers_own_settings_no_local_one_runs(tmp_path: Path) -> None:
+    for real in ("GOOGLE_CLIENT_ID", "MICROSOFT_CLIENT_ID"):
+        environ = launch.settings(tmp_path, {real: "1234"})
+        assert not environ.keys() & {"GOOGLE_DISCOVERY_URL", "GRAPH_URL", "DNS_RESOLVER"}
+        assert not environ.keys() & {"SMTP_ALLOWED_HOSTS", "SMTP_CA_FILE"}
+
+
+def test_with_microsofts_own_settings_no_local_google_runs(start: Starter) -> None:
+    run = start(MICROSOFT_CLIENT_ID="1234", MICROSOFT_CLIENT_SECRET="secret")
     wait_for(run.started)
-    assert re.search(r"Local Google +not started: GOOGLE_CLIENT_ID is set", run.said())
+    assert re.search(r"Local Google +not started: MICROSOFT_CLIENT_ID is set", run.said())
     for port in (run.google_port, run.microsoft_port):
         with pytest.raises(OSError):
             status_of(f"http://127.0.0.1:{port}/")

@@ -2,7 +2,8 @@
 
 The inbox is opened for reading alone (EXAMINE) and letters are looked at without being marked read
 (BODY.PEEK). Up to where was read is a UID and the UIDVALIDITY it belongs to: where that is another
-one, all numbers mean something else, and so do the ids of letters known before.
+one, all numbers mean something else, and so do the ids of letters known before. A refused log-in is
+NeedsPermission: mail may leave all the same, by another server.
 
 The standard library's imaplib speaks it, over a connection of the portal's own: to an address that
 was judged (portal.hosts), with a deadline for the whole, and no answer longer than is wanted.
@@ -20,7 +21,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Self, TypeVar
 
 from portal import hosts
-from portal.envelope import Gone, ProviderAnswer, TryLater
+from portal.envelope import Gone, NeedsPermission, NeedsSignIn, ProviderAnswer, TryLater
 from portal.providers.heads import LONGEST_HEAD, headers_of
 from portal.providers.obstacles import LONGEST_WORDS, Problem, harmless
 from portal.providers.provider import ARRIVALS_MOST, INCOMING_LARGEST, Arrivals, Incoming
@@ -90,7 +91,10 @@ class Inbox:
         try:
             return open_line(self._server, self._secret(), self._terms, self._timeout)
         except Unusable as failure:
-            raise failure.answer(self._server) from failure
+            answer = failure.answer(self._server)
+            if isinstance(answer, NeedsSignIn):  # mail may leave all the same: it is another server
+                raise NeedsPermission(answer.message, answer.words) from failure
+            raise answer from failure
 
     def _done(self, line: "Line", key: "Key", act: Callable[["Line"], Result]) -> Result:
         line.until(self._timeout)

@@ -151,7 +151,7 @@ class MicrosoftInboxes:
 class ServerInboxes:
     grants: tuple[Access, ...] = (Access.NONE, Access.WHOLE)
     happens: dict[str, Any] = {
-        "signed out": ("AUTHENTICATE", "NO [AUTHENTICATIONFAILED] no"),
+        "not granted": ("AUTHENTICATE", "NO [AUTHENTICATIONFAILED] no"),
         "too fast": ("", "NO [LIMIT] too fast"),
         "own error": ("", "NO [UNAVAILABLE] later"),
         "garbage": ("CONNECT", "what is this"),

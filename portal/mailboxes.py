@@ -7,7 +7,7 @@ refreshed by one process at a time: whoever holds the row's refresh lease asks, 
 import contextlib
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -312,8 +312,29 @@ def company_mailboxes() -> list[Mailbox]:
     return list(db.session.scalars(query))
 
 
+def company_default() -> Mailbox | None:
+    """The mailbox that Default means; None where the company has none."""
+    query = select(Mailbox).where(of_company())
+    query = query.order_by(Mailbox.is_company_default.desc(), Mailbox.id).limit(1)
+    return db.session.scalars(query).first()
+
+
 def all_mailboxes() -> list[Mailbox]:
     return list(db.session.scalars(select(Mailbox).order_by(Mailbox.id)))
+
+
+def to_be_told_of(ids: Iterable[int]) -> list[Mailbox]:
+    """The mailboxes that a page may have to say something of: each that is not in order, or whose
+    sign-in may end by itself, and these."""
+    troubled = or_(
+        Mailbox.health != Health.CONNECTED,
+        Mailbox.failing_since.is_not(None),
+        Mailbox.grant_ends_at.is_not(None),
+        Mailbox.lasted_a_week,
+        Mailbox.id.in_(ids),
+        ~is_here(),
+    )
+    return list(db.session.scalars(select(Mailbox).where(troubled).order_by(Mailbox.id)))
 
 
 def mailbox_of(user: User) -> Mailbox | None:

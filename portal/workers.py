@@ -135,6 +135,16 @@ def everyone() -> list[Seen]:
     return [Seen(worker, bool(alive)) for worker, alive in db.session.execute(fresh)]
 
 
+def standing() -> tuple[tuple[str, bool, str], ...]:
+    """Each worker known of, whether it is alive, and what it does: read cheaply, for a page that
+    looks again and again."""
+    config: Config = current_app.config["PORTAL"]
+    lives = Worker.seen_at > db_now(-patience(config))
+    query = select(Worker.name, lives, Worker.doing).order_by(Worker.name)
+    found = db.session.connection().execute(query)
+    return tuple((name, bool(alive), doing) for name, alive, doing in found)
+
+
 def alive() -> list[Worker]:
     """The workers that gave a sign of life lately."""
     return [one.worker for one in everyone() if one.alive]

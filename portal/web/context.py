@@ -108,21 +108,21 @@ def money_text(amount: Decimal, currency: str) -> str:
 
 
 def _banners() -> list[Banner]:
-    boxes = mailboxes.all_mailboxes()
+    waited = dispatch.to_review()
+    boxes = mailboxes.to_be_told_of(waited)
     broken = [one for one in boxes if not one.can_send]
     found = [banner for one in broken if (banner := _banner(one, waiting_for(one.id)))]
     found += [banner for one in boxes if one.failing_since and (banner := _away_banner(one))]
     if (holds := held_by()) is not None:
         found.insert(0, _held_banner(holds))
     found[:0] = _store_banners()
-    found += [*_review_banners(boxes), *_foreseen_banners(boxes), *_domain_banners()]
+    found += [*_review_banners(boxes, waited), *_foreseen_banners(boxes), *_domain_banners()]
     stuck = stuck_in_queue()
     return [*found, _service_banner(stuck)] if stuck else found
 
 
-def _review_banners(boxes: list[Mailbox]) -> list[Banner]:
+def _review_banners(boxes: list[Mailbox], waited: dict[int, int]) -> list[Banner]:
     """What waited for long is asked about where somebody can say what becomes of it."""
-    waited = dispatch.to_review()
     mine = [box for box in boxes if current_user.is_manager or box.owner_id == current_user.id]
     return [_review_banner(box, waited[box.id]) for box in mine if box.id in waited]
 

@@ -30,7 +30,7 @@ def index() -> ResponseReturnValue:
     mine = None if current_user.is_manager else current_user
     documents = recent(mine)
     tally = dispatch.tally(_midnight(), mine)
-    boxes = mailboxes.company_mailboxes()
+    default = mailboxes.company_default()
     return page(
         "home/index.html",
         None,
@@ -39,8 +39,8 @@ def index() -> ResponseReturnValue:
         accepted=tally.get(State.ACCEPTED, 0),
         documents=documents,
         latest=dispatch.latest_by_document([one.id for one in documents]),
-        boxes=boxes,
-        connected=bool(boxes) and boxes[0].health != Health.DISCONNECTED,  # the default one
+        default=default,
+        connected=default is not None and default.health != Health.DISCONNECTED,
         starts=STARTS,
         stuck=stuck_in_queue(),
         held=held_by(),

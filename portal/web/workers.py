@@ -6,12 +6,12 @@ It asks for itself again, soon while something changes and ever more rarely whil
 from dataclasses import dataclass
 from datetime import timedelta
 
-from flask import Blueprint, request
+from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from portal import instance, metrics, readiness
-from portal.dispatch import Dispatch, Lane, State
+from portal import columns, instance, metrics, queueing, readiness, workers
+from portal.dispatch import Dispatch, Lane, State, waiting
 from portal.extensions import db
 from portal.metrics import BoxFigures, Figures, Trouble
 from portal.web import stamp
@@ -23,6 +23,8 @@ pages = Blueprint("workers", __name__)
 
 #: Seconds until the next look, after so many looks that found nothing new.
 RHYTHM = (2, 2, 3, 5, 8, 15, 30)
+#: What only passing time changes is told anew after so many seconds.
+TOLD_ANEW = 15
 #: So many of the failed attempts are shown.
 SHOWN = 10
 #: From so many mailboxes on, those with nothing to do stand behind a fold.
@@ -81,12 +83,15 @@ class Failed:
 @managers_only
 def index() -> ResponseReturnValue:
     """How the sending goes."""
+    seen = _stamp()
+    if stamp.is_known(seen):
+        return stamp.NOTHING_NEW
     now, troubles = metrics.figures(), metrics.troubles()
     last = {one.mailbox_id: one for one in reversed(troubles)}
     boxes = [_box(one, last.get(one.mailbox.id)) for one in now.boxes]
     shown, folded = _laid_out(boxes)
-    seen = _fingerprint(now, boxes, troubles)
-    still = _still(seen)
+    said = _fingerprint(now, boxes, troubles)
+    still = _still(said)
     return page(
         "workers/index.html",
         "region",
@@ -102,8 +107,7 @@ def index() -> ResponseReturnValue:
         more_failed=max(0, len(troubles) - SHOWN),
         held=None if now.sends else instance.this(),
         every=RHYTHM[still],
-        seen=seen,
-        still=still,
+        again=url_for(".index", seen=seen, said=said, still=still),
         version=metrics.version(),
         migration=readiness.head(),
     )
@@ -195,6 +199,14 @@ def _failed(troubles: list[Trouble]) -> list[Failed]:
 # -- how soon to look again -----
 
 
+def _stamp() -> str:
+    """What the page last said, read cheaply: most looks find nothing new. Figures that only passing
+    time changes are told anew now and then."""
+    passing = int(columns.now().timestamp() // TOLD_ANEW)
+    away = queueing.rings() is None
+    return stamp.of(waiting.standing(), workers.standing(), away, passing)
+
+
 def _fingerprint(now: Figures, boxes: list[Box], troubles: list[Trouble]) -> str:
     """What the page says, but for the time that passes, in a few letters."""
     facts = (
@@ -208,9 +220,9 @@ def _fingerprint(now: Figures, boxes: list[Box], troubles: list[Trouble]) -> str
     return stamp.of(*facts)
 
 
-def _still(seen: str) -> int:
+def _still(said: str) -> int:
     """After how many looks that found nothing new this one comes."""
     before = request.args.get("still", 0, type=int)
-    if request.args.get("seen") != seen:
+    if request.args.get("said") != said:
         return 0
     return min(max(before, 0) + 1, len(RHYTHM) - 1)

@@ -149,6 +149,31 @@ def test_of_many_busy_mailboxes_the_longest_queues_are_shown_with_all_their_figu
 
 
 @pytest.mark.sqlite_only
+def test_a_look_that_finds_nothing_new_is_answered_with_nothing(
+    app: Flask,
+    manager: Visitor,
+    told: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(workers, "TOLD_ANEW", 10**9)
+    told(a_worker())
+
+    def link() -> str:
+        region = BeautifulSoup(manager.get("/workers").text, "html.parser").select_one("#sending")
+        assert region
+        return str(region["hx-get"])
+
+    first = link()
+    assert manager.get(first, htmx=True).status_code == 204
+    assert manager.get(first).status_code == 200  # a person who opens it sees it
+    sending(app, State.QUEUED)
+    assert manager.get(first, htmx=True).status_code == 200
+    second = link()
+    told(Worker(name="server-2:9", host="server-2", pid=9, doing="waiting"))
+    assert manager.get(second, htmx=True).status_code == 200
+
+
+@pytest.mark.sqlite_only
 def test_while_nothing_changes_the_page_asks_ever_more_rarely(
     app: Flask, manager: Visitor, told: Callable[..., None]
 ) -> None:
@@ -159,7 +184,8 @@ def test_while_nothing_changes_the_page_asks_ever_more_rarely(
         polls = region.select_one("#sending")
         assert polls
         every.append(str(polls["hx-trigger"]))
-        address = str(polls["hx-get"])
+        known = str(polls["hx-get"])
+        address = known.replace("seen=", "seen=long-ago")  # so that it is told anew
     assert (every[0], every[-1]) == ("every 2s", "every 30s")
     sending(app, State.HELD)
     assert 'hx-trigger="every 2s"' in manager.get(address, htmx=True).text

@@ -4,98 +4,88 @@ import re
 
 from portal.incoming.anatomy import Mail
 from portal.incoming.headers import sender, words
+from portal.incoming.signs import signs
 
 _DAEMONS = re.compile(
-    r"(?i)(mailer|mail|maildelivery|delivery|returned?)?[-_.]?(daemon|delivery[-_.]?(system|subsystem)?"
-    r"|mdaemon|bounces?|bounced?[-_.]?mail|postmaster|postmast|undeliverable|delivery[-_.]?failure"
-    r"|ndr|mta|mail[-_.]?system|system|smtp|microsoftexchange\w*|exchange|mailadmin|emaildaemon)"
-    r"([-+_.=]\S*)?"
+    r"(?i)(mailer|mail|maildelivery|delivery|returned?)?[-_.]?(m?daemon|bounces?|bounced?[-_.]?mail"
+    r"|delivery[-_.]?((sub)?system|failure)?|postmaster|undeliverable|ndr|mta|mail[-_.]?system|system"
+    r"|smtp|microsoftexchange\w*|exchange|mailadmin|emaildaemon)([-+_.=]\S*)?"
 )
 _NAMES = re.compile(r"(?i)mail(er)?[ -]?(delivery|daemon|system)|delivery (sub)?system|postmaster")
 
-_FAILED = re.compile(
-    r"(?i)undeliver|(?:mail |message |delivery |e-?mail )?delivery (?:has |was "
-    r")?(?:fail|error|problem|sta"
-    r"tus|notif|report|subsys|system|impossible|unsuccess|abort)|failure (?:notice|delivery|in "
-    r"deliv)|ret"
-    r"urned? (?:mail|e-?mail|to sender|message)|returning (?:message|to "
-    r"sender|mail)|(?:not|n't|un|non-?"
-    r"|cannot|never|unable to|could not|failed to|failure to) ?(?:be )?(?:been "
-    r")?deliver|mail(?:er)? (?:sy"
-    r"stem )?(?:error|fail)|message (?:status|not sent|rejected|blocked|you sent|undeliv|non)|mail "
-    r"status"
-    r"|bounced? |rejected|(?:user|recipient|host|address) (?:unknown|not found)|unknown "
-    r"(?:user|recipient)"
-    r"|non-?delivery|nondeliver|permanent (?:error|fatal|fail)|address not found|mail could not be|"
-    r"problem delivering|failed (?:mail|delivery|message)|send(?:ing)? "
-    r"(?:fail|error)|\bndr?n\b|mailbox "
-    r"(?:is )?(?:full|unavailable|disabled)|(?:over|exceeded) quota|quota exceeded|warning: could "
-    r"not send"
-    r"|unzustell|nicht zugestellt|nicht "
-    r"zustellbar|zustell(?:ung|fehler)|übermittlung|fehlgeschlagen"
-    r"|unbekannter empf|non remis|échec|non distribu|pas (?:été|pu être) "
-    r"(?:remis|livr|distrib)|retour "
-    r"à l|no se (?:pudo|puede|ha podido)|no entregad|devuelto|error (?:de|en la|al) entreg|non "
-    r"recapit"
-    r"|mancat[ao] (?:recapit|consegn)|impossibile (?:recap|consegn)|onbestelb|niet (?:be|af)"
-    r"(?:zorg|gelever|stel)|bezorg|não (?:foi )?(?:entreg|é possível)|falha (?:na|de) "
-    r"entrega|devolvid"
-    r"|går inte att|olevererbar|inte levere|ikke (?:lever|bli lever)|kan ikke|toimit(?:us|ta)|nie "
-    r"(?:można"
-    r"|dostarcz)|niedostarcz|niedoręcz|nelze doruč|nedoruč|kézbesít|не ?(?:удалось "
-    r")?достав|недостав"
-    r"|невозможн|возвращ|teslim edilem|iletilem|配信(?:不能|でき|に失敗)|配送(?:不能|エラー)|"
-    r"送信(?:でき|に失敗|エラー)|届けられ|エラーメール|戻り|无法(?:传递|送达|投递)|未(?:送达|傳遞|传递)|"
-    r"退信|無法(?:傳遞|送達)|投递失败|배달|반송|전송 실패|αδύνατη|παράδοσ|לא ניתן|تعذر"
-    r"|không thể gửi|tidak"
-    r" (?:terkirim|dapat)|ส่งไม่"
+_FAILED = signs(
+    r"""
+    undeliver
+    delivery (has |was )?(fail|error|problem|status|notif|report|impossible|unsuccess|abort)
+    failure (notice|delivery|in deliv)|returned? (mail|e-?mail|to sender|message)
+    returning (message|to sender|mail)
+    (not|n't|un|non-?|cannot|never|unable to|could not|failed to|failure to) ?(be )?(been )?deliver
+    mail(er)? (system )?(error|fail)
+    message (status|not sent|rejected|blocked|you sent|undeliv|non)|mail status|bounced?\x20
+    rejected|(user|recipient|host|address) (unknown|not found)|unknown (user|recipient)
+    non-?delivery|nondeliver|permanent (error|fatal|fail)|address not found|mail could not be
+    problem delivering|failed (mail|delivery|message)|send(ing)? (fail|error)|\bndr?n\b
+    mailbox (is )?(full|unavailable|disabled)|(over|exceeded) quota|quota exceeded
+    warning: could not send|unzustell|nicht zugestellt|nicht zustellbar|zustell(ung|fehler)
+    übermittlung|fehlgeschlagen|unbekannter empf|non remis|échec|non distribu
+    pas (été|pu être) (remis|livr|distrib)|retour à l|no se (pudo|puede|ha podido)|no entregad
+    devuelto|error (de|en la|al) entreg|non recapit|mancat[ao] (recapit|consegn)
+    impossibile (recap|consegn)|onbestelb|niet (be|af)(zorg|gelever|stel)|bezorg
+    não (foi )?(entreg|é possível)|falha (na|de) entrega|devolvid|går inte att|olevererbar
+    inte levere|ikke (lever|bli lever)|kan ikke|toimit(us|ta)|nie (można|dostarcz)|niedostarcz
+    niedoręcz|nelze doruč|nedoruč|kézbesít|не ?(удалось )?достав|недостав|невозможн|возвращ
+    teslim edilem|iletilem|配信(不能|でき|に失敗)
+    配送(不能|エラー)|送信(でき|に失敗|エラー)|届けられ|エラーメール|无法(传递|送达|投递)
+    未(送达|傳遞|传递)|退信|無法(傳遞|送達)|投递失败|배달|반송|전송 실패
+    αδύνατη|παράδοσ|לא ניתן|تعذر|không thể gửi
+    tidak (terkirim|dapat)|ส่งไม่
+    """,
 )
-_LATE = re.compile(
-    r"(?i)delay|still (?:being )?(?:retried|trying)|\bwarning\b(?!.{0,40}returned)|not yet (?:been "
-    r")?deliver"
-    r"|will be retried|verzöger|verspät|retard|différ|retras|demora|ritard|vertraag|atras|försen|"
-    r"forsink|viiväst|opóźni|zpožd|késle|задерж|отлож|gecik|遅延|遅れ|延迟|延遲|지연|καθυστ"
+_LATE = signs(
+    r"""
+    delay|still (being )?(retried|trying)|\bwarning\b(?!.{0,40}returned)|not yet (been )?deliver
+    will be retried|verzöger|verspät|retard|différ|retras|demora|ritard|vertraag|atras|försen
+    forsink|viiväst|opóźni|zpožd|késle|задерж|отлож|gecik|遅延|遅れ|延迟|延遲|지연|καθυστ
+    """,
 )
-_WILL_TRY = re.compile(
-    r"this is a warning (?:message )?only|do(?:es)? not need to resend|will (?:be "
-    r")?(?:retr(?:y|ied)|"
-    r"continue|keep|try again|attempt)|(?:keep|still) trying|not yet been (?:delivered|able)|"
-    r"has not (?:yet )?been delivered (?:yet|to)|delivery attempts will|no action is "
-    r"required|delivery inc"
-    r"omplete|temporary problem delivering|has been delayed|been queued for|has been deferred|wird "
-    r"weiter"
-    r"|weitere (?:zustell)?versuche|nouvelle tentative|seguir[áe] intent|continuer|ulteriori "
-    r"tentativi"
-    r"|blijven proberen|neemt? .{0,30}opnieuw|tentar (?:novamente|entregar)|再送"
-    r"|will be returned to "
-    r"you "
-    r"if|попытки (?:доставки )?(?:будут|продол)"
+_WILL_TRY = signs(
+    r"""
+    this is a warning (message )?only|do(es)? not need to resend
+    will (be )?(retr(y|ied)|continue|keep|try again|attempt)|(keep|still) trying
+    not yet been (delivered|able)|has not (yet )?been delivered (yet|to)|delivery attempts will
+    no action is required|delivery incomplete|temporary problem delivering|has been delayed
+    been queued for|has been deferred|wird weiter|weitere (zustell)?versuche|nouvelle tentative
+    seguir[áe] intent|continuer|ulteriori tentativi|blijven proberen|neemt? .{0,30}opnieuw
+    tentar (novamente|entregar)|再送|will be returned to you if|попытки (доставки )?(будут|продол)
+    """,
 )
-_GIVEN_UP = re.compile(
-    r"permanent (?:error|fatal|fail)|given up|giving up|gave up|not be retried|failed "
-    r"permanently|will not "
-    r"(?:be )?(?:retr|try)|no further attempts"
+_GIVEN_UP = signs(
+    r"""
+    permanent (error|fatal|fail)|given up|giving up|gave up|not be retried|failed permanently
+    will not (be )?(retr|try)|no further attempts
+    """,
 )
-_AWAY = re.compile(
-    r"(?i)^[\[(*\s]{0,4}(?:automatic(?:ally generated)? "
-    r"(?:reply|response|message|acknowledg)|auto[- ]?"
-    r"(?:matic)?[- ]?(?:reply|response|respond|responder|antwort|svar)|out[- ]of[- ](?:the[- "
-    r"])?office"
-    r"|ooo\b|away (?:from|until|on)|(?:on|annual) "
-    r"(?:vacation|leave|holiday)|vacation|automatisch|abwesen"
-    r"|nicht im (?:büro|haus)|réponse automatique|absen|respuesta autom|fuera de (?:la "
-    r")?oficina|rispost"
-    r"a automatica|fuori (?:sede|ufficio)|resposta automática|ausên|ausen|fora "
-    r"do|afwezig|autom(?:atisk|a"
-    r"at)|autosvar|frånvar|fravær|poissa|odpowiedź automat|automat|nieobec|mimo "
-    r"kancel|automatikus|авто(?:"
-    r"мат|отв)|otomatik|自動(?:応答|返信|回覆|回复)|不在|自动(?:答复|回复)|자동|αυτόματη|αποσία|απουσ|מענה|"
-    r"رد تلقائي|trả lời tự|balasan otomatis|(?:we (?:have )?)?received your|thank you for "
-    r"(?:your|conta))"
+_AWAY = signs(
+    r"""
+    automatic(ally generated)? (reply|response|message|acknowledg)
+    auto[- ]?(matic)?[- ]?(reply|response|respond|responder|antwort|svar)
+    out[- ]of[- ](the[- ])?office|ooo\b|away (from|until|on)|(on|annual) (vacation|leave|holiday)
+    vacation|automatisch|abwesen|nicht im (büro|haus)|réponse automatique|absen|respuesta autom
+    fuera de (la )?oficina|risposta automatica|fuori (sede|ufficio)|resposta automática|ausên
+    ausen|fora do|afwezig|autom(atisk|aat)|autosvar|frånvar|fravær|poissa|odpowiedź automat
+    automat|nieobec|mimo kancel|automatikus|авто(мат|отв)|otomatik
+    自動(応答|返信|回覆|回复)|不在|自动(答复|回复)|자동
+    αυτόματη|αποσία|απουσ|מענה|رد تلقائي|trả lời tự|balasan otomatis
+    """,
+    begin=r"^[\[(*\s]{0,4}",
 )
-_ANSWERS = re.compile(
-    r"(?i)^\s{0,4}(?:re|aw|antw|antwort|sv|vs|ynt|odp|rv|ref|réf|rép|ris|res|resp|vá|atb|re\[\d\]|回复|答复"
-    r"|回覆|返信|答覆|отв|ответ|απ|σχετ|השב|رد|nl|bls|回)\s{0,3}[:：]"
+_ANSWERS = signs(
+    r"""
+    re|aw|antw|antwort|sv|vs|ynt|odp|rv|ref|réf|rép|ris|res|resp|vá|atb|re\[\d\]|回复|答复|回覆|返信|答覆
+    отв|ответ|απ|σχετ|השב|رد|nl|bls|回
+    """,
+    begin=r"^\s{0,4}",
+    end=r"\s{0,3}[:：]",
 )
 _NO_REPLY = re.compile(r"(no|not|do[-_.]?not)[-_.]?(reply|respond|answer)")
 #: What answering machines write into their headers, and how its value begins.
@@ -167,8 +157,7 @@ def answers_by_itself(mail: Mail) -> bool:
         return True
     if refers and (is_machine(mail) or is_unanswerable(mail)):
         return True
-    away = says_away(words(mail.first("subject")))
-    return away and (refers or is_machine(mail) or ":" in mail.first("subject"))
+    return says_away(words(mail.first("subject"))) and (refers or is_machine(mail))
 
 
 def is_unanswerable(mail: Mail) -> bool:

@@ -9,194 +9,231 @@ from functools import lru_cache
 
 from portal.incoming import codes
 from portal.incoming.reasons import VERDICTS, Reason, Verdict
+from portal.incoming.signs import signs
 
 #: So much of a server's answer is looked at (characters).
 LONGEST = 3_000
 
 #: In the order in which they are tried: the more particular before the more general. Everything is
 #: in lower case with single spaces.
-_SIGNS: tuple[tuple[Reason, str], ...] = (
+_SIGNS: tuple[tuple[Reason, re.Pattern[str]], ...] = (
     (
         Reason.LIMIT,
-        r"reached a limit for sending|(daily|hourly|user|maximum|account)[\w ]{0,20} sending"
-        r" (limit|quota|rate)|sending (limit|quota) (has been )?(exceeded|reached)"
-        r"|your daily limit for message recipients|daily message quota exceeded"
-        r"|maximum sending rate exceeded|bad outbound sender|tenant has exceeded threshold"
-        r"|exceeded (the|your) (max|maximum|daily|hourly)[\w ]{0,12}"
-        r" (emails?|messages?|defers and failures) (per|allowed)|sent too many (messages|emails)"
-        r"|message rate limit exceeded for (your|this) account|hostgator\.com/limits",
+        signs(
+            r"""
+            reached a limit for sending
+            (daily|hourly|user|maximum|account)[\w ]{0,20} sending (limit|quota|rate)
+            sending (limit|quota) (has been )?(exceeded|reached)
+            your daily limit for message recipients|daily message quota exceeded
+            maximum sending rate exceeded|bad outbound sender|tenant has exceeded threshold
+            exceeded (the|your) (max|maximum|daily|hourly)[\w ]{0,12} e?-?mails? (per|allowed)
+            sent too many (messages|emails)|message rate limit exceeded for (your|this) account
+            hostgator\.com/limits
+            """
+        ),
     ),
     (
         Reason.GREYLISTED,
-        r"gr[ae]y-?list|postgrey|sqlgrey|come back (again )?later|try again in \d+ (s|m)",
+        signs(
+            r"""
+            gr[ae]y-?list|postgrey|sqlgrey|come back (again )?later|try again in \d+ (s|m)
+            """
+        ),
     ),
     (
         Reason.TOO_LARGE,
-        r"(message|mail|size|data|body|attachment)[\w ,'-]{0,40}(is |are )?(too (large|big)"
-        r"|exceed[\w ]{0,30} (size|limit|maximum)|over (the )?(size|maximum))"
-        r"|size (limit|of [\w ]{1,30}) (has been |was )?(exceeded|reached)|exceeds[\w ]{0,30} "
-        r"message"
-        r" (size|length)|exceeds (the |our )?size limit|max(imum)? message size|5\.3\.4|larger than"
-        r" (the )?(current|maximum)",
+        signs(
+            r"""
+            (message|mail|size|data|body|attachment)[\w ,'-]{0,40}too (large|big)
+            (message|mail|size|data|body|attachment)[\w ,'-]{0,40}exceed[\w ]{0,30} (size|limit|max)
+            (message|mail|data|body|attachment)[\w ,'-]{0,40}over (the )?(size|maximum)
+            size (limit|of [\w ]{1,30}) (has been |was )?(exceeded|reached)
+            exceeds[\w ]{0,30} message (size|length)|exceeds (the |our )?size limit
+            max(imum)? message size|5\.3\.4|larger than (the )?(current|maximum)
+            """
+        ),
     ),
     (
         Reason.MAILBOX_FULL,
-        r"(mailbox|mail box|inbox|mail "
-        r"?folder|account|user|recipient|disk|postfach|bo[iî]te|buz[oó]n)"
-        r"[\w<>@.'() -]{0,60}(is |are |est |ist |está )?(full|over ?quota|pleine|voll|lleno|exceed"
-        r"|out of (disk )?space|too full|no space)|over ?-?quota|quota (is |has been |was "
-        r"|)?(exceed"
-        r"|reached|full|violation)|exceed[\w' ]{0,30} (quota|storage)|quotaexceeded|mailfull|out of"
-        r" (storage|disk) space|insufficient (system |disk )?(storage|quota|space)|storage[\w "
-        r"]{0,20}"
-        r" (full|exceeded|reached)|(mailbox|inbox|storage) (size )?(limit|quota)|no (disk )?space "
-        r"left"
-        r"|file too large|quota |容量|maildir (over|delivery failed: disk)",
+        signs(
+            r"""
+            (mailbox|mail box|inbox|mail ?folder|disk)[\w<>@.'() -]{0,60}(full|exceed|no space)
+            (account|user|recipient)[\w<>@.'() -]{0,60}(full\b|exceed|no space)
+            (postfach|bo[iî]te|buz[oó]n)[\w<>@.'() -]{0,60}(voll|pleine|lleno)
+            over ?-?quota|quota (is |has been |was |)?(exceed|reached|full|violation)
+            exceed[\w' ]{0,30} (quota|storage)|quotaexceeded|mailfull|out of (storage|disk) space
+            insufficient (system |disk )?(storage|quota|space)
+            storage[\w ]{0,20} (full|exceeded|reached)
+            (mailbox|inbox|storage) (size )?(limit|quota)|no (disk )?space left|file too large
+            quota\x20|容量|maildir (over|delivery failed: disk)
+            """
+        ),
     ),
     (
         Reason.RESTRICTED,
-        r"resolver\.rst\.(notauthorized|authrequired|sendernotauth|restricted)|only accepts? "
-        r"(mail|e-?"
-        r"mail|messages) from|not (authori[sz]ed|allowed|permitted) to (send|post|e-?mail)[\w "
-        r"]{0,12}"
-        r" to (this|the|that) (recipient|group|address|list|user|mailbox|distribution)|permission "
-        r"to"
-        r" (post|e-?mail|send)[\w ]{0,20} (message|to this|to the)|(group|list) (is "
-        r")?(restricted|closed|"
-        r"members only)|not (on|in) (the|my|our) (white|allow|safe)-?list|sender (is )?not (on|in) "
-        r"|private (list|group)|delivery not allowed to non-local",
+        signs(
+            r"""
+            resolver\.rst\.(notauthorized|authrequired|sendernotauth|restricted)
+            only accepts? (mail|e-?mail|messages) from
+            not (authori[sz]ed|allowed|permitted) to (send|post)[\w ]{0,20} to th(is|e|at)\x20
+            permission to (post|e-?mail|send)[\w ]{0,20} (message|to this|to the)
+            (group|list) (is )?(restricted|closed|members only)
+            not (on|in) (the|my|our) (white|allow|safe)-?list|sender (is )?not (on|in)\x20
+            private (list|group)|delivery not allowed to non-local
+            """
+        ),
     ),
     (
         Reason.SENDER_NOT_ALLOWED,
-        r"\bspf\b|\bdkim\b|\bdmarc\b|sender policy framework|sender[ -]?id\b|\bptr\b|reverse[ "
-        r"-]?(dns|"
-        r"lookup|map|host)|unauthenticated|not pass authentication|authentication "
-        r"(checks?|results?) "
-        r"|fcrdns|rdns|(sender|from)[\w<>@.'() :-]{0,60}(reject|verif|not "
-        r"(allowed|permitted|accepted|"
-        r"authori[sz]ed|exist|valid)|invalid|domain)[\w ]{0,20}|domain of sender|mail from domain|"
-        r"invalid (sender|return path|mail from)|not (allowed|permitted|authori[sz]ed) to "
-        r"(send|relay)"
-        r"[\w ]{0,12} (as|from|using|for|on behalf)|permissions? to send as|sendasdenied|helo|ehlo|"
-        r"purported (responsible|sender)|backscatter|must authenticate|impersonat|spoof|"
-        r"authentication[- ](is )?required|(ip|client|host)[\w ]{0,20} (does not|doesn't|has "
-        r"no|have no|"
-        r"cannot)[\w ]{0,20} (resolve|hostname|name)|cannot find your (reverse )?host|mismatch\w* "
-        r"(the )?(client|sender) ip",
+        signs(
+            r"""
+            \bspf\b|\bdkim\b|\bdmarc\b|sender policy framework|sender[ -]?id\b|\bptr\b
+            reverse[ -]?(dns|lookup|map|host)|unauthenticated|not pass authentication
+            authentication (checks?|results?)\x20|fcrdns|rdns
+            (sender|from)[\w<>@.'() :-]{0,60}(reject|verif|invalid|domain)
+            (sender|from)[\w<>@.'() :-]{0,60}not (allowed|permitted|accepted|exist|valid)
+            (sender|from)[\w<>@.'() :-]{0,60}not authori[sz]ed
+            domain of sender|mail from domain|invalid (sender|return path|mail from)
+            not (allowed|permitted|authori[sz]ed) to send[\w ]{0,12} (as|from|using|for|on behalf)
+            permissions? to send as|sendasdenied|helo|ehlo|purported (responsible|sender)
+            backscatter|must authenticate|impersonat|spoof|authentication[- ](is )?required
+            (ip|client|host)[\w ]{0,20} (does not|doesn't|cannot)[\w ]{0,20} resolve
+            (ip|client|host)[\w ]{0,20} (has|have) no[\w ]{0,20} (hostname|name)
+            cannot find your (reverse )?host|mismatch\w* (the )?(client|sender) ip
+            """
+        ),
     ),
     (
         Reason.RELAY_DENIED,
-        r"relay(ing)?[\w :'-]{0,24}(den|not|prohibit|reject|disallow|forbid|refus|restrict)"
-        r"|(unable|not "
-        r"(permitted|allowed|authori[sz]ed)|cannot|refus\w+|do(es)? not|won't|will "
-        r"not|can't|denied) "
-        r"(to )?(mail )?relay|no relaying|relaying|we do not relay|isn't in my (list|control)|"
-        r"(not|isn't) (in )?(my|our)[\w ]{0,20} (rcpthosts|local domains|list of "
-        r"allowed)|rcpthosts|"
-        r"not (a )?(gateway|mail exchanger|hosted|local)",
+        signs(
+            r"""
+            relay(ing)?[\w :'-]{0,24}(den|not|prohibit|reject|disallow|forbid|refus|restrict)
+            (unable|permitted|allowed|authori[sz]ed|refus\w+|denied) (to )?(mail )?relay
+            (cannot|do(es)? not|won't|will not|can't) relay
+            no relaying|relaying|we do not relay|isn't in my (list|control)
+            (not|isn't) (in )?(my|our)[\w ]{0,20} (rcpthosts|local domains|list of allowed)
+            rcpthosts|not (a )?(gateway|mail exchanger|hosted|local)
+            """
+        ),
     ),
     (
         Reason.LOOP,
-        r"(mail|routing|forwarding|message) ?-?loop|loops? (back|detected)|too many "
-        r"(hops|received)|"
-        r"hop count|loop detected|excessive hop|looping",
+        signs(
+            r"""
+            (mail|routing|forwarding|message) ?-?loop|loops? (back|detected)
+            too many (hops|received)|hop count|loop detected|excessive hop|looping
+            """
+        ),
     ),
     (
         Reason.CONTENT,
-        r"(contain|infected|with)[\w ]{0,30} "
-        r"(virus|malware|trojan|worm|phish|executable|macro|url|link"
-        r"|forbidden|banned|prohibited)|(virus|malware|phishing)[\w ]{0,24} "
-        r"(found|detected|reject)|"
-        r"attach\w*[\w :'-]{0,40} (not|block|reject|prohibit|forbid|disallow|remov)|(block|reject|"
-        r"prohibit|banned|forbid)\w* (the )?(attach|content|file|extension)|its content|message "
-        r"content"
-        r" (reject|viol|prohibit|not)|content (reject|filter|polic|restric|prohib|blocked)|"
-        r"(header|mime|body)[\w ]{0,20} (error|invalid|illegal|malformed|not valid)|malformed|bare "
-        r"(lf|cr|line)|rfc ?-?5?[28]22|non-?ascii|8-?bit|illegal attachment|virus",
+        signs(
+            r"""
+            (contain|infected|with)[\w ]{0,30} (virus|malware|trojan|worm|phish|macro|executable)
+            contain[\w ]{0,30} (url|link|forbidden|banned|prohibited)
+            (virus|malware|phishing)[\w ]{0,24} (found|detected|reject)
+            attach\w*[\w :'-]{0,40} (not|block|reject|prohibit|forbid|disallow|remov)
+            (block|reject|prohibit|banned|forbid)\w* (the )?(attach|content|file|extension)
+            its content|message content (reject|viol|prohibit|not)
+            content (reject|filter|polic|restric|prohib|blocked)
+            (header|mime|body)[\w ]{0,20} (error|invalid|illegal|malformed|not valid)|malformed
+            bare (lf|cr|line)|rfc ?-?5?[28]22|non-?ascii|8-?bit|illegal attachment|virus
+            """
+        ),
     ),
     (
         Reason.NO_SUCH_DOMAIN,
-        r"(domain|host|server|hostname)( or domain)?( name)?[\w<>@.'():\[\] -]{0,60} (not "
-        r"found|not exist|"
-        r"does ?n[o']t exist|unknown|non-?existent|couldn't be found|could not be found|cannot be "
-        r"resolved|invalid|has no (mx|mail))|(unknown|no such|invalid|non-?existent|bad) (mail "
-        r")?(domain"
-        r"|host)|nxdomain|null ?mx|unrout(e)?able (mail )?domain|no (mx|mail exchanger|a "
-        r"record)|name "
-        r"service error|(does not|doesn't|cannot|not) (accept|receiv)\w* (any "
-        r")?(e-?mail|mail)\b|mx "
-        r"records? (point|for|not)|dns (domain|error|lookup failure|type)|could not be resolved|"
-        r"unresolv|domainnonexistent|esmtp hosts? not",
+        signs(
+            r"""
+            HOST[\w<>@.'():\[\] -]{0,60} (not found|does ?n[o']t exist|not exist|unknown|invalid)
+            HOST[\w<>@.'():\[\] -]{0,60} (non-?existent|be found|cannot be resolved|has no mx)
+            (unknown|no such|invalid|non-?existent|bad) (mail )?(domain|host)|nxdomain|null ?mx
+            unrout(e)?able (mail )?domain|no (mx|mail exchanger|a record)|name service error
+            (does not|doesn't|cannot|not) (accept|receiv)\w* (any )?(e-?mail|mail)\b
+            mx records? (point|for|not)|no smtp service
+            could not be resolved|unresolv|dns (domain|error|lookup failure|type)|domainnonexistent
+            """,
+            HOST="domain domain_name host host_name hostname server",
+        ),
     ),
     (
         Reason.ADDRESS_CLOSED,
-        r"(mailbox|account|user|recipient|address|mail ?box|e-?mail)[\w<>@.'() "
-        r"-]{0,60}(disabled|suspend"
-        r"|inactive|deactivat|discontinued|closed|expired|terminated|cancel|locked|frozen|blocked "
-        r"due|"
-        r"no longer|is not active|not "
-        r"active)|(disabled|suspended|inactive|deactivated|closed|expired|"
-        r"terminated|locked|blocked|dormant) (mailbox|account|user|recipient|e-?mail|address)|no "
-        r"longer "
-        r"(active|available|in use|valid|on|with|at|employed|work|accept|exist|monitor|a "
-        r"(user|customer))"
-        r"|has (left|moved)|not (an )?active|out of service|recipient[\w ]{0,12} retired",
+        signs(
+            r"""
+            BOX[\w<>@.'() -]{0,60}(CLOSED|no longer|is not active|not active|blocked due)
+            (CLOSED|blocked) BOX
+            no longer (active|available|in use|valid|on|with|at|employed|work|accept|exist|monitor)
+            has (left|moved)|not (an )?active|out of service|recipient[\w ]{0,12} retired
+            """,
+            BOX="mailbox account user recipient address mail_box e-?mail",
+            CLOSED="disabled suspend(ed)? inactive deactivated discontinued closed expired"
+            " terminated cancell?ed locked frozen dormant",
+        ),
     ),
     (
         Reason.NO_SUCH_ADDRESS,
-        r"(user|recipient|mailbox|account|address|addressee|alias|person|customer|local "
-        r"?part|empf[aä]nger"
-        r"|destinat[aá]\w+|adresse|benutzer|usuario|utilisateur|utente|inbox|mail ?box|e-?mail)"
-        r"[\w<>@.,'\":;()!+= -]{0,80}(unknown|not (be "
-        r")?(found|known|exist|valid|listed|here|available|"
-        r"recogni[sz]ed|local|a |in )|n['o]t exist|does ?n[o']t (exist|have)|doesn't "
-        r"exist|unavailable|"
-        r"invalid|couldn't be found|wasn't found|could not be found|unbekannt|inconnue?|inexist|"
-        r"desconocid|desconhecid|sconosciut|illegal|non-?existent|nicht "
-        r"(gefunden|vorhanden|bekannt|exist)|syntax|isn't|"
-        r"rejected: (access denied|unknown|user|no such))|"
-        r"(unknown|no such|invalid|illegal|non-?existent|bad|wrong|incorrect|undeliverable"
-        r"|unrout(e)?able|unrecogni[sz]ed|nonexistent|not a valid|unbekannte[rs]?|undefined)"
-        r"[\w /-]{0,20} (user|recipient"
-        r"|mailbox|account|address|alias|local|destination|inbox|empf|name|person|addressee|e-?mail|id)|"
-        r"no (mailbox|user|account|recipient|one|such person|inbox|valid "
-        r"recip)|recip(ient)?(not)?notfound"
-        r"|adr\.|not listed in|not our customer|user not|unknown to|there is no|not (a )?known|"
-        r"doesn't have an? [\w.]{1,30} account|not in (our|the|this) (directory|system|list)|don't "
-        r"know|"
-        r"is unknown|nosuchuser|nobody|name is not recogni[sz]ed|ユーザ|宛先|адрес|пользовател|не "
-        r"найден|不存在",
+        signs(
+            r"""
+            WHO[\w<>@.,'\":;()!+= -]{0,80}(NOT|NICHT|n['o]t (exist|have)|be found)
+            WHO[\w<>@.,'\":;()!+= -]{0,80}not (be )?(found|known|exist|valid|listed|here|available)
+            WHO[\w<>@.,'\":;()!+= -]{0,80}(not|isn't) (recogni[sz]ed|local|a |in )
+            rejected: (access denied|unknown|user|no such)|(couldn|wasn)'t be found|wasn't found
+            (UNKNOWN|no such|not a valid|unrout(e)?able)[\w /-]{0,20} (WHO|local|destination|name)
+            no (mailbox|user|account|recipient|one|such person|inbox|valid recip)
+            recip(ient)?(not)?notfound|adr\.|not listed in|not our customer|user not|unknown to
+            there is no |not (a )?known|doesn't have an? [\w.]{1,30} account
+            not in (our|the|this) (directory|system|list)|don't know|is unknown|nosuchuser|nobody
+            name is not recogni[sz]ed|宛先不明|ユーザーが存在|用户不存在|收件人不存在|地址不存在
+            (пользовател|адрес)\w*[\w ]{0,30} не (найден|существует)|не найден
+            """,
+            WHO="user recipient mailbox account address addressee alias person customer local_?part"
+            " inbox mail_box e-?mail empf[aä]nger destinat[aá]\\w+ adresse benutzer usuario"
+            " utilisateur utente",
+            NOT="unknown unavailable invalid illegal non-?existent inexist\\w* syntax unbekannt"
+            " inconnue? desconocid desconhecid sconosciut",
+            NICHT="nicht_gefunden nicht_vorhanden nicht_bekannt nicht_existiert",
+            UNKNOWN="unknown invalid illegal non-?existent bad wrong incorrect undeliverable"
+            " unrecogni[sz]ed unbekannte[rs]? undefined",
+        ),
     ),
     (
         Reason.BLOCKED,
-        r"spam|junk|\bbulk\b|unsolicited|\bube\b|\buce\b|black-?list|block-?list|deny-?list|\bblock(ed|ing)?\b"
-        r"|dnsbl|\brbl\b|spamhaus|barracuda|spamcop|sorbs|cloudmark|proofpoint|reputation|complain|"
-        r"banned|blocked|listed (in|at|on|by)|polic(y|ies)|access denied|access is denied|abus|"
-        r"suspicious|quarantin|not accepted for",
+        signs(
+            r"""
+            spam|junk|\bbulk\b|unsolicited|\bube\b|\buce\b|black-?list|block-?list|deny-?list
+            \bblock(ed|ing)?\b|dnsbl|\brbl\b|spamhaus|barracuda|spamcop|sorbs|cloudmark|proofpoint
+            reputation|complain|banned|blocked|listed (in|at|on|by)|polic(y|ies)|access denied
+            access is denied|abus|suspicious|quarantin|not accepted for
+            """
+        ),
     ),
     (
         Reason.GAVE_UP,
-        r"retry time|delivery (time|period)[\w ]{0,12} expired|(message|delivery|mail|queue)[\w "
-        r"]{0,12} "
-        r"expired|for \d+ (days|hours)|too long|timed? ?-?out|timeout|connection "
-        r"(refused|reset|closed|"
-        r"lost|dropped|died|was)|lost connection|no route|unreachable|not reachable|could not "
-        r"(connect|"
-        r"be reached)|(cannot|can't|couldn't|unable to|not) "
-        r"(connect|contact|reach|establish|deliver "
-        r"within)|giving up|gave up|given up|did not (accept|respond)|not respond|no "
-        r"(answer|response|"
-        r"reply)|maximum (queue|retry)|connection (attempt|failed)|failed to connect|host is down|"
-        r"network (error|problem)|will not be retried|refused connection|undelivered after|expired",
+        signs(
+            r"""
+            retry time|delivery (time|period)[\w ]{0,12} expired
+            (message|delivery|mail|queue)[\w ]{0,12} expired|for \d+ (days|hours)|too long
+            timed? ?-?out|timeout|connection (refused|reset|closed|lost|dropped|died|was)
+            lost connection|no route|unreachable|not reachable|could not (connect|be reached)
+            (cannot|can't|couldn't|unable to|not) (connect|contact|reach|establish|deliver within)
+            giving up|gave up|given up|did not (accept|respond)|not respond
+            no (answer|response|reply)|maximum (queue|retry)|connection (attempt|failed)
+            failed to connect|host is down|network (error|problem)|will not be retried
+            refused connection|undelivered after|expired
+            """
+        ),
     ),
     (
         Reason.TEMPORARY,
-        r"temporar|try (again|later)|later|busy|too many|deferred|defer\b|service "
-        r"(not|un)|resources|"
-        r"rate( |-)?limit|throttl|local error|not accepting|overload|in use|system (error|problem)|"
-        r"internal (error|server)|could not be (opened|locked)|insufficient|unexpected|command "
-        r"output"
-        r"|receiving mail (at|too)|maintenance|concurrent",
+        signs(
+            r"""
+            temporar|try (again|later)|later|busy|too many|deferred|defer\b
+            service (currently )?(not|un)|resources|rate( |-)?limit|throttl|local error
+            not accepting|overload|in use
+            system (error|problem)|internal (error|server)|could not be (opened|locked)
+            insufficient|unexpected|command output|receiving mail (at|too)|maintenance|concurrent
+            """
+        ),
     ),
 )
 #: Said for want of better words: they count where nothing else tells anything.
@@ -215,7 +252,6 @@ _HINTS = (
         ),
     ),
 )
-_READY = tuple((reason, re.compile(pattern)) for reason, pattern in _SIGNS)
 #: Words that say something no exact status takes back.
 _PLAIN = {Reason.LIMIT, Reason.MAILBOX_FULL, Reason.GREYLISTED, Reason.RESTRICTED}
 _LINKS = re.compile(r"https?://\S{1,300}|[\w.+=-]{1,64}@[\w.-]{1,200}")
@@ -240,7 +276,7 @@ def _essence(text: str) -> str:
 
 @lru_cache(maxsize=1_024)
 def _first_sign(text: str) -> Reason:
-    return next((reason for reason, sign in _READY if sign.search(text)), Reason.UNKNOWN)
+    return next((reason for reason, sign in _SIGNS if sign.search(text)), Reason.UNKNOWN)
 
 
 def judge(status: str, words: str, more: str = "") -> tuple[Reason, Verdict, str]:

@@ -23,6 +23,8 @@ _LONGEST_PARAMETERS = 2_000
 
 #: Letters of every alphabet (RFC 6531).
 _ADDRESS = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
+#: How some write it: SMTP=mary@homes.example.
+_LABEL = re.compile(r"(?i)(smtp|rfc822|to|orcpt|name|email|for|user)=")
 _ID = re.compile(r"<[^<>\s]{1,300}>")
 _WORD = re.compile(r"=\?([\w:.+*-]{1,40})\?([bBqQ])\?([^?]{0,2000})\?=")
 _BETWEEN = re.compile(r"(\?=)[ \t\r\n]{1,20}(?==\?)")
@@ -115,7 +117,7 @@ def addresses(text: str) -> list[str]:
 
 def tidy(address: str) -> str:
     """An address without what stood around it, its domain in lower case."""
-    local, _, domain = address.strip("'`*/.").rpartition("@")
+    local, _, domain = _LABEL.sub("", address).strip("'`*/.").rpartition("@")
     return f"{local}@{domain.lower()}" if local else ""
 
 

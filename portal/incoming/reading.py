@@ -15,28 +15,32 @@ from portal.incoming.originals import Original
 from portal.incoming.reasons import Reason
 from portal.incoming.reports import Report
 from portal.incoming.shapes import Found
+from portal.incoming.signs import signs
 
 log = logging.getLogger(__name__)
 Depth = Literal["headers", "whole"]
 #: So much of what people are told stands in for a server's own words (characters).
 _ENOUGH = 1_500
+#: Within so many bytes the headers of a report end.
+_HEAD = 20_000
 
-_HELD = re.compile(
-    r"(?:your|the|this) (?:e-?mail|message)[\w<>@.,+' -]{0,90} (?:held|quarantine|on "
-    r"hold|pending|waiting|not"
-    r" (?:yet )?(?:been )?deliver|queued|delayed until|intercepted)|before (?:your|the|this) "
-    r"(?:message|"
-    r"e-?mail)[\w ]{0,20} (?:can|will|is)|to (?:have|get) (?:your|this|the) (?:message|e-?mail)[\w "
-    r"]{0,20} "
-    r"deliver|deliver your (?:message|e-?mail)|ihre (?:nachricht|e-?mail)[\w ]{0,40} "
-    r"(?:zurückgehalten|erst)"
-    r"|votre (?:message|courriel|e-?mail)[\w ]{0,40} (?:en attente|retenu)|(?:su|tu) "
-    r"(?:mensaje|correo)"
-    r"[\w ]{0,40} (?:retenid|espera|pendiente)|sua mensagem[\w ]{0,40} (?:retida|aguard|pendente)"
+_HELD = signs(
+    r"""
+    (your|the|this) MAIL[\w<>@.,+' -]{0,90} (held|quarantine|on hold|pending|waiting|queued)
+    (your|the|this) MAIL[\w<>@.,+' -]{0,90} (delayed until|intercepted|not (yet )?(been )?deliver)
+    before (your|the|this) MAIL[\w ]{0,20} (can|will|is)
+    to (have|get) (your|this|the) MAIL[\w ]{0,20} deliver|deliver your MAIL
+    ihre MAIL[\w ]{0,40} (zurückgehalten|erst)|votre MAIL[\w ]{0,40} (en attente|retenu)
+    (su|tu) MAIL[\w ]{0,40} (retenid|espera|pendiente)
+    sua MAIL[\w ]{0,40} (retida|aguard|pendente)
+    """,
+    MAIL="e-?mail message mail nachricht courriel mensaje correo mensagem",
 )
-_PROVE = re.compile(
-    r"(?:confirm|verif|authenticat|validat|prove|approv|bestätig|confirme|confirmer|valid[ae]|click|klick|"
-    r"clique|haga clic|reply to this|authoriz)"
+_PROVE = signs(
+    """
+    confirm|verif|authenticat|validat|prove|approv|authoriz|click|reply to this
+    bestätig|klick|confirmer|valider|cliquez|haga clic|clique
+    """
 )
 _CHALLENGERS = re.compile(
     r"(?i)boxbe|spamarrest|tmda|challenge|mailblocks|sendio|antispam|spam-?blocker"
@@ -110,7 +114,8 @@ def _letter(take: Callable[[], Mail], own: Collection[str], thread_id: str, dept
 
 
 def _understood(mail: Mail, own: frozenset[str], thread_id: str, depth: Depth) -> Letter:
-    case = Case(mail, originals.returned(mail), reports.delivery(mail), own)
+    inner = _inner(mail) or mail
+    case = Case(mail, originals.returned(inner), reports.delivery(inner), own)
     found = next(one for reader in READERS if (one := reader(case)))
     email, name = headers.sender(mail.first("from"))
     return Letter(
@@ -143,12 +148,25 @@ def _clues(case: Case, found: Finding, sender: str, thread_id: str) -> Clues:
     )
 
 
+def _inner(mail: Mail) -> Mail | None:
+    """The report that a machine passes on as a message of its own within its mail."""
+    part = next((one for one in mail.parts if one.kind == "message/rfc822"), None)
+    if (
+        part is None
+        or b"multipart/report" not in part.body[:_HEAD]
+        or not automatic.is_machine(mail)
+    ):
+        return None
+    inner = dissect(part.body)
+    return inner if shapes.is_called_report(inner) else None
+
+
 # -- the readers, in their order ------------------------------------------------------------------
 
 
 def _by_report(case: Case) -> Finding | None:
     """A delivery report as RFC 3464 has it."""
-    if case.report is None:
+    if case.report is None or not _is_plausible(case):
         return None
     rows = case.report.recipients
     whom = tuple(email for one in rows for email in (one.email, one.also) if email)
@@ -164,6 +182,13 @@ def _by_report(case: Case) -> Finding | None:
         if one.email
     )
     return Finding(_bounce_or_limit(told, text), "rfc3464", told, whom)
+
+
+def _is_plausible(case: Case) -> bool:
+    """Whether a server may have written it: people pass reports on, too."""
+    mail = case.mail
+    failed = automatic.says_failed(case.subject) or automatic.says_late(case.subject)
+    return failed or shapes.is_called_report(mail) or automatic.is_machine(mail)
 
 
 def _by_disposition(case: Case) -> Finding | None:

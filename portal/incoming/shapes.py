@@ -12,6 +12,7 @@ from portal.incoming import automatic, headers
 from portal.incoming.anatomy import Mail
 from portal.incoming.codes import REPLY, STATUS
 from portal.incoming.originals import Original
+from portal.incoming.signs import signs
 
 #: So much of a text is looked at: characters, lines, addresses.
 LONGEST, MOST_LINES, MOST_FOUND = 16_000, 300, 50
@@ -19,7 +20,11 @@ LONGEST, MOST_LINES, MOST_FOUND = 16_000, 300, 50
 #: Phrases in lower case, of which one stands near the beginning.
 _OPENINGS = {
     "exim": ("created automatically by mail delivery software",),
-    "qmail": ("this is the qmail-send program", "i wasn't able to deliver your message"),
+    "qmail": (
+        "this is the qmail-send program",
+        "i wasn't able to deliver your message",
+        "i wasn't able to deliver the following message",
+    ),
     "yahoo": ("we were unable to deliver your message to the following",),
     "postfix": ("this is the mail system at host", "this is the postfix program at host"),
     "sendmail": (
@@ -54,33 +59,34 @@ _OPENINGS = {
     "gateway": ("blocked by our spam firewall", "your message was rejected by the mail gateway"),
 }
 #: Where what left begins, of which nothing is the server's word any more.
-_RETURNED = re.compile(
-    r"(?im)^[\s>*|#=_.-]{0,40}(?:below this line is a copy|this is a copy of (?:the|your) "
-    r"message|original"
-    r" (?:message|mail)(?: headers?| follows?| text)?\b(?! was| received| id\b)|(?:the "
-    r")?(?:header|copy|text"
-    r"|body)s? of (?:the|your) (?:original|message|mail|e-?mail)|message headers? follow|returned "
-    r"message"
-    r"|unsent message|(?:undelivered|rejected|returned) (?:message|mail)\s*-|here is (?:a|your) "
-    r"(?:copy|"
-    r"message)|below is (?:a copy|the)|your original message|(?:the )?original message "
-    r"(?:follows|headers)"
-    r"|received: from |return-path: |message-id: |---- ?original|ursprüngliche "
-    r"nachricht|original-nachricht"
-    r"|en-têtes de message|ursprüngliche nachrichtenkopf|encabezados|intestazioni|message text "
-    r"follows)"
+_RETURNED = signs(
+    r"""
+    below this line is a copy|this is a copy of (the|your) message|here is (a|your) (copy|message)
+    below is (a copy|the)|message headers? follow|message text follows|your original message
+    original (message|mail)( headers?| follows?| text)?\b(?! was| received| id\b)
+    (the )?original message (follows|headers)|---- ?original
+    (the )?(header|copy|text|body)s? of (the|your) (original|message|mail|e-?mail)
+    (undelivered|rejected|returned) (message|mail)\s*-|returned message|unsent message
+    received: from |return-path: |message-id:\x20
+    ursprüngliche(r)? nachricht|original-nachricht|en-têtes de message|encabezados|intestazioni
+    """,
+    begin=r"^[\s>*|#=_.-]{0,40}",
+    flags=re.I | re.M,
 )
 #: Pieces of a page, of a shortened text, and of what the writer says about itself.
 _ASIDE = re.compile(
-    r"(?i)\s{0,20}(?:(?:from|sender|reply-to|message-id|x-\S{1,40}|received|return-path|envelope-from"
-    r"|received-from-mta|mail from|>>> mail)\s{0,4}[:<]|.{0,80}\b(?:(?:contact|assistance"
-    r"|questions?)\b|id\s{0,4}[:<]))"
+    r"(?i)\s{0,20}(?:(?:from|sender|reply-to|message-id|x-\S{1,40}|received|return-path"
+    r"|envelope-from|received-from-mta|mail from|>>> mail)\s{0,4}[:<]|.{0,80}\b(?:(?:contact"
+    r"|assistance|questions?)\b|id\s{0,4}[:<]))"
 )
-_OURS = re.compile(
-    r"(?:(?:your|the|ihre|votre|su|sua|uw|tu|vostro) "
-    r"(?:e-?mail|message|mail|nachricht|mensaje|messaggio"
-    r"|bericht|mensagem|courriel)|message could not|could not be delivered to)"
+_OURS = signs(
+    """
+    (your|the) (e-?mail|message|mail)|message could not|could not be delivered to
+    ihre (nachricht|e-?mail)|votre (message|courriel|mail)|(su|tu) (mensaje|correo)
+    (sua|tua) mensagem|vostro messaggio|uw bericht
+    """
 )
+_TO_LINE = re.compile(r"(?im)^[ \t>]{0,20}(?:to|cc|an|à|para) {0,9}:.{0,2000}$")
 #: "<final> (expanded from <whom we wrote to>)".
 _PASSED_ON = re.compile(r"(?i)\((?:expanded|generated) from")
 _OFFICIALS = re.compile(
@@ -138,7 +144,7 @@ def _opening(flat: str) -> str:
 
 
 def _is_report(mail: Mail, subject: str, flat: str, how: str, original: Original) -> bool:
-    if mail.first("x-failed-recipients"):
+    if mail.first("x-failed-recipients") or is_called_report(mail):
         return True
     failed = automatic.says_failed(subject) or automatic.says_late(subject)
     if automatic.is_daemon(mail):
@@ -151,7 +157,17 @@ def _is_report(mail: Mail, subject: str, flat: str, how: str, original: Original
     if automatic.is_machine(mail) or automatic.is_unanswerable(mail):
         ours = bool(how) or _speaks_of_ours(flat)
         return ours and (failed or (original.is_whole and automatic.says_failed(flat[:1_500])))
-    return failed and bool(how) and not mail.first("in-reply-to")
+    answered = "recipient" in flat[:4_000] and bool(REPLY.search(flat[:4_000]))
+    return failed and (bool(how) or answered) and not mail.first("in-reply-to")
+
+
+def is_called_report(mail: Mail) -> bool:
+    """Whether its headers say that it reports on a delivery."""
+    kind, parameters = mail.content
+    return (
+        kind == "multipart/report"
+        and "delivery" in parameters.get("report-type", "delivery").lower()
+    )
 
 
 def _speaks_of_ours(flat: str) -> bool:
@@ -165,7 +181,9 @@ def _speaks_of_ours(flat: str) -> bool:
 
 def _whom(mail: Mail, zone: str, original: Original, own: Collection[str]) -> list[tuple[str, str]]:
     """Each address that failed with what was said about it."""
-    sections = _sections(zone, _not_them(mail, own))
+    without = _not_them(mail, own)
+    # A report may begin with whom the mail went to; it is about those who are named besides.
+    sections = _sections(_TO_LINE.sub("", zone), without) or _sections(zone, without)
     named = headers.addresses(mail.first("x-failed-recipients")[: headers.LONGEST_VALUE])
     if not named:
         named = _likely(list(sections), original)

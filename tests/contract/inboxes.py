@@ -43,6 +43,10 @@ class Inboxes(Protocol):
         """As its owner would, for good."""
         ...
 
+    def turn_away(self, email: str) -> None:
+        """Mail to this address comes back from now on."""
+        ...
+
     def forget(self) -> None:
         """Something arrives, and no mark so far means anything any more."""
         ...
@@ -93,6 +97,9 @@ class GmailInboxes:
         url = f"{self.url}/_sandbox/messages/{message_id}"
         assert requests.delete(url, json=told, timeout=5).ok
 
+    def turn_away(self, email: str) -> None:
+        self._tell("undeliverable", email=email, status="5.1.1")
+
     def forget(self) -> None:
         self.arrive(b"Subject: Missed\r\n\r\n")
         self._tell("history", account=OFFICE)
@@ -140,6 +147,9 @@ class MicrosoftInboxes:
         url = f"{self.microsoft.url}/_sandbox/messages/{message_id}"
         assert requests.delete(url, timeout=5).ok
 
+    def turn_away(self, email: str) -> None:
+        self.microsoft.tell("undeliverable", email=email, status="5.1.1")
+
     def forget(self) -> None:
         self.arrive(b"Subject: Missed\r\n\r\n")
         self.microsoft.tell("delta", account=OFFICE)
@@ -177,6 +187,9 @@ class ServerInboxes:
 
     def delete(self, message_id: str) -> None:
         self.letterbox.boxes.delete(OFFICE, int(message_id.partition(".")[2]))
+
+    def turn_away(self, email: str) -> None:
+        """Nothing is sent through this one: it only receives."""
 
     def forget(self) -> None:
         self.arrive(b"Subject: Missed\r\n\r\n")

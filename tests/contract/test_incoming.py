@@ -9,7 +9,14 @@ from email import message_from_bytes
 
 import pytest
 
-from portal.envelope import Gone, NeedsPermission, NeedsSignIn, ProviderAnswer, TryLater
+from portal.envelope import (
+    DISPATCH_HEADER,
+    Gone,
+    NeedsPermission,
+    NeedsSignIn,
+    ProviderAnswer,
+    TryLater,
+)
 from portal.providers import KINDS, Provider
 from portal.providers.provider import (
     ARRIVALS_MOST,
@@ -164,6 +171,20 @@ def test_a_reply_is_in_the_thread_of_what_it_answers(there: Inboxes, since: date
     _, ids, _ = read_up(mailbox, "", since)
     (one,) = (mailbox.incoming(message_id) for message_id in ids)  # not what was sent, nor drafts
     assert one.thread_id and one.thread_id == sent.thread_id
+
+
+def test_what_came_back_is_told_with_the_message_that_it_is_about(
+    there: Inboxes, since: datetime
+) -> None:
+    mailbox = there.mailbox()
+    if not mailbox.two_phase:
+        return
+    there.turn_away(MARY)
+    mailbox.send_draft(mailbox.create_draft(letter("token42")))
+    (message_id,) = read_up(mailbox, "", since)[1]
+    report = mailbox.incoming(message_id)
+    assert report.raw is not None and MARY.encode() in report.raw
+    assert b"5.1.1" in report.raw and f"{DISPATCH_HEADER}: token42".encode() in report.raw
 
 
 def test_headers_alone_are_all_that_is_read_where_no_more_is_wanted(

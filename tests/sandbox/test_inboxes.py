@@ -6,6 +6,7 @@ from email.message import Message
 from typing import Any
 
 import pytest
+import requests
 
 from tests.sandbox.visitor import GMAIL, OFFICE, Gmail, Steering, encoded, letter, letter_with_pdf
 
@@ -127,6 +128,24 @@ def test_a_new_account_owns_its_domain(gmail: Gmail, steering: Steering) -> None
     gmail.send(letter(to="pat@newtown.example, ghost@newtown.example"))
     assert len(inbox(steering, "pat@newtown.example")) == 1
     assert inbox(steering, OFFICE)[0]["X-Failed-Recipients"] == "ghost@newtown.example"
+
+
+def test_a_flood_is_delivered_at_once_and_deleted_by_its_owner(
+    gmail: Gmail, steering: Steering
+) -> None:
+    start = gmail.get("/profile")["historyId"]
+    raw = encoded(letter(sender=MARY, to=OFFICE))
+    mails = [{"raw": raw}, {"raw": raw, "at": 1_700_000_000}, {"raw": raw, "labels": ["SPAM"]}]
+    first, old, spam = steering.tell("deliver", account=OFFICE, mails=mails)["ids"]
+    assert len(inbox(steering, OFFICE)) == 2
+    assert gmail.get(f"/messages/{old}", format="minimal")["internalDate"] == "1700000000000"
+    assert gmail.get(f"/messages/{spam}", format="minimal")["labelIds"] == ["SPAM"]
+    added = gmail.get("/history", startHistoryId=start)["history"]
+    assert [one["messages"][0]["id"] for one in added] == [first, old, spam]
+    told = {"account": OFFICE}
+    where = f"{steering.origin}/_sandbox/messages/{first}"
+    assert requests.delete(where, json=told, timeout=5).ok
+    assert gmail.call("GET", f"/messages/{first}?format=minimal").status_code == 404
 
 
 def test_mail_from_outside_can_be_delivered(gmail: Gmail, steering: Steering) -> None:

@@ -57,6 +57,16 @@ LISTED = {
     "@odata.context": str,
     "value": [{"@odata.etag": str, "id": str, "subject": str, "sender": RECIPIENT}],
 }
+# concepts/delta-query-messages.md, with $select=sender,subject: the first pages, and the last
+CHANGED = {
+    "@odata.type": str,
+    "@odata.etag": str,
+    "id": str,
+    "subject": str,
+    "sender": RECIPIENT,
+}
+DELTA_GOES_ON = {"@odata.context": str, "@odata.nextLink": str, "value": [CHANGED]}
+DELTA_DONE = {"@odata.context": str, "@odata.deltaLink": str, "value": [CHANGED]}
 # api-reference/v1.0/api/message-get.md, example 2 ($select=internetMessageHeaders)
 WITH_HEADERS = {
     "@odata.context": str,

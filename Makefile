@@ -11,7 +11,7 @@ FIND_PYTHON = for range in "(3,11) <= v < (3,14)" "v >= (3,11)" "True"; do \
 	&& echo "$$name" && exit; done; done
 PYTHON := $(or $(PYTHON),$(shell $(FIND_PYTHON)))
 
-.PHONY: help run test lint types compiled format faults bench bench-batch bench-lists bench-small lock environment dev-environment clean
+.PHONY: help run test lint types compiled format faults bench bench-batch bench-incoming bench-lists bench-small lock environment dev-environment clean
 
 help: ## Say what each command does
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -45,11 +45,14 @@ faults: dev-environment ## Prove the failure matrix: FAULTS=short takes minutes,
 bench: dev-environment ## Measure sending beside its floors and peers, in one table (20 minutes)
 	@$(BIN)/python -m tests.bench.table $(if $(KEEP),--keep)
 
-bench-%: dev-environment ## Measure one part of it: quota, throughput, peers, soak, fair, accept, pages
+bench-%: dev-environment ## Measure one part of it: quota, throughput, peers, soak, fair, accept, pages, flood
 	@$(BIN)/python -m tests.bench.table $* $(if $(KEEP),--keep)
 
 bench-batch: dev-environment ## Measure a batch of 10,000 on both stores
 	@$(BIN)/python -m tests.bench.batch
+
+bench-incoming: dev-environment ## Measure how well and how fast what comes in is read
+	@$(BIN)/python -m tests.bench.incoming $(if $(KEEP),--keep)
 
 bench-lists: dev-environment ## Measure a list of 1,000 and of 1,000,000 documents on both stores
 	@$(BIN)/python -m tests.bench.lists

@@ -51,6 +51,7 @@ class Carrier:
     several by chance. next_call: which call comes next, by the point reached; else any. rest: no
     pause of a mailbox lasts longer (seconds) in a run; None: as long as the portal says. shared:
     each mailbox says itself where its server is, so that all hosts are at the end of one cable.
+    lease: seconds; five provider time-outs fit into it, as the settings ask.
     """
 
     title: ClassVar[str]
@@ -62,6 +63,7 @@ class Carrier:
     unhurried: ClassVar[str] = "*"
     rest: ClassVar[float | None] = None
     shared: ClassVar[bool] = False
+    lease: ClassVar[float] = 3.0
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -88,6 +90,16 @@ class Carrier:
         self.child.end_what_is_left()
 
     # -- the portal's side -----
+
+    @property
+    def pace(self) -> dict[str, str]:
+        return {"PROVIDER_TIMEOUT": str(self.lease / 5), "LEASE_SECONDS": str(self.lease)}
+
+    @property
+    def standstill(self) -> float:
+        """Seconds for which a process stands still: longer than its lease, and where a person
+        decides, until they have: it must not hand over what they had sent again."""
+        return self.lease + 1 if self.two_phase else 2 * self.lease + 2
 
     @property
     def settings(self) -> dict[str, str]:
@@ -251,10 +263,10 @@ class MailServer(Carrier):
     """
 
     title, module = "Mail server", "portal.sandbox.post"
-    two_phase, shared, rest = False, True, 2.0
+    two_phase, shared, rest, lease = False, True, 2.0, 4.0
     never = frozenset(BY_DRAFT)
     password = "bright-spark-mail"
-    _silence: ClassVar = {"hang": 2.5}
+    _silence: ClassVar = {"hang": 3.0}
     _before_the_end = ("MAIL", "RCPT", "DATA", ".")
     failures: ClassVar = {
         "no answer": (

@@ -14,11 +14,11 @@ from portal.children import session_members
 from tests.faults.cables import Cable
 from tests.faults.cells import Plan
 from tests.faults.run import Run, Verdict
-from tests.faults.stage import LEASE, Stage, send_signal
+from tests.faults.stage import Stage, send_signal
 
 MAILBOXES, HOSTS = 12, 2
 #: Seconds for which a cable is cut or frozen at most.
-LONGEST_CUT = LEASE * 1.6
+LONGEST_CUT = 4.8
 CABLES = ("PostgreSQL", "Redis", "carrier")
 
 
@@ -73,7 +73,14 @@ def _slow_run(stage: Stage, dispatches: int, seed: str, where: dict[str, dict[st
     stage.carrier.take_time()
     each = dispatches // MAILBOXES
     plan = Plan(seed, [[None] * each for _ in range(MAILBOXES)])
-    return Run(stage, plan, hosts=HOSTS, longest=600, cables=where, looks_after=LONGEST_CUT + LEASE)
+    return Run(
+        stage,
+        plan,
+        hosts=HOSTS,
+        longest=600,
+        cables=where,
+        looks_after=LONGEST_CUT + stage.carrier.lease,
+    )
 
 
 def _until_some_left(stage: Stage, patience: float = 15) -> None:

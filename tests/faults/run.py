@@ -31,16 +31,13 @@ from portal.mailboxes import Health, Mailbox
 from portal.senders import Choice, Mode
 from tests import factories, servers
 from tests.faults.cells import Cell, Plan
-from tests.faults.stage import LEASE, Stage
+from tests.faults.stage import Stage
 from tests.faults.steering import Book, Steering
 from tests.faults.strikes import Strikes
 
 T = TypeVar("T")
 #: Seconds that the last of what went wrong may take to come right.
-COMING_RIGHT = 240.0
-#: Seconds after which somebody who is asked what became of a message looks at the server's list.
-#: Nobody is quicker in real life than a lease lasts.
-LOOKS_AFTER = LEASE
+COMING_RIGHT = 600.0
 
 
 @dataclass
@@ -105,10 +102,11 @@ class Run:
         hosts: int = 2,
         longest: float = 900,
         cables: dict[str, dict[str, str]] | None = None,
-        looks_after: float = LOOKS_AFTER,
+        looks_after: float | None = None,
     ) -> None:
         self.stage, self.plan, self.longest = stage, plan, longest
-        self.looks_after = looks_after
+        # Nobody is quicker in real life than a lease lasts.
+        self.looks_after = stage.carrier.lease if looks_after is None else looks_after
         self._hosts = [f"host-{number + 1}" for number in range(hosts)]
         self._cables = cables or {}
         self.book = Book(plan, random.Random(plan.seed))

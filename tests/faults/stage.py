@@ -26,14 +26,7 @@ from tests import servers
 from tests.faults.carriers import Carrier, Gmail
 from tests.faults.warm import WarmWorker
 
-#: Seconds. Five provider time-outs fit into a lease, as the settings ask.
-LEASE = 3.0
-SHORT = {
-    "PROVIDER_TIMEOUT": "0.6",
-    "LEASE_SECONDS": str(LEASE),
-    "SETTLE_GRACE": "1",
-    "SWEEP_SECONDS": "1",
-}
+SHORT = {"SETTLE_GRACE": "1", "SWEEP_SECONDS": "1"}
 FAKETIME = (
     Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"),
     Path("/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1"),
@@ -165,6 +158,7 @@ class Stage:
             DATABASE_URL=self.database,
             REDIS_URL=self.redis.url,
             **SHORT,
+            **self.carrier.pace,
             **self.carrier.settings,
         )
 
@@ -230,7 +224,7 @@ class Stage:
         """Where the store has a clock of its own, by ten minutes; else by several leases: what was
         to wait waits for as much longer."""
         if self.clock is not None:
-            self.back += 600 if self.postgres is not None else 5 * LEASE
+            self.back += 600 if self.postgres is not None else 5 * self.carrier.lease
             self.clock.write_text(f"-{self.back:.0f}")
 
     def fill_disk(self, pids: list[int], seconds: float) -> None:

@@ -6,17 +6,13 @@ import time
 from collections.abc import Callable
 
 from tests.faults.cells import AROUND, KILLS, PROVIDER, Cell
-from tests.faults.stage import LEASE, Stage, send_signal
+from tests.faults.stage import Stage, send_signal
 from tests.faults.steering import GO, Arrival, Book, Gathering
 
 #: Seconds: for how long others who are to meet the same event are waited for.
 GATHER = 0.5
-#: Seconds: how long a process stands still, a disk is full.
-PAUSE = LEASE + 1.0
+#: Seconds: for how long a disk is full.
 FULL = 1.2
-#: Where a person decides, it stands still until they have: it must not hand over what they asked
-#: to be sent again.
-LONG_PAUSE = 3 * LEASE
 
 
 class Strikes:
@@ -58,7 +54,7 @@ class Strikes:
 
     def _pause(self, pid: int) -> None:
         send_signal(pid, signal.SIGSTOP)
-        time.sleep(PAUSE if self._stage.carrier.two_phase else LONG_PAUSE)
+        time.sleep(self._stage.carrier.standstill)
         send_signal(pid, signal.SIGCONT)
 
     # -- the provider -----

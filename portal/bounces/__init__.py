@@ -3,15 +3,29 @@
 from portal.bounces.cautions import clear
 from portal.bounces.cautions import of as cautions_of
 from portal.bounces.keeping import broke, keep, known, look_again
-from portal.bounces.reading import asked, of_dispatch, of_document, returned_lately, say
+from portal.bounces.moves import Move, move_after, try_again_from
+from portal.bounces.reading import (
+    asked,
+    of_dispatch,
+    of_document,
+    replied_in_batch,
+    replies,
+    returned_lately,
+    returns_of,
+    say,
+)
 from portal.bounces.tables import Arrival, Caution, Inbox, Standing, Tie
+from portal.bounces.watch import Sight, Watch, watch_of, watches
 
 __all__ = [
     "Arrival",
     "Caution",
     "Inbox",
+    "Move",
+    "Sight",
     "Standing",
     "Tie",
+    "Watch",
     "asked",
     "broke",
     "cautions_of",
@@ -19,8 +33,15 @@ __all__ = [
     "keep",
     "known",
     "look_again",
+    "move_after",
     "of_dispatch",
     "of_document",
+    "replied_in_batch",
+    "replies",
     "returned_lately",
+    "returns_of",
     "say",
+    "try_again_from",
+    "watch_of",
+    "watches",
 ]

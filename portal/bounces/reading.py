@@ -1,15 +1,17 @@
 """Reading: what pages show of what came in, and what people say of it."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from portal.accounts import User
 from portal.bounces.following import follow
 from portal.bounces.tables import Arrival, Standing, Tie
 from portal.dispatch import Dispatch, State
 from portal.extensions import db
+from portal.incoming import Sort
 
 #: So many are shown of one document.
 MOST_SHOWN = 100
@@ -32,10 +34,42 @@ def _shown(mine: object) -> list[Arrival]:
     return list(db.session.scalars(query.limit(MOST_SHOWN)))
 
 
-def asked() -> list[Arrival]:
-    """What may be about a sending, until a person has said so; newest first."""
+def returns_of(dispatch_ids: Collection[int]) -> dict[int, list[Arrival]]:
+    """The reports that made these sendings come back, oldest first, by sending."""
+    found: dict[int, list[Arrival]] = defaultdict(list)
+    mine = Arrival.dispatch_id.in_(dispatch_ids), Arrival.standing == Standing.FOLLOWED
+    query = select(Arrival).where(*mine, Arrival.sort == Sort.BOUNCE)
+    if dispatch_ids:
+        for one in db.session.scalars(query.order_by(Arrival.at, Arrival.id)):
+            found[one.dispatch_id or 0].append(one)
+    return found
+
+
+def asked(user: User | None = None) -> list[Arrival]:
+    """What may be about a sending, until a person has said so; newest first. user: of their own."""
     query = select(Arrival).where(Arrival.standing == Standing.ASKED)
+    if user is not None:
+        mine = Dispatch.requested_by_id == user.id
+        query = query.join(Dispatch, Dispatch.id == Arrival.dispatch_id).where(mine)
     return list(db.session.scalars(query.order_by(Arrival.at.desc()).limit(MOST_SHOWN)))
+
+
+def replies(since: datetime, user: User | None = None) -> list[Arrival]:
+    """Who replied to a document since a moment, newest first. user: to what they sent."""
+    came = Arrival.standing == Standing.FOLLOWED, Arrival.seen_at >= since, Arrival.at >= since
+    query = select(Arrival).join(Dispatch, Dispatch.id == Arrival.dispatch_id)
+    query = query.where(*came, Arrival.sort == Sort.REPLY, Dispatch.document_id.is_not(None))
+    if user is not None:
+        query = query.where(Dispatch.requested_by_id == user.id)
+    return list(db.session.scalars(query.order_by(Arrival.at.desc()).limit(MOST_SHOWN)))
+
+
+def replied_in_batch(batch_id: int) -> int:
+    """How many messages of a batch were replied to."""
+    query = select(func.count(func.distinct(Arrival.dispatch_id)))
+    query = query.join(Dispatch, Dispatch.id == Arrival.dispatch_id)
+    mine = Dispatch.batch_id == batch_id, Arrival.sort == Sort.REPLY
+    return db.session.scalar(query.where(*mine, Arrival.standing == Standing.FOLLOWED)) or 0
 
 
 def say(arrival: Arrival, user: User, *, is_it: bool) -> bool:

@@ -9,11 +9,12 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, and_, select, update
 
 from portal import instance, journal, ledger, logs, mailboxes, workers
 from portal.columns import db_now, lapsed, now
@@ -369,8 +370,13 @@ def _believe_trial(claim: Claim, provider: Provider) -> None:
 
 
 def _tell_turned_away(claim: Claim, receipt: Receipt) -> None:
+    """Those are for a person to send it to: the others have it, and never get it twice."""
     for one in receipt.turned_away:
         claiming.told(claim.dispatch_id, f"Not accepted for {one.email}: {one.words}")
+    if receipt.turned_away:
+        kept = [asdict(one) for one in receipt.turned_away]
+        mine = update(Dispatch).where(Dispatch.id == claim.dispatch_id).values(turned_away=kept)
+        db.session.execute(mine.execution_options(synchronize_session=False))
 
 
 def _not_allowed(claim: Claim, answer: NotAllowed) -> None:

@@ -120,11 +120,12 @@ def _address(one: Mailable) -> str:
 class Turned:
     """A recipient whom the provider did not take, while it took the message for the others.
 
-    words: what it said.
+    words: what it said. passing: it asked to be tried again later.
     """
 
     email: str
     words: str
+    passing: bool = False
 
 
 @dataclass(frozen=True)

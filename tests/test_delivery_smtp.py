@@ -99,6 +99,23 @@ def test_who_did_not_get_it_is_told_in_its_story(office: Mailbox, post: Post) ->
     assert any(f"Not accepted for {SUE}: 550 5.1.1" in one.text for one in asked.events)
 
 
+def test_who_is_asked_to_wait_is_sent_to_alone_by_a_person_and_nobody_gets_it_twice(
+    office: Mailbox, post: Post
+) -> None:
+    post.desk.spoil("RCPT", "450 4.2.1 greylisted", about="sue@")
+    asked = factories.asked(cc=(SUE,))
+    for _round in range(2):
+        work()
+    assert [one.recipients for one in post.desk.accepted] == [(MARY,)]
+    kept = [{"email": SUE, "words": "450 4.2.1 greylisted", "passing": True}]
+    assert (asked.state, asked.turned_away) == (State.ACCEPTED, kept)
+    assert dispatch.needing_attention() == [asked]
+    factories.asked(asked.document, number=2, to=SUE, after_id=asked.id, again="It was greylisted.")
+    work()
+    assert [one.recipients for one in post.desk.accepted] == [(MARY,), (SUE,)]
+    assert dispatch.needing_attention() == []
+
+
 def test_an_address_the_server_refuses_waits_for_a_person(office: Mailbox, post: Post) -> None:
     post.desk.spoil("MAIL", "553 5.7.1 Sender address rejected: not owned by user")
     asked = factories.asked()

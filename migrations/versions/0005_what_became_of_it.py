@@ -30,6 +30,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("token", name="uq_testimonies_token"),
     )
     op.create_index("ix_testimonies_domain", "testimonies", ["domain"])
+    op.add_column("dispatches", sa.Column("turned_away", sa.JSON()))
     _read_what_comes_in()
 
 
@@ -123,4 +124,5 @@ def downgrade() -> None:
     op.drop_index("ix_dispatches_proved", "dispatches")
     op.drop_index("ix_dispatches_thread", "dispatches")
     op.drop_column("dispatches", "thread_id")
+    op.drop_column("dispatches", "turned_away")
     op.drop_table("testimonies")

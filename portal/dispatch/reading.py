@@ -53,9 +53,14 @@ def latest_by_document(ids: list[int]) -> dict[int, Dispatch]:
 
 
 def needing_attention(user: User | None = None, limit: int = 200) -> list[Dispatch]:
-    """What somebody should look at: on hold, refused, came back, unclear, or under another From."""
+    """What somebody should look at: on hold, refused, came back, unclear, under another From, or
+    not taken for everybody."""
     troubles = State.HELD, State.UNKNOWN, State.REFUSED, State.RETURNED
-    troubled = Dispatch.state.in_(troubles) | (Dispatch.proof == Proof.DIFFERS)
+    troubled = or_(
+        Dispatch.state.in_(troubles),
+        Dispatch.proof == Proof.DIFFERS,
+        Dispatch.turned_away.is_not(None),
+    )
     query = select(Dispatch).where(troubled)
     query = query.where(Dispatch.purpose == Purpose.DOCUMENT)
     query = query.where(Dispatch.hold_code.not_in(BY_HAND))  # somebody wants it so

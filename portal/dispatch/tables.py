@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import IntEnum, StrEnum
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -166,6 +167,10 @@ class Dispatch(Base):
 
     provider_message_id: Mapped[str | None]
     accepted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: For whom the provider did not take it while it took it for the others, each with "email",
+    #: its "words", and whether it asked for time ("passing"). None is tried again by itself: the
+    #: frozen message names them all, and nobody may get it twice.
+    turned_away: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
     proof: Mapped[str] = mapped_column(default=Proof.UNREAD)
     proof_tries: Mapped[int] = mapped_column(default=0)
     proof_from: Mapped[str] = mapped_column(default="")

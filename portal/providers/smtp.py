@@ -254,7 +254,7 @@ def _judge_recipients(
         if reply[0] // 100 != 2
     ]
     if len(turned) < len(recipients):
-        return [Turned(email, words_of(*reply)) for email, reply in turned]
+        return [Turned(email, words_of(*reply), reply[0] // 100 != 5) for email, reply in turned]
     passing = [reply for _, reply in turned if reply[0] // 100 != 5]
     raise _answer((passing or replies)[0], sender)
 

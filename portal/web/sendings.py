@@ -326,7 +326,16 @@ def _filled(document: Document) -> SendForm:
         after=request.args.get("after", ""),
     )
     _number_again(form, document)
+    _to_the_rest(form, document)
     return form
+
+
+def _to_the_rest(form: SendForm, document: Document) -> None:
+    """To those alone for whom the sending before was not taken: the others have it."""
+    number = whole(form.after.data, most=9) if "rest" in request.args else 0
+    one = db.session.get(Dispatch, number) if number else None
+    if one is not None and one.document_id == document.id and one.turned_away:
+        form.to.data, form.cc.data = tuple(each["email"] for each in one.turned_away), ()
 
 
 def _as_undone(form: SendForm, document: Document) -> None:

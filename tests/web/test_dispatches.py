@@ -409,3 +409,20 @@ def test_a_sending_that_is_none_is_not_found(trader: Visitor) -> None:
         assert trader.get(f"/dispatches/9{path}").status_code == 404
     assert trader.post("/outbox/9", {"do": "cancel"}).status_code == 404
     assert trader.post("/dispatches/9/settlement", {"left": "yes"}).status_code == 404
+
+
+def test_for_whom_it_was_not_taken_one_press_begins_a_sending_to_them_alone(
+    app: Flask, trader: Visitor, sending: Callable[..., str]
+) -> None:
+    sue = "sue@homes.example"
+    away = [{"email": sue, "words": "450 greylisted", "passing": True}]
+    address = sending(state=State.ACCEPTED, accepted_at=now(), turned_away=away)
+    page = trader.get(address)
+    assert "asked for time for sue@homes.example: 450 greylisted" in said(page)
+    assert "Not taken for everybody" in trader.words("/")
+    link = BeautifulSoup(page.text, "html.parser").select_one("a[href*='rest=']")
+    assert link and "alone" in link.text
+    form = BeautifulSoup(trader.get(str(link["href"])).text, "html.parser")
+    assert [one["value"] for one in form.select("[name=to], [name=cc]")] == [sue, ""]
+    elsewhere = str(link["href"]).replace("after=1", "after=99")
+    assert sue not in trader.get(elsewhere).text

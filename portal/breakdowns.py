@@ -71,7 +71,8 @@ def way_to(user: User, not_mailbox_id: int) -> SendFrom | None:
 
 
 def tell() -> int:
-    """Mail whom each breakdown concerns, once. Commits.
+    """Mail whom each breakdown concerns, once. Commits. Who has made a link for it meanwhile knows,
+    and a new one would end that.
 
     Returns how many mails were asked for just now. One that cannot be written keeps nobody else
     from being told.
@@ -79,8 +80,12 @@ def tell() -> int:
     with reading():
         found = broken() if instance.may_send() else []
         pairs = [(box, user, way_to(user, box.id)) for box in found for user in concerned(box)]
-        due = [(box, user, way) for box, user, way in pairs if way and told(box, user) is None]
+        due = [(box, user, way) for box, user, way in pairs if way and not _knows(box, user)]
     return sum(_is_told(box, user, way) for box, user, way in due)
+
+
+def _knows(box: Mailbox, user: User) -> bool:
+    return told(box, user) is not None or links.made_by_hand(user, box)
 
 
 def told(box: Mailbox, user: User) -> Dispatch | None:

@@ -94,6 +94,20 @@ def put(purpose: Purpose, user: User, made_by: User | None, mailbox: Mailbox | N
     return key
 
 
+def made_by_hand(user: User, mailbox: Mailbox) -> bool:
+    """Whether somebody made a link for them since this mailbox broke, and it still counts."""
+    query = select(Link.id).where(
+        Link.user_id == user.id,
+        Link.purpose == Purpose.MAILBOX,
+        Link.mailbox_id == mailbox.id,
+        Link.made_by_id.is_not(None),
+        Link.made_at >= mailbox.broke_at,
+        Link.used_at.is_(None),
+        Link.ends_at > now(),
+    )
+    return db.session.scalar(query.limit(1)) is not None
+
+
 def open(key: str, purpose: Purpose) -> Link:
     """The link with this key, while it counts. Raises Ended. Changes nothing."""
     query = select(Link).where(Link.key_hash == _hash(key), Link.purpose == purpose)

@@ -9,7 +9,17 @@ import requests
 from flask import Flask
 from sqlalchemy import select, update
 
-from portal import attempts, breakdowns, dispatch, health, instance, mailboxes, policy, upkeep
+from portal import (
+    attempts,
+    breakdowns,
+    dispatch,
+    health,
+    instance,
+    links,
+    mailboxes,
+    policy,
+    upkeep,
+)
 from portal.accounts import User
 from portal.columns import now
 from portal.config import Config
@@ -232,6 +242,18 @@ def test_a_manager_makes_a_link_that_only_this_mailboxs_account_can_use(
     assert "this mailbox is" in said(phone.get(consent(phone.post(found[0]), email=NIA)))
     assert phone.get(consent(phone.post(found[0]), email=OFFICE)).location == "/links/connected"
     assert visitor(app, factories.tom).post(f"/mailboxes/{box_id}/link").status_code == 403
+
+
+def test_the_alert_does_not_end_the_link_that_she_has_just_made(
+    app: Flask, local_google: SandboxServer
+) -> None:
+    with app.app_context():
+        box = factories.connected(local_google.url)
+        another_mailbox()
+        _mark_broken(box)
+        made = breakdowns.make_link(box, factories.olive(), factories.olive())
+        assert made.mail and breakdowns.tell() == 0
+        assert links.open(made.url.rpartition("/")[2], links.Purpose.MAILBOX)
 
 
 def _mark_broken(box: Mailbox) -> None:

@@ -108,6 +108,8 @@ def test_the_page_says_why_not_and_offers_to_do_without(database: str, url: str)
         words = manager.words("/settings")
         assert FROM in words and "The relay is in use" in words
         assert FROM in manager.words("/settings/send-from/invoice")
+        words = manager.words(f"/documents/{document(author=tom()).id}/dispatches/new")
+        assert "Leaves through the portal’s relay" in words and "Verified" not in words
         box = relay.box()
         for page in ("disconnection", "addresses/new", "password"):
             assert box and manager.get(f"/mailboxes/{box.id}/{page}").status_code == 404

@@ -43,7 +43,8 @@ FLOORS: list[set[str]] = [
         "watching",
         "domains",
         *("breakdowns", "upkeep", "testimonies"),
-        "inboxes",
+        *("inboxes", "corrections"),
+        "inquiry",
     },
     {"dispatch", "checks", "bounces"},
     {

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 from flask import Blueprint, Response, abort, current_app, flash, render_template, request, url_for
@@ -10,13 +11,14 @@ from flask_login import current_user
 from flask_wtf import FlaskForm
 from wtforms import TextAreaField
 
-from portal import dispatch, queueing
+from portal import bounces, corrections, dispatch, queueing
 from portal.batches import Batch
+from portal.bounces import Standing
 from portal.columns import now
 from portal.dispatch import Attempt, Dispatch, Purpose, State
 from portal.extensions import db
 from portal.senders import Trouble
-from portal.web import consents, queues, stamp
+from portal.web import arrivals, consents, queues, stamp
 from portal.web.context import company
 from portal.web.documents import pdf_answer
 from portal.web.fields import Most, printable, stripped
@@ -28,6 +30,8 @@ pages = Blueprint("dispatches", __name__)
 LONGEST_WHY = 2000
 #: For so many seconds after the last change the page looks again every second or two.
 LOOKS_EAGERLY = 120
+#: Nothing can have come in about what stands so.
+NOT_GONE = (State.QUEUED, State.SUBMITTING)
 
 _UNQUOTED = re.compile(r"[^\w\s.-]")
 _UNFIT_IN_A_NAME = re.compile(r"[^\w.-]+")
@@ -79,7 +83,23 @@ def show(dispatch_id: int) -> ResponseReturnValue:
         behind=dispatch.waits_behind(one),
         way=_way(one),
         where_sent=_where_sent(one),
+        **_came_in(one),
     )
+
+
+def _came_in(one: Dispatch) -> dict[str, Any]:
+    """What its page shows of what came in about it, and whether anything would have been seen."""
+    found = bounces.of_dispatch(one.id) if one.state not in NOT_GONE else []
+    box = one.mailbox if one.state in (State.ACCEPTED, State.RETURNED) else None
+    back = arrivals.back(one, found)
+    return {
+        "came_in": arrivals.lines([each for each in found if not (back and each.is_bounce)], one),
+        "guesses": [each for each in found if each.standing == Standing.ASKED],
+        "back": back,
+        "watch": bounces.watch_of(box) if box is not None and not box.is_relay else None,
+        "lets_read": arrivals.may_let_read(box) if box is not None else "",
+        "correctable": corrections.can_correct(one),
+    }
 
 
 @pages.get("/dispatches/<int:dispatch_id>/message.eml")

@@ -1,0 +1,227 @@
+"""Arrivals: what came in about a sending, as its pages tell it, and what a person says of a guess."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from flask import Blueprint, abort, flash, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from portal import bounces, mailboxes
+from portal.bounces import Arrival, Move, Standing, Watch
+from portal.bounces.following import UNREAD, brief
+from portal.dispatch import Dispatch, Purpose, State
+from portal.extensions import db
+from portal.incoming import Reason, Sort, sentence
+from portal.mailboxes import Mailbox
+from portal.people import address_key
+from portal.web.documents import lower_first
+from portal.web.guard import on_site
+from portal.web.page import see_other
+
+pages = Blueprint("arrivals", __name__)
+
+#: Where its owner reads a mail, by who keeps it.
+WHERE = {"gmail": "Gmail", "microsoft": "Outlook"}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was said of one recipient's copy: in our words with whose move it is, and the server's
+    own. is_recipient: whether the sending went there; else somebody passed it on."""
+
+    email: str
+    said: str
+    status: str
+    words: str
+    is_recipient: bool
+
+
+@dataclass(frozen=True)
+class Line:
+    """One mail that came in. state: one of the STATES of macros.html; told: more of it, in a
+    sentence."""
+
+    arrival: Arrival
+    state: str
+    title: str
+    told: str
+    reports: list[Report]
+
+
+@dataclass(frozen=True)
+class Back:
+    """That a sending came back: title and text for the top of its page, and whose move it is.
+
+    again: when the same is worth another try, where that is the move. domain: what it came from.
+    reports: by recipient, where there is more to say than the text does.
+    """
+
+    title: str
+    text: str
+    move: Move
+    reports: list[Report]
+    arrival: Arrival
+    domain: str
+
+
+# -- telling ---------------------------------------------------------------------------------------
+
+
+def lines(arrivals: Iterable[Arrival], one: Dispatch) -> list[Line]:
+    """What came in about a sending for certain, oldest first."""
+    return [_line(each, one) for each in arrivals if each.standing != Standing.ASKED]
+
+
+def _line(arrival: Arrival, one: Dispatch) -> Line:
+    state, title, told = TOLD[Sort(arrival.sort)]
+    told = told if arrival.whole or arrival.sort != Sort.BOUNCE or arrival.failed else UNREAD
+    return Line(arrival, state, title.format(arrival.who), told, reports(arrival, one))
+
+
+#: Its state, its title with who wrote it, and what more there is to say.
+TOLD = {
+    Sort.BOUNCE: ("returned", "It came back", ""),
+    Sort.DELAY: ("late", "Not delivered yet", "A mail server on the way keeps trying."),
+    Sort.REPLY: ("replied", "{} replied", ""),
+    Sort.AUTO_REPLY: ("automatic", "An automatic answer from {}", "Nobody has read it for that."),
+    Sort.CHALLENGE: (
+        "challenged",
+        "{} holds it back until somebody answers",
+        "Open that mail and do what it asks for, once: then this and all later mail gets through.",
+    ),
+    Sort.LIMIT: ("late", "The mail provider says that a limit was reached", ""),
+    Sort.DELIVERED: (
+        "arrived",
+        "The other side confirmed that it arrived",
+        "Their mail server says so, or the reader. Whether it was read is another matter.",
+    ),
+    Sort.OTHER: ("automatic", "A mail from {}", ""),
+}
+
+
+def reports(arrival: Arrival, one: Dispatch) -> list[Report]:
+    """What one report says of each recipient it names."""
+    sent_to = {address_key(each) for each in (*one.to, *one.cc)}
+    return [
+        Report(
+            failed["email"],
+            _sentence(failed["reason"], whole=arrival.whole),
+            failed["status"],
+            failed["words"],
+            address_key(failed["email"]) in sent_to,
+        )
+        for failed in arrival.failed
+    ]
+
+
+def _sentence(reason: str, *, whole: bool) -> str:
+    return sentence(Reason(reason)) if whole or reason != Reason.UNKNOWN else UNREAD
+
+
+@pages.app_template_filter()
+def read_in(arrival: Arrival) -> str:
+    """The place in which its owner reads it, as a link says it."""
+    return WHERE.get(arrival.mailbox.provider, "the mailbox")
+
+
+def back(one: Dispatch, arrivals: Iterable[Arrival]) -> Back | None:
+    """What the reports say of a sending that came back; None where only a person said so."""
+    found = [each for each in arrivals if each.is_bounce and each.standing == Standing.FOLLOWED]
+    if one.state != State.RETURNED or not found:
+        return None
+    told = _each_once(report for each in found for report in reports(each, one))
+    failed = [each for arrival in found for each in arrival.failed]
+    alone = told[0] if len(told) == 1 and told[0].is_recipient else None
+    return Back(
+        title=_title(one, found, told),
+        text=_text(one, told, alone),
+        move=bounces.move_after(each["reason"] for each in failed),
+        reports=told,
+        arrival=found[-1],
+        domain=one.from_email.rpartition("@")[2].lower(),
+    )
+
+
+def _each_once(told: Iterable[Report]) -> list[Report]:
+    """The last word on each recipient."""
+    return list({address_key(each.email): each for each in told}.values())
+
+
+def _title(one: Dispatch, found: list[Arrival], told: list[Report]) -> str:
+    """Came back: this address does not exist."""
+    everybody = len({address_key(each) for each in (*one.to, *one.cc)})
+    theirs = sum(each.is_recipient for each in told)
+    if 0 < theirs < everybody:
+        return f"Came back for {theirs} of {everybody}"
+    whole = any(each.whole for each in found)
+    reasons = {each["reason"]: each for arrival in found for each in arrival.failed}
+    if len(reasons) != 1 or (not whole and Reason.UNKNOWN in reasons):
+        return "Came back"
+    [failed] = reasons.values()
+    said = "nobody says clearly why" if failed["reason"] == Reason.UNKNOWN else brief(failed)
+    return f"Came back: {lower_first(said).rstrip('.')}"
+
+
+def _text(one: Dispatch, told: list[Report], alone: Report | None) -> str:
+    """The whole sentence, where one is enough; else what is known of the others."""
+    if alone is not None and len({*one.to, *one.cc}) == 1:
+        return alone.said
+    return one.state_note if told else UNREAD
+
+
+# -- a guess -------------------------------------------------------------------------------------
+
+
+@pages.post("/arrivals/<int:arrival_id>/answer")
+def answer(arrival_id: int) -> ResponseReturnValue:
+    """Somebody says whether a report is about the sending that it was guessed to be about."""
+    arrival = _guess(arrival_id)
+    said = request.form.get("about", "")
+    if said not in ("yes", "no"):
+        flash("Choose whether it is about this one.", "bad")
+    elif not bounces.say(arrival, current_user, is_it=said == "yes"):
+        flash("Somebody has said so already.", "info")
+    elif said == "no":
+        flash("Thank you. It is left out of account.", "info")
+    there = url_for("dispatches.show", dispatch_id=arrival.dispatch_id)
+    return see_other(on_site(request.form.get("next") or there))
+
+
+def _guess(arrival_id: int) -> Arrival:
+    """An arrival whose sending this person may decide about."""
+    arrival = db.session.get(Arrival, arrival_id)
+    if arrival is None or arrival.dispatch is None:
+        abort(404)
+    if arrival.dispatch.purpose == Purpose.NOTICE and not current_user.is_manager:
+        abort(403)
+    return arrival
+
+
+# -- inboxes -------------------------------------------------------------------------------------
+
+
+@pages.app_template_filter()
+def watch(box: Mailbox) -> Watch:
+    """How the inbox of a mailbox stands."""
+    return bounces.watch_of(box)
+
+
+def may_let_read(box: Mailbox) -> str:
+    """Where whoever is signed in lets the portal read a mailbox; "" where they cannot."""
+    if box.is_relay or not mailboxes.may_manage(box, current_user):
+        return ""
+    home = url_for("settings.show" if box.owner_id is None else "profile.show")
+    return f"{home}#mailbox-{box.id}"
+
+
+@pages.app_template_filter()
+def reason_words(caution: bounces.Caution) -> str:
+    """Why mail to an address came back, without whose move it is."""
+    return brief({"reason": caution.reason})
+
+
+@pages.app_template_filter()
+def reason_in_full(reason: str) -> str:
+    """Why it came back, with whose move it is."""
+    return sentence(Reason(reason))

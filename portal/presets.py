@@ -2,10 +2,10 @@
 
 Sources, looked up again in November 2026: host, port and encryption from Thunderbird's list of
 providers (autoconfig.thunderbird.net) for mailboxes, and from the services' own pages, named in
-`help`, for those that only send; user names and passwords from those pages. smtppro: Zoho's page on
-SMTP. App passwords at Telstra: users' reports of 2025. Of Microsoft: Exchange team blog 4489835
-(January 2026), and its end of passwords for personal accounts on 16 September 2024. Where no source
-was found there is no preset.
+`help`, for those that only send; user names and passwords from those pages. smtppro and imappro:
+Zoho's pages on SMTP and IMAP. App passwords at Telstra: users' reports of 2025. Of Microsoft:
+Exchange team blog 4489835 (January 2026), and its end of passwords for personal accounts on 16
+September 2024. Where no source was found there is no preset, and no server for incoming mail.
 """
 
 from dataclasses import dataclass, replace
@@ -18,7 +18,8 @@ class Preset:
     """One provider. way: encryption and port. domains: of its own addresses; mx: how the names of
     its servers for other people's domains end. user: what to write as user name, where it is not
     the address. advice: what the password is. help: its own page. other: the kind of mailbox to
-    connect instead, where a password does not do. service: it only sends, for any domain."""
+    connect instead, where a password does not do. service: it only sends, for any domain. inbox:
+    where what comes in is read (IMAP, port 993)."""
 
     slug: str
     label: str
@@ -31,6 +32,7 @@ class Preset:
     help: str = ""
     other: str = ""
     service: bool = False
+    inbox: str = ""
 
     @property
     def security(self) -> str:
@@ -50,6 +52,11 @@ class Suggestion:
     security: str
     user: str
     preset: Preset | None = None
+
+    @property
+    def inbox(self) -> str:
+        """Where what comes in is read, if that is known."""
+        return self.preset.inbox if self.preset else ""
 
 
 _APP = "It wants an app password: one made for mail programs, not the one you sign in with. "
@@ -76,8 +83,10 @@ def _zoho(slug: str, end: str, free: str) -> tuple[Preset, Preset]:
         domains=(end, free),
         advice="With two-factor sign-in it wants an app password.",
         help="https://www.zoho.com/mail/help/zoho-smtp.html",
+        inbox=f"imap.{end}",
     )
-    company = replace(own, slug=f"{slug}-company", host=f"smtppro.{end}", domains=(), mx=(end,))
+    theirs = {"host": f"smtppro.{end}", "inbox": f"imappro.{end}"}
+    company = replace(own, slug=f"{slug}-company", domains=(), mx=(end,), **theirs)
     return own, company
 
 
@@ -91,6 +100,7 @@ PRESETS = (
         advice=_APP + "It takes 2-Step Verification, and dies when the password is changed.",
         help="https://support.google.com/mail/answer/185833",
         other="gmail",
+        inbox="imap.gmail.com",
     ),
     Preset(
         "outlook",
@@ -124,6 +134,7 @@ PRESETS = (
         mx=("messagingengine.com",),
         advice=_APP,
         help="https://www.fastmail.help/hc/en-us/articles/360058752854",
+        inbox="imap.fastmail.com",
     ),
     Preset(
         "icloud",
@@ -134,6 +145,7 @@ PRESETS = (
         mx=("mail.icloud.com",),
         advice=_APP + "Apple calls it an app-specific password.",
         help="https://support.apple.com/en-us/102654",
+        inbox="imap.mail.me.com",
     ),
     Preset(
         "yahoo",
@@ -143,6 +155,7 @@ PRESETS = (
         mx=("yahoodns.net",),
         advice=_APP,
         help="https://help.yahoo.com/kb/SLN15241.html",
+        inbox="imap.mail.yahoo.com",
     ),
     Preset(
         "aol",
@@ -151,6 +164,7 @@ PRESETS = (
         domains=("aol.com", "aol.com.au", "aol.co.uk", "aim.com"),
         advice=_APP,
         help="https://help.aol.com/articles/create-and-manage-app-password",
+        inbox="imap.aol.com",
     ),
     Preset(
         "gmx",
@@ -159,6 +173,7 @@ PRESETS = (
         domains=_GMX,
         advice="First allow mail programs in its own settings, under POP3 & IMAP.",
         help="https://support.gmx.com/pop-imap/toggle.html",
+        inbox="imap.gmx.com",
     ),
     Preset(
         "gmx-net",
@@ -167,6 +182,7 @@ PRESETS = (
         domains=_GMX_NET,
         advice="First allow mail programs in its own settings, under POP3/IMAP.",
         help="https://hilfe.gmx.net/pop-imap/einschalten.html",
+        inbox="imap.gmx.net",
     ),
     *_zoho("zoho-au", "zoho.com.au", "zohomail.com.au"),
     *_zoho("zoho-eu", "zoho.eu", "zohomail.eu"),
@@ -179,6 +195,7 @@ PRESETS = (
         advice=_APP,
         help="https://www.telstra.com.au/support/category/email/telstra-mail/"
         "recommended-email-settings-for-telstra-mail",
+        inbox="imap.telstra.com",
     ),
     Preset(
         "xtra",
@@ -186,6 +203,7 @@ PRESETS = (
         "send.xtra.co.nz",
         domains=("xtra.co.nz",),
         help="https://www.spark.co.nz/help/get-more/xtra/xtra-mail-setup/",
+        inbox="imap.xtra.co.nz",
     ),
     Preset(
         "westnet",

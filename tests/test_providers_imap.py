@@ -92,6 +92,7 @@ def test_a_wrong_password_stops_the_reading_and_not_the_sending(letterbox: Lette
         ("[UNAVAILABLE] Temporary authentication failure", Problem.BUSY),
         ("[LIMIT] Too many simultaneous connections", Problem.BUSY),
         ("LOGIN failed: basic auth is disabled", Problem.PASSWORDS_OFF),
+        ("IMAP access is disabled for this account", Problem.READING_OFF),
     ],
 )
 def test_each_refusal_has_its_own_sentence(said: str, problem: Problem) -> None:

@@ -424,10 +424,17 @@ def words_of(kind: str, data: Sequence[Any]) -> str:
 _BUSY = re.compile(r"\[(UNAVAILABLE|LIMIT|INUSE|SERVERBUG)\]|too many|try again|temporar", re.I)
 
 
+#: GMX's and others' words for it.
+_OFF = re.compile(r"imap\b.{0,30}(disabled|not enabled|switched off|not allowed)|enable imap", re.I)
+
+
 def refused_log_in(said: str) -> Unusable:
     """What keeps the portal from logging in, by the server's answer to it."""
     said = said.removeprefix("b'").removesuffix("'")
-    problem = Problem.BUSY if _BUSY.search(said) else why_not(535, said)
+    if _OFF.search(said):
+        problem = Problem.READING_OFF
+    else:
+        problem = Problem.BUSY if _BUSY.search(said) else why_not(535, said)
     return Unusable(problem, harmless(" ".join(said.split()))[:LONGEST_WORDS])
 
 

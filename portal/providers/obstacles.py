@@ -34,10 +34,13 @@ class Problem(StrEnum):
     SENDER = "sender"
     BUSY = "busy"
     TURNED_AWAY = "turned_away"
+    READING_OFF = "reading_off"
 
 
 #: What a new password puts right.
-OF_THE_PASSWORD = {Problem.WRONG_PASSWORD, Problem.APP_PASSWORD, Problem.PASSWORDS_OFF}
+OF_THE_PASSWORD = {
+    *(Problem.WRONG_PASSWORD, Problem.APP_PASSWORD, Problem.PASSWORDS_OFF, Problem.READING_OFF)
+}
 #: What comes and goes by itself.
 PASSING = {Problem.CLOSED, Problem.SILENT, Problem.NO_SUCH_HOST, Problem.BUSY, Problem.NOT_MAIL}
 
@@ -124,7 +127,33 @@ SENTENCES = {
         "{host} does not talk to this portal.",
         "Your provider can say why. Some servers take mail only from addresses they know.",
     ),
+    Problem.READING_OFF: (
+        "{host} does not let mail programs read this mailbox.",
+        "Switch on IMAP in the settings of your mail account.",
+    ),
 }
+
+#: What to do where it is the server for incoming mail that does not answer as it should.
+_OTHER_DOOR = "Check the name and the port: usually 993, or 143 with STARTTLS."
+READING_STEPS = {
+    Problem.NO_SUCH_HOST: (
+        "Look for a spelling mistake. Your provider’s help pages name it as “incoming server” or "
+        "“IMAP server”."
+    ),
+    Problem.FORBIDDEN: (
+        "It has to be a mail server on the Internet, at port 993 or 143. For one in your own "
+        "network, whoever runs this portal names it in SMTP_ALLOWED_HOSTS."
+    ),
+    **dict.fromkeys(
+        (
+            *(Problem.CLOSED, Problem.SILENT, Problem.NOT_MAIL, Problem.NO_TLS),
+            *(Problem.TLS_BROKEN, Problem.NO_AUTH),
+        ),
+        _OTHER_DOOR,
+    ),
+}
+#: Sending does not depend on it.
+WITHOUT_READING = "Or leave it empty: mail leaves all the same."
 
 
 # -- the server's words ----------------------------------------------------------------------------

@@ -25,7 +25,15 @@ import certifi
 from portal import hosts
 from portal.envelope import NeedsSignIn, OperatorProblem, ProviderAnswer, TryLater
 from portal.hosts import Entry, Forbidden
-from portal.providers.obstacles import OF_THE_PASSWORD, PASSING, SENTENCES, Problem, words_of
+from portal.providers.obstacles import (
+    OF_THE_PASSWORD,
+    PASSING,
+    READING_STEPS,
+    SENTENCES,
+    WITHOUT_READING,
+    Problem,
+    words_of,
+)
 
 #: So much a server may say between two messages; more is no mail server.
 MOST_SAID = 1 << 20
@@ -53,6 +61,11 @@ class Unusable(Exception):
 
     def next_step(self, server: "Server") -> str:
         return _filled(SENTENCES[self.problem][1], server)
+
+    def next_reading_step(self, server: "Server") -> str:
+        """The same for a server where what comes in is read."""
+        step = READING_STEPS.get(self.problem) or SENTENCES[self.problem][1]
+        return f"{_filled(step, server)} {WITHOUT_READING}"
 
     def answer(self, server: "Server") -> ProviderAnswer:
         """What becomes of that for which no connection came about."""

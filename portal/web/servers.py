@@ -39,6 +39,8 @@ WAYS = (
     SelectChoice("starttls", "Encrypted after STARTTLS (usual with port 587)"),
     SelectChoice("clear", "Not encrypted (only where whoever runs this portal allowed it)"),
 )
+#: Where mail is read with TLS from the first byte, and after STARTTLS.
+IMAP_PORT, STARTTLS_PORT = 993, 143
 #: Beside which field each problem stands; the others stand beside the server's name.
 FIELDS = {
     Problem.WRONG_PASSWORD: "password",
@@ -69,6 +71,8 @@ class ServerForm(FlaskForm):  # type: ignore[misc]
     host = Line("Server", [InputRequired("Write the name of the server for outgoing mail.")])
     port = Line("Port", [InputRequired("Write the port, usually 465 or 587.")])
     security = RadioField("Encryption", choices=WAYS, default="tls")
+    inbox = Line("Server for incoming mail")
+    inbox_port = Line("Its port")
 
     def validate(self, **more: Any) -> bool:
         """Every field by itself, and what only together can be wrong."""
@@ -77,11 +81,23 @@ class ServerForm(FlaskForm):  # type: ignore[misc]
             self.host.errors = ["Write the server’s name alone, like smtp.example.com."]
         if self.port.data and not _is_port(self.port.data):
             self.port.errors = ["Write the port as a number, usually 465 or 587."]
+        if self.inbox.data and not hosts.is_name(self.inbox.data):
+            self.inbox.errors = ["Write the server’s name alone, like imap.example.com."]
+        if self.inbox_port.data and not _is_port(self.inbox_port.data):
+            self.inbox_port.errors = ["Write the port as a number, usually 993."]
         return good and not self.errors
 
     def server(self) -> Server:
         security = Security(self.security.data)
         return Server(hosts.plain(self.host.data), int(self.port.data), security, self.user.data)
+
+    def read_at(self) -> Server | None:
+        """Where what comes in is read; None where it is not wanted."""
+        if not self.inbox.data:
+            return None
+        port = int(self.inbox_port.data or IMAP_PORT)
+        security = Security.STARTTLS if port == STARTTLS_PORT else Security.TLS
+        return Server(hosts.plain(self.inbox.data), port, security, self.user.data)
 
 
 def _is_port(typed: str) -> bool:
@@ -123,6 +139,8 @@ def edit(mailbox_id: int) -> ResponseReturnValue:
     """A new password for a mailbox that has one, or another server."""
     box = _with_password(mailbox_id)
     known = {**box.server, "port": str(box.server["port"]), "email": box.email}
+    if box.read_at is not None:
+        known |= {"inbox": box.read_at.host, "inbox_port": str(box.read_at.port)}
     return _edit_page(box, ServerForm(formdata=None, data=known))
 
 
@@ -154,6 +172,19 @@ def _try(form: ServerForm, email: str = "") -> bool:
         field = form[FIELDS.get(problem.problem, "host")]
         field.errors = [f"{problem.sentence(server)} {problem.next_step(server)}"]
         return False
+    return _try_inbox(form)
+
+
+def _try_inbox(form: ServerForm) -> bool:
+    """The same where what comes in is read, if that is wanted."""
+    server = form.read_at()
+    if server is None:
+        return True
+    try:
+        mailboxes.try_inbox(server, form.password.data)
+    except Unusable as problem:
+        form.inbox.errors = [f"{problem.sentence(server)} {problem.next_reading_step(server)}"]
+        return False
     return True
 
 
@@ -161,9 +192,11 @@ def _connect(form: ServerForm, owner: User | None, expected: Mailbox | None = No
     email = expected.email if expected else form.email.data.lower()
     name = company().name if owner is None else owner.name
     account = Account(email, email, name, "")
-    return mailboxes.connect_server(
+    box = mailboxes.connect_server(
         account, form.server(), form.password.data, owner=owner, expected=expected
     )
+    mailboxes.let_read(box, form.read_at())
+    return box
 
 
 def _connected(box: Mailbox) -> ResponseReturnValue:
@@ -209,6 +242,7 @@ def _why_not(typed: str) -> str:
 def _filled_in(email: str, service: str) -> ServerForm:
     found = _suggested(email, service)
     known = {"email": email, "user": found.user, "host": found.host}
+    known |= {"inbox": found.inbox, "inbox_port": str(IMAP_PORT)}
     return ServerForm(
         formdata=None, data={**known, "port": str(found.port), "security": found.security}
     )
@@ -274,6 +308,7 @@ def _shown(form: ServerForm, *, known: bool = False) -> dict[str, Any]:
         "preset": preset,
         "services": presets.SERVICES,
         "open_server": wrong or not (preset or known),
+        "open_inbox": {"inbox", "inbox_port"} & form.errors.keys(),
     }
 
 

@@ -2,7 +2,8 @@
 
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +17,11 @@ from portal.config import Config
 from portal.dispatch import Dispatch, State
 from portal.extensions import db
 from portal.mailboxes import Health, Mailbox
+from portal.providers import imap
+from portal.providers.provider import Access
+from portal.providers.signing import Account
+from portal.providers.submission import Security, Server
+from portal.sandbox.letterbox import Letterbox
 from portal.sandbox.post import Post
 from tests import servers
 from tests.factories import OFFICE, asked, document, nia, olive, tom
@@ -259,3 +265,85 @@ def test_a_disconnected_mailbox_forgets_its_password(
     found = box_of(app)
     assert found and found.password is None and not found.can_send
     assert re.search(rf"/mailboxes/{box.id}/password", manager.get("/settings").text)
+
+
+# What comes in
+
+
+@pytest.fixture
+def inbox(post: Post) -> Iterator[Letterbox]:
+    """Where the office's mail comes in, at the provider it leaves from."""
+    with Letterbox(folder=post.authority.parent) as running:
+        running.boxes.add(OFFICE, PASSWORD)
+        yield running
+    imap.forget_connections()
+
+
+@pytest.fixture
+def reading(config: Config, inbox: Letterbox) -> Config:
+    """A portal that may read there too."""
+    allowed = f"{config.SMTP_ALLOWED_HOSTS}, 127.0.0.1:{inbox.tls_port}"
+    return config.model_copy(update={"SMTP_ALLOWED_HOSTS": allowed})
+
+
+def test_a_mailbox_that_lets_itself_be_read_is_read_until_somebody_says_no(
+    app: Flask, reading: Config, post: Post, inbox: Letterbox
+) -> None:
+    app.config["PORTAL"] = reading
+    manager = visitor(app, olive)
+    there = {"inbox": "127.0.0.1", "inbox_port": str(inbox.tls_port)}
+    assert manager.post(CREATE, form(post, **there)).status_code == 303
+    with app.app_context():
+        box = db.session.scalars(select(Mailbox)).one()
+        assert box.abilities.incoming is Access.WHOLE and box.read_at is not None
+        inbox.boxes.deliver(OFFICE, b"Subject: Re: Invoice\r\n\r\nThank you\r\n")
+        provider = mailboxes.provider_for(box)
+        (one,) = provider.arrivals("", since=datetime.now(UTC) - timedelta(days=1)).ids
+        assert dict(provider.incoming(one).headers) == {"Subject": "Re: Invoice"}
+        path = f"/mailboxes/{box.id}/password"
+    answer = manager.get(path)
+    assert field(answer, "inbox_port") == str(inbox.tls_port)
+    assert manager.post(path, form(post, inbox="")).status_code == 303
+    with app.app_context():
+        box = db.session.scalars(select(Mailbox)).one()
+        assert box.read_at is None and box.abilities.incoming is Access.NONE
+        assert box.health == Health.CONNECTED
+
+
+def test_a_new_password_leaves_the_reading_as_it_was(app: Flask) -> None:
+    """As by a reconnecting link, where nothing but the password is asked for."""
+    server = Server("smtp.example.com", 465, Security.TLS, OFFICE)
+    account = Account(OFFICE, OFFICE, "Bright Spark", "")
+    with app.app_context():
+        box = mailboxes.connect_server(account, server, "one", owner=None)
+        mailboxes.let_read(box, Server("imap.example.com", 993, Security.TLS, OFFICE))
+        box = mailboxes.connect_server(account, server, "two", owner=None)
+        assert box.read_at == Server("imap.example.com", 993, Security.TLS, OFFICE)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said_so"),
+    [
+        ({"inbox": "127.0.0.1", "inbox_port": "9"}, "does not take connections at port 9."),
+        ({"inbox": "10.0.0.1"}, "The portal may not connect to 10.0.0.1"),
+        ({"inbox": "no such place!"}, "Write the server’s name alone"),
+        ({"inbox": "imap.example.com", "inbox_port": "many"}, "Write the port as a number"),
+    ],
+)
+def test_a_wrong_server_for_incoming_mail_stores_nothing_and_says_what_to_do(
+    app: Flask, manager: Visitor, post: Post, changed: dict[str, str], said_so: str
+) -> None:
+    answer = manager.post(CREATE, form(post, **changed))
+    assert answer.status_code == 422 and said_so in said(answer)
+    assert field(answer, "inbox") == changed["inbox"]
+    assert box_of(app) is None
+    if "!" not in changed["inbox"] and "many" not in changed.values():
+        assert "Or leave it empty: mail leaves all the same." in said(answer)
+
+
+def test_where_to_read_is_filled_in_where_it_is_known(manager: Visitor) -> None:
+    answer = manager.get(f"{NEW}?purpose=company&email=bright.spark@fastmail.com")
+    assert field(answer, "inbox") == "imap.fastmail.com"
+    assert field(answer, "inbox_port") == "993"
+    for one in presets.PRESETS:
+        assert not (one.service and one.inbox)

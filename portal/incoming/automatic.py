@@ -1,10 +1,11 @@
 """Automatic: the signs by which a mail that no person wrote is told from one that a person did."""
 
 import re
+from collections.abc import Collection
 
 from portal.incoming.anatomy import Mail
 from portal.incoming.headers import sender, words
-from portal.incoming.signs import signs
+from portal.incoming.signs import Signs
 
 _DAEMONS = re.compile(
     r"(?i)(mailer|mail|maildelivery|delivery|returned?)?[-_.]?(m?daemon|bounces?|bounced?[-_.]?mail"
@@ -13,7 +14,7 @@ _DAEMONS = re.compile(
 )
 _NAMES = re.compile(r"(?i)mail(er)?[ -]?(delivery|daemon|system)|delivery (sub)?system|postmaster")
 
-_FAILED = signs(
+_FAILED = Signs(
     r"""
     undeliver
     delivery (has |was )?(fail|error|problem|status|notif|report|impossible|unsuccess|abort)
@@ -41,14 +42,14 @@ _FAILED = signs(
     tidak (terkirim|dapat)|ส่งไม่
     """,
 )
-_LATE = signs(
+_LATE = Signs(
     r"""
     delay|still (being )?(retried|trying)|\bwarning\b(?!.{0,40}returned)|not yet (been )?deliver
     will be retried|verzöger|verspät|retard|différ|retras|demora|ritard|vertraag|atras|försen
     forsink|viiväst|opóźni|zpožd|késle|задерж|отлож|gecik|遅延|遅れ|延迟|延遲|지연|καθυστ
     """,
 )
-_WILL_TRY = signs(
+_WILL_TRY = Signs(
     r"""
     this is a warning (message )?only|do(es)? not need to resend
     will (be )?(retr(y|ied)|continue|keep|try again|attempt)|(keep|still) trying
@@ -59,13 +60,13 @@ _WILL_TRY = signs(
     tentar (novamente|entregar)|再送|will be returned to you if|попытки (доставки )?(будут|продол)
     """,
 )
-_GIVEN_UP = signs(
+_GIVEN_UP = Signs(
     r"""
     permanent (error|fatal|fail)|given up|giving up|gave up|not be retried|failed permanently
     will not (be )?(retr|try)|no further attempts
     """,
 )
-_AWAY = signs(
+_AWAY = Signs(
     r"""
     automatic(ally generated)? (reply|response|message|acknowledg)
     auto[- ]?(matic)?[- ]?(reply|response|respond|responder|antwort|svar)
@@ -79,13 +80,16 @@ _AWAY = signs(
     """,
     begin=r"^[\[(*\s]{0,4}",
 )
-_ANSWERS = signs(
+_ANSWERS = Signs(
     r"""
     re|aw|antw|antwort|sv|vs|ynt|odp|rv|ref|réf|rép|ris|res|resp|vá|atb|re\[\d\]|回复|答复|回覆|返信|答覆
     отв|ответ|απ|σχετ|השב|رد|nl|bls|回
     """,
     begin=r"^\s{0,4}",
     end=r"\s{0,3}[:：]",
+)
+_TAGS = re.compile(
+    r"(\s{0,3}(\[[^\]]{1,30}\]|\*{2,5}[^*]{1,20}\*{2,5}|\(ext\w{0,10}\))){1,3}", re.I
 )
 _NO_REPLY = re.compile(r"(no|not|do[-_.]?not)[-_.]?(reply|respond|answer)")
 #: What answering machines write into their headers, and how its value begins.
@@ -166,34 +170,46 @@ def is_unanswerable(mail: Mail) -> bool:
     return junk or bool(_NO_REPLY.match(sender(mail.first("from"))[0]))
 
 
-def is_advertising(mail: Mail) -> bool:
+def is_advertising(mail: Mail, own: Collection[str]) -> bool:
     """Whether a campaign sent it: nobody can be unsubscribed from a report."""
-    return any(mail.first(name) for name in ("list-unsubscribe", "feedback-id", "x-campaign-id"))
+    named = any(mail.first(name) for name in ("list-unsubscribe", "feedback-id", "x-campaign-id"))
+    return named and not _is_our_group(mail, own)
 
 
-def is_bulk(mail: Mail) -> bool:
+def is_bulk(mail: Mail, own: Collection[str]) -> bool:
     """Whether it went to many."""
-    names = {name.lower() for name, _ in mail.fields}
     bulk = mail.first("precedence").strip().lower() in ("bulk", "list", "junk")
-    return bulk or bool(names & {"list-id", "list-unsubscribe", "feedback-id", "x-campaign-id"})
+    many = bulk or bool(mail.first("list-id"))
+    return (many and not _is_our_group(mail, own)) or is_advertising(mail, own)
+
+
+def _is_our_group(mail: Mail, own: Collection[str]) -> bool:
+    """Whether the list is an address of the company: what it passes on comes from anybody."""
+    group = mail.first("list-id")[-300:].lower().rstrip(">")
+    return bool(group) and any(group.endswith(one.partition("@")[2]) for one in own)
+
+
+def _untagged(subject: str) -> str:
+    """Without what gateways put before it: [EXTERNAL], ***SPAM***."""
+    return _TAGS.sub("", subject, count=1)
 
 
 def says_failed(subject: str) -> bool:
-    return bool(_FAILED.search(subject)) and not _ANSWERS.match(subject)
+    return bool(_FAILED.within(subject)) and not is_answer(subject)
 
 
 def says_late(subject: str) -> bool:
-    return bool(_LATE.search(subject)) and not _ANSWERS.match(subject)
+    return bool(_LATE.within(subject)) and not is_answer(subject)
 
 
 def will_try(text: str) -> bool:
     """Whether a server says that it goes on trying. text: in lower case, on one line."""
-    return bool(_WILL_TRY.search(text)) and not _GIVEN_UP.search(text)
+    return bool(_WILL_TRY.within(text)) and not _GIVEN_UP.within(text)
 
 
 def says_away(subject: str) -> bool:
-    return bool(_AWAY.match(subject))
+    return _AWAY.opens(_untagged(subject))
 
 
 def is_answer(subject: str) -> bool:
-    return bool(_ANSWERS.match(subject))
+    return _ANSWERS.opens(_untagged(subject))

@@ -9,17 +9,17 @@ from functools import lru_cache
 
 from portal.incoming import codes
 from portal.incoming.reasons import VERDICTS, Reason, Verdict
-from portal.incoming.signs import signs
+from portal.incoming.signs import Signs
 
 #: So much of a server's answer is looked at (characters).
 LONGEST = 3_000
 
 #: In the order in which they are tried: the more particular before the more general. Everything is
 #: in lower case with single spaces.
-_SIGNS: tuple[tuple[Reason, re.Pattern[str]], ...] = (
+_SIGNS: tuple[tuple[Reason, Signs], ...] = (
     (
         Reason.LIMIT,
-        signs(
+        Signs(
             r"""
             reached a limit for sending
             (daily|hourly|user|maximum|account)[\w ]{0,20} sending (limit|quota|rate)
@@ -34,7 +34,7 @@ _SIGNS: tuple[tuple[Reason, re.Pattern[str]], ...] = (
     ),
     (
         Reason.GREYLISTED,
-        signs(
+        Signs(
             r"""
             gr[ae]y-?list|postgrey|sqlgrey|come back (again )?later|try again in \d+ (s|m)
             """
@@ -42,7 +42,7 @@ _SIGNS: tuple[tuple[Reason, re.Pattern[str]], ...] = (
     ),
     (
         Reason.TOO_LARGE,
-        signs(
+        Signs(
             r"""
             (message|mail|size|data|body|attachment)[\w ,'-]{0,40}too (large|big)
             (message|mail|size|data|body|attachment)[\w ,'-]{0,40}exceed[\w ]{0,30} (size|limit|max)
@@ -55,7 +55,7 @@ _SIGNS: tuple[tuple[Reason, re.Pattern[str]], ...] = (
     ),
     (
         Reason.MAILBOX_FULL,
-        signs(
+        Signs(
             r"""
             (mailbox|mail box|inbox|mail ?folder|disk)[\w<>@.'() -]{0,60}(full|exceed|no space)
             (account|user|recipient)[\w<>@.'() -]{0,60}(full\b|exceed|no space)
@@ -71,7 +71,7 @@ _SIGNS: tuple[tuple[Reason, re.Pattern[str]], ...] = (
     ),
     (
         Reason.RESTRICTED,
-        signs(
+        Signs(
             r"""
             resolver\.rst\.(notauthorized|authrequired|sendernotauth|restricted)
             only accepts? (mail|e-?mail|messages) from
@@ -85,7 +85,7 @@ _SIGNS: tuple[tuple[Reason, re.Pattern[str]], ...] = (
     ),
     (
         Reason.SENDER_NOT_ALLOWED,
-        signs(
+        Signs(
             r"""
             \bspf\b|\bdkim\b|\bdmarc\b|sender policy framework|sender[ -]?id\b|\bptr\b
             reverse[ -]?(dns|lookup|map|host)|unauthenticated|not pass authentication
@@ -105,7 +105,7 @@ _SIGNS: tuple[tuple[Reason, re.Pattern[str]], ...] = (
     ),
     (
         Reason.RELAY_DENIED,
-        signs(
+        Signs(
             r"""
             relay(ing)?[\w :'-]{0,24}(den|not|prohibit|reject|disallow|forbid|refus|restrict)
             (unable|permitted|allowed|authori[sz]ed|refus\w+|denied) (to )?(mail )?relay
@@ -118,7 +118,7 @@ _SIGNS: tuple[tuple[Reason, re.Pattern[str]], ...] = (
     ),
     (
         Reason.LOOP,
-        signs(
+        Signs(
             r"""
             (mail|routing|forwarding|message) ?-?loop|loops? (back|detected)
             too many (hops|received)|hop count|loop detected|excessive hop|looping
@@ -127,7 +127,7 @@ _SIGNS: tuple[tuple[Reason, re.Pattern[str]], ...] = (
     ),
     (
         Reason.CONTENT,
-        signs(
+        Signs(
             r"""
             (contain|infected|with)[\w ]{0,30} (virus|malware|trojan|worm|phish|macro|executable)
             contain[\w ]{0,30} (url|link|forbidden|banned|prohibited)
@@ -143,7 +143,7 @@ _SIGNS: tuple[tuple[Reason, re.Pattern[str]], ...] = (
     ),
     (
         Reason.NO_SUCH_DOMAIN,
-        signs(
+        Signs(
             r"""
             HOST[\w<>@.'():\[\] -]{0,60} (not found|does ?n[o']t exist|not exist|unknown|invalid)
             HOST[\w<>@.'():\[\] -]{0,60} (non-?existent|be found|cannot be resolved|has no mx)
@@ -158,7 +158,7 @@ _SIGNS: tuple[tuple[Reason, re.Pattern[str]], ...] = (
     ),
     (
         Reason.ADDRESS_CLOSED,
-        signs(
+        Signs(
             r"""
             BOX[\w<>@.'() -]{0,60}(CLOSED|no longer|is not active|not active|blocked due)
             (CLOSED|blocked) BOX
@@ -172,7 +172,7 @@ _SIGNS: tuple[tuple[Reason, re.Pattern[str]], ...] = (
     ),
     (
         Reason.NO_SUCH_ADDRESS,
-        signs(
+        Signs(
             r"""
             WHO[\w<>@.,'\":;()!+= -]{0,80}(NOT|NICHT|n['o]t (exist|have)|be found)
             WHO[\w<>@.,'\":;()!+= -]{0,80}not (be )?(found|known|exist|valid|listed|here|available)
@@ -198,7 +198,7 @@ _SIGNS: tuple[tuple[Reason, re.Pattern[str]], ...] = (
     ),
     (
         Reason.BLOCKED,
-        signs(
+        Signs(
             r"""
             spam|junk|\bbulk\b|unsolicited|\bube\b|\buce\b|black-?list|block-?list|deny-?list
             \bblock(ed|ing)?\b|dnsbl|\brbl\b|spamhaus|barracuda|spamcop|sorbs|cloudmark|proofpoint
@@ -209,7 +209,7 @@ _SIGNS: tuple[tuple[Reason, re.Pattern[str]], ...] = (
     ),
     (
         Reason.GAVE_UP,
-        signs(
+        Signs(
             r"""
             retry time|delivery (time|period)[\w ]{0,12} expired
             (message|delivery|mail|queue)[\w ]{0,12} expired|for \d+ (days|hours)|too long
@@ -225,7 +225,7 @@ _SIGNS: tuple[tuple[Reason, re.Pattern[str]], ...] = (
     ),
     (
         Reason.TEMPORARY,
-        signs(
+        Signs(
             r"""
             temporar|try (again|later)|later|busy|too many|deferred|defer\b
             service (currently )?(not|un)|resources|rate( |-)?limit|throttl|local error
@@ -276,7 +276,7 @@ def _essence(text: str) -> str:
 
 @lru_cache(maxsize=1_024)
 def _first_sign(text: str) -> Reason:
-    return next((reason for reason, sign in _SIGNS if sign.search(text)), Reason.UNKNOWN)
+    return next((reason for reason, sign in _SIGNS if sign.within(text)), Reason.UNKNOWN)
 
 
 def judge(status: str, words: str, more: str = "") -> tuple[Reason, Verdict, str]:

@@ -15,7 +15,7 @@ from portal.incoming.originals import Original
 from portal.incoming.reasons import Reason
 from portal.incoming.reports import Report
 from portal.incoming.shapes import Found
-from portal.incoming.signs import signs
+from portal.incoming.signs import Signs
 
 log = logging.getLogger(__name__)
 Depth = Literal["headers", "whole"]
@@ -24,7 +24,7 @@ _ENOUGH = 1_500
 #: Within so many bytes the headers of a report end.
 _HEAD = 20_000
 
-_HELD = signs(
+_HELD = Signs(
     r"""
     (your|the|this) MAIL[\w<>@.,+' -]{0,90} (held|quarantine|on hold|pending|waiting|queued)
     (your|the|this) MAIL[\w<>@.,+' -]{0,90} (delayed until|intercepted|not (yet )?(been )?deliver)
@@ -36,7 +36,7 @@ _HELD = signs(
     """,
     MAIL="e-?mail message mail nachricht courriel mensaje correo mensagem",
 )
-_PROVE = signs(
+_PROVE = Signs(
     """
     confirm|verif|authenticat|validat|prove|approv|authoriz|click|reply to this
     bestätig|klick|confirmer|valider|cliquez|haga clic|clique
@@ -239,13 +239,13 @@ def _by_type(case: Case) -> Finding | None:
 
 def _by_challenge(case: Case) -> Finding | None:
     """Held back until the sender shows that it is a person."""
-    if case.is_own or automatic.is_bulk(case.mail):
+    if case.is_own or automatic.is_bulk(case.mail, case.own):
         return None
     text = " ".join(case.mail.text[:6_000].lower().split())
     who = case.mail.first("from")[:300]
     known = bool(_CHALLENGERS.search(who))
     refers = automatic.is_machine(case.mail) or bool(case.mail.first("in-reply-to")) or known
-    if refers and (known or _HELD.search(text)) and _PROVE.search(text) and _asks(text):
+    if refers and (known or _HELD.within(text)) and _PROVE.within(text) and _asks(text):
         return Finding(Sort.CHALLENGE, "challenge")
     return None
 
@@ -271,7 +271,7 @@ def _by_person(case: Case) -> Finding | None:
         return None
     if mail.first("in-reply-to") or mail.first("references"):
         return Finding(Sort.REPLY, "references")
-    if automatic.is_answer(case.subject) and not automatic.is_bulk(mail):
+    if automatic.is_answer(case.subject) and not automatic.is_bulk(mail, case.own):
         return Finding(Sort.REPLY, "subject")
     return None
 

@@ -12,10 +12,12 @@ from portal.incoming import automatic, headers
 from portal.incoming.anatomy import Mail
 from portal.incoming.codes import REPLY, STATUS
 from portal.incoming.originals import Original
-from portal.incoming.signs import signs
+from portal.incoming.signs import Signs
 
 #: So much of a text is looked at: characters, lines, addresses.
 LONGEST, MOST_LINES, MOST_FOUND = 16_000, 300, 50
+#: Within so many characters the writer has said what it writes about.
+_NEAR = 4_000
 
 #: Phrases in lower case, of which one stands near the beginning.
 _OPENINGS = {
@@ -59,7 +61,7 @@ _OPENINGS = {
     "gateway": ("blocked by our spam firewall", "your message was rejected by the mail gateway"),
 }
 #: Where what left begins, of which nothing is the server's word any more.
-_RETURNED = signs(
+_RETURNED = Signs(
     r"""
     below this line is a copy|this is a copy of (the|your) message|here is (a|your) (copy|message)
     below is (a copy|the)|message headers? follow|message text follows|your original message
@@ -79,7 +81,7 @@ _ASIDE = re.compile(
     r"|envelope-from|received-from-mta|mail from|>>> mail)\s{0,4}[:<]|.{0,80}\b(?:(?:contact"
     r"|assistance|questions?)\b|id\s{0,4}[:<]))"
 )
-_OURS = signs(
+_OURS = Signs(
     """
     (your|the) (e-?mail|message|mail)|message could not|could not be delivered to
     ihre (nachricht|e-?mail)|votre (message|courriel|mail)|(su|tu) (mensaje|correo)
@@ -109,56 +111,82 @@ class Found:
     late: bool
 
 
+@dataclass(frozen=True)
+class _Words:
+    """What a mail says of a delivery. zone: before what it returns; flat: in lower case, on one
+    line; how: whose opening it has."""
+
+    subject: str
+    zone: str
+    flat: str
+    how: str
+
+    @property
+    def failed(self) -> bool:
+        return automatic.says_failed(self.subject) or automatic.says_late(self.subject)
+
+    @property
+    def answers(self) -> bool:
+        """Whether a server's answer stands in it."""
+        said = self.flat[:_NEAR]
+        return bool(REPLY.search(said) or STATUS.search(said))
+
+    @property
+    def late(self) -> bool:
+        """Whether somebody still tries: a "(Failure)" is none, whatever the text promises."""
+        over = "failure" in self.subject.lower()
+        return not over and (automatic.says_late(self.subject) or automatic.will_try(self.flat))
+
+
 def read(mail: Mail, original: Original, own: Collection[str]) -> Found | None:
     """What a machine reports as text; None where it reports nothing of a delivery."""
-    subject = headers.words(mail.first("subject"))
     zone = _zone(mail.text)
     flat = " ".join(zone.lower().split())
-    how = _opening(flat)
-    if not _is_report(mail, subject, flat, how, original):
+    words = _Words(headers.words(mail.first("subject")), zone, flat, _opening(flat))
+    if not _is_report(mail, words, original, own):
         return None
-    late = automatic.says_late(subject) or automatic.will_try(flat)
     whom = _whom(mail, zone, original, own)
-    return Found(how or "plain", tuple(whom), flat, late and not _is_over(subject))
-
-
-def _is_over(subject: str) -> bool:
-    """Delivery Status Notification (Failure) is no delay, whatever the text promises."""
-    return "failure" in subject.lower()
+    return Found(words.how or "plain", tuple(whom), flat, words.late)
 
 
 def _zone(text: str) -> str:
     """What the writer says itself, before what it returns."""
     text = text[:LONGEST]
     lead = len(text) - len(text.lstrip())
-    cut = _RETURNED.search(text, lead + 1)
+    cut = _RETURNED.within(text, lead + 1)
     # Some begin with what they return; then all of it counts.
     return text[: cut.start()] if cut and "@" in text[: cut.start()] else text
 
 
 def _opening(flat: str) -> str:
-    begin = flat[:6_000]
+    begin = flat[:_NEAR]
     return next(
         (how for how, phrases in _OPENINGS.items() if any(one in begin for one in phrases)), ""
     )
 
 
-def _is_report(mail: Mail, subject: str, flat: str, how: str, original: Original) -> bool:
+def _is_report(mail: Mail, words: _Words, original: Original, own: Collection[str]) -> bool:
     if mail.first("x-failed-recipients") or is_called_report(mail):
         return True
-    failed = automatic.says_failed(subject) or automatic.says_late(subject)
     if automatic.is_daemon(mail):
-        answered = bool(REPLY.search(flat[:4_000]) or STATUS.search(flat[:4_000]))
-        return failed or bool(how) or (answered and "deliver" in flat[:4_000])
-    if automatic.says_away(subject) or automatic.is_answer(subject):
+        told = words.answers and "deliver" in words.flat[:_NEAR]
+        return words.failed or bool(words.how) or told
+    if automatic.says_away(words.subject) or automatic.is_answer(words.subject):
         return False
-    if automatic.is_advertising(mail):
+    if automatic.is_advertising(mail, own):
         return False
     if automatic.is_machine(mail) or automatic.is_unanswerable(mail):
-        ours = bool(how) or _speaks_of_ours(flat)
-        return ours and (failed or (original.is_whole and automatic.says_failed(flat[:1_500])))
-    answered = "recipient" in flat[:4_000] and bool(REPLY.search(flat[:4_000]))
-    return failed and (bool(how) or answered) and not mail.first("in-reply-to")
+        return _reports_by_machine(mail, words, original)
+    told = "recipient" in words.flat[:_NEAR] and words.answers
+    return words.failed and (bool(words.how) or told) and not mail.first("in-reply-to")
+
+
+def _reports_by_machine(mail: Mail, words: _Words, original: Original) -> bool:
+    """Whether a machine of unknown kind writes about a mail that was sent to it."""
+    named = original.is_whole or "@" in words.flat or automatic.is_from_nobody(mail)
+    ours = words.answers or (named and _OURS.within(words.flat[:_NEAR]) is not None)
+    failed = words.failed or (original.is_whole and automatic.says_failed(words.flat[:1_500]))
+    return failed and (bool(words.how) or ours)
 
 
 def is_called_report(mail: Mail) -> bool:
@@ -168,12 +196,6 @@ def is_called_report(mail: Mail) -> bool:
         kind == "multipart/report"
         and "delivery" in parameters.get("report-type", "delivery").lower()
     )
-
-
-def _speaks_of_ours(flat: str) -> bool:
-    """Whether a machine of unknown kind writes about a mail that was sent to it."""
-    said = flat[:4_000]
-    return bool(_OURS.search(said) or REPLY.search(said) or STATUS.search(said))
 
 
 # -- whom it is about ----------------------------------------------------------------------------

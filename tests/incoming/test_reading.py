@@ -2,6 +2,7 @@
 
 import ast
 import random
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,8 @@ def invoice() -> Story:
 
 def check(scores: Scores, least: float) -> None:
     for name, score in [*scores.sorts.items(), *scores.verdicts.items()]:
+        if not score.real:
+            continue  # what it was taken for is missed where it belongs
         assert score.recall >= least, (name, scores.wrong)
         assert score.precision >= least, (name, scores.wrong)
     assert scores.tied.recall >= least
@@ -192,6 +195,18 @@ def test_a_colleague_s_answer_is_no_reply(invoice: Story) -> None:
     assert read(raw, own=[one.upper() for one in OWN]).sort is Sort.OTHER
 
 
+def test_what_a_gateway_writes_before_a_subject_changes_nothing(invoice: Story) -> None:
+    for tag in ("[EXTERNAL] ", "***SPAM*** ", "(ext) [list] "):
+        head = [("From", f"<{MARY}>"), ("Subject", f"{tag}Re: {invoice.subject}")]
+        assert read(block(head, "Paid.")).sort is Sort.REPLY
+
+
+def test_a_list_is_bulk_unless_it_is_our_own_group(invoice: Story) -> None:
+    for group, sort in ((OFFICE.replace("@", "."), Sort.REPLY), ("taps.example", Sort.OTHER)):
+        head = [("From", f"<{MARY}>"), ("Subject", "Re: taps"), ("List-ID", f"<{group}>")]
+        assert read(block(head, "Paid."), own=OWN).sort is sort
+
+
 def test_a_quoted_bounce_fails_nobody(invoice: Story) -> None:
     for made in (people.reply_about_a_bounce(invoice), people.forwarded_bounce(invoice)):
         letter = read(made.raw, own=OWN)
@@ -232,8 +247,9 @@ def test_being_away_is_no_bounce_even_with_an_envelope_from_nobody(invoice: Stor
 
 
 def headers_of(made: Labelled) -> list[tuple[str, str]]:
-    head = made.raw.partition(b"\r\n\r\n")[0].decode()
-    return [(name, value) for name, _, value in (row.partition(": ") for row in head.split("\r\n"))]
+    """As a provider tells them."""
+    parsed = message_from_bytes(made.raw)
+    return [(name, " ".join(str(value).split())) for name, value in parsed.items()]
 
 
 def test_headers_alone_tell_that_a_mail_came_back(invoice: Story) -> None:
@@ -265,7 +281,7 @@ def test_headers_alone_tell_the_other_sorts(made: servers.Make, invoice: Story) 
 def test_headers_alone_sort_most_of_a_flood() -> None:
     mails = list(flood(300, seed=9))
     right = sum(read_headers(headers_of(one), own=OWN).sort is one.sort for one in mails)
-    assert right / len(mails) >= 0.85
+    assert right / len(mails) >= 0.9
 
 
 # -- the house ------------------------------------------------------------------------------------

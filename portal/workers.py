@@ -22,6 +22,7 @@ from portal.columns import UtcDateTime, db_now, now
 from portal.config import Config
 from portal.extensions import Base, db
 from portal.logs import redacted
+from portal.providers.obstacles import harmless
 from portal.stores import rows_changed
 
 #: A worker that says the same again within so many seconds is not written down again.
@@ -114,7 +115,7 @@ def beat(doing: str, error: str = "") -> None:
     said, at = _said.get("last", ("", 0.0))
     if error or said != doing or time.monotonic() - at > SELDOM:
         _said["last"] = doing, time.monotonic()
-        _quietly(lambda: _store(doing, redacted(error)))
+        _quietly(lambda: _store(doing, harmless(redacted(error))))
 
 
 def gone() -> None:

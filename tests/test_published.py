@@ -592,6 +592,90 @@ def test_what_the_sender_wrote_into_the_mail_proves_nothing() -> None:
     assert not read([below], "").findings
 
 
+MICROSOFTS = (
+    "spf=pass (sender IP is 209.85.1.1) smtp.mailfrom=brightspark.example; dkim=pass (signature"
+    " was verified) header.d=brightspark.example;dmarc=bestguesspass action=none"
+    " header.from=brightspark.example;compauth=pass reason=109"
+)
+RECEIVED = (
+    "Received",
+    "from x (evil.example [192.0.2.9]) by mx.isp.example (Postfix)\r\n with ESMTP",
+)
+
+
+@pytest.mark.parametrize(
+    ("provider", "headers", "dmarc"),
+    [
+        ("gmail", [("Authentication-Results", GOOGLES)], "pass"),
+        ("gmail", [("Authentication-Results", "mx.else.example; dmarc=pass")], ""),
+        ("microsoft", [("Authentication-Results", MICROSOFTS)], "bestguesspass"),
+        # Who sends it can write what Microsoft writes, but only below.
+        (
+            "microsoft",
+            [("Authentication-Results", "dmarc=fail"), ("Authentication-Results", MICROSOFTS)],
+            "fail",
+        ),
+        ("microsoft", [("Authentication-Results", "evil.example; dmarc=pass")], ""),
+        ("smtp", [RECEIVED, ("Authentication-Results", "mx.isp.example; dmarc=pass")], "pass"),
+        ("smtp", [RECEIVED, ("Authentication-Results", "evil.example; dmarc=pass")], ""),
+        ("smtp", [("Authentication-Results", "mx.isp.example; dmarc=pass")], ""),
+    ],
+)
+def test_only_the_receiving_side_itself_is_believed(
+    provider: str, headers: list[tuple[str, str]], dmarc: str
+) -> None:
+    assert results.as_received(headers, provider).of("dmarc") == dmarc
+
+
+@pytest.mark.parametrize(
+    ("said", "passed", "words", "advice"),
+    [
+        (GOOGLES, True, "SPF pass (aligned), DKIM pass (aligned), DMARC pass", []),
+        (
+            "x; spf=pass smtp.mailfrom=a@bounce.mail.example; dkim=none; dmarc=fail",
+            False,
+            "SPF pass, but for bounce.mail.example, DKIM none, DMARC fail",
+            ["SPF spoke for bounce.mail.example", "Nothing signed it (DKIM)"],
+        ),
+        (
+            "x; spf=softfail smtp.mailfrom=brightspark.example; dkim=fail; dmarc=fail",
+            False,
+            "SPF softfail, DKIM fail, DMARC fail",
+            ["SPF did not allow Gmail to send", "Its DKIM signature did not hold"],
+        ),
+        (
+            "x; dkim=pass header.d=gappssmtp.example; dkim=pass header.i=@brightspark.example;"
+            " spf=pass smtp.mailfrom=brightspark.example; dmarc=none",
+            True,
+            "SPF pass (aligned), DKIM pass (aligned), DMARC none",
+            ["brightspark.example publishes no DMARC policy yet"],
+        ),
+        (
+            "x; dkim=pass header.d=gappssmtp.example",
+            False,
+            "SPF not tried",
+            ["SPF", "It was signed"],
+        ),
+        (
+            "x; spf=pass smtp.mailfrom=brightspark.example; dkim=none; dmarc=pass",
+            True,
+            "SPF pass (aligned), DKIM none, DMARC pass",
+            ["Nothing signed it (DKIM)"],
+        ),
+    ],
+)
+def test_what_a_test_mail_proves_and_what_is_still_to_do(
+    said: str, passed: bool, words: str, advice: list[str]
+) -> None:
+    domain = "brightspark.example"
+    proof = results.prove(results.parse(said), lambda _method, of: of == domain)
+    assert (proof.passed, proof.words.startswith(words)) == (passed, True)
+    told = results.advice(proof, domain, "Gmail")
+    assert len(told) == len(advice)
+    assert all(one.startswith(start) for one, start in zip(told, advice, strict=True))
+    assert results.Proof.from_json(proof.as_json()) == proof
+
+
 @pytest.mark.parametrize(
     ("value", "method", "result"),
     [
@@ -648,6 +732,11 @@ def test_a_mended_record_is_read_by_everybody(text: str) -> None:
 def test_no_header_and_no_key_breaks_the_readers(value: str, raw: bytes) -> None:
     results.parse(value)
     results.read_authentication_results([("Authentication-Results", value)], value)
+    headers = [("Received", value), ("Authentication-Results", value)]
+    for provider in ("gmail", "microsoft", "smtp"):
+        found = results.as_received(headers, provider)
+        proof = results.prove(found, lambda method, of: len(method) < len(of))
+        results.advice(proof, value, value)
     assert dkim.rsa_bits(raw) >= 0
     assert all(" " <= char <= "~" or char == "\ufffd" for char in answers.clean_text(raw))
     with contextlib.suppress(BadDomain):

@@ -13,9 +13,9 @@ from flask.testing import FlaskClient
 from PIL import Image
 from sqlalchemy import select
 
-from portal import batches, launch
+from portal import attempts, batches, launch, workers
 from portal.config import Config
-from portal.dispatch import Dispatch, Purpose
+from portal.dispatch import Dispatch, Purpose, claiming
 from portal.documents import LARGEST_FILE, files, wording
 from portal.extensions import db
 from portal.people import BadAddress, addresses_in
@@ -24,7 +24,7 @@ from portal.providers.signing import SignInProblem
 from portal.sandbox.server import SandboxServer
 from portal.web import guard, lines
 from tests import servers
-from tests.factories import PASSWORD, document, office_mailbox, olive, tom
+from tests.factories import PASSWORD, asked, document, office_mailbox, olive, tom
 from tests.visitor import Visitor, said, token_in, visitor
 
 TOM = "tom@brightspark.example"
@@ -424,3 +424,26 @@ def test_nothing_of_the_local_google_is_part_of_the_portal(app: Flask, config: C
 def test_what_an_all_in_one_start_keeps_is_its_owners_alone(tmp_path: Path) -> None:
     launch.make_directories(tmp_path / "var")
     assert stat.S_IMODE((tmp_path / "var").stat().st_mode) == 0o700
+
+
+@pytest.mark.sqlite_only
+def test_what_stands_between_us_and_a_provider_is_told_to_no_page(
+    app: Flask, trader: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = "HTTPSConnection(host='10.1.2.3', port=3128): squid.internal at fd00::7 said no"
+    with app.app_context():
+        office_mailbox()
+        one = asked()
+        claim = attempts.claim(one.id)
+        assert claim
+        claiming.end_attempt(claim, "try later", inner)
+        monkeypatch.setitem(workers._mine, "name", "the-van:7")
+        workers.beat(workers.SENDING, inner)
+        db.session.commit()
+        seen = [f"/dispatches/{one.id}", f"/dispatches/{one.id}/evidence.txt"]
+        db.session.remove()
+    pages = [trader.get(address).text for address in seen]
+    pages.append(visitor(app, olive).get("/workers").text)
+    for page in pages:
+        assert "inner address" in page
+        assert not any(word in page for word in ("10.1.2.3", "squid.internal", "fd00::7"))

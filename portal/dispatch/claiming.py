@@ -45,6 +45,7 @@ from portal.dispatch.tables import (
 from portal.envelope import SentCopy
 from portal.instance import Instance
 from portal.mailboxes import Mailbox
+from portal.providers.obstacles import harmless
 from portal.senders import Said
 from portal.statements import Statement
 
@@ -178,8 +179,13 @@ def proved(dispatch_id: int, proof: Proof, copy: SentCopy) -> None:
 
 
 def end_attempt(claim: Claim, outcome: str, words: str) -> None:
-    """Keep how an attempt ended, with the provider's own words."""
+    """Keep how an attempt ended, with the provider's own words.
+
+    Pages show them to everybody here: what stands between may have put addresses of the inner
+    network there.
+    """
     mine = {"wanted": claim.dispatch_id, "mine": claim.attempt}
+    words = words if outcome == "accepted" else harmless(words)
     _ended().changed(_here(), **mine, how=outcome, words=words[:2000], at=now())
 
 

@@ -117,6 +117,13 @@ def test_plain_smtp_and_the_relay_are_judged_by_their_servers(
     )
 
 
+def test_where_a_server_of_ones_own_network_stands_is_on_no_page(office: Mailbox) -> None:
+    office.provider, office.server = "smtp", {"host": "10.0.0.5"}
+    db.session.commit()
+    (way,) = domains.in_use()[OURS].ways
+    assert (way.title, way.hosts) == ("your mail server", ("10.0.0.5",))
+
+
 # -- looking up ------------------------------------------------------------------------------------
 
 
@@ -216,6 +223,23 @@ def test_the_sweep_asks_for_a_few_at_a_time_and_for_none_twice(
     domains.look_again()
     assert domains.look_again() == 0  # within the minute nobody even looks
     assert len(domains.known()) == 5
+
+
+def test_what_a_new_provider_needs_is_asked_for_within_the_minute(
+    office: Mailbox, publish: Change
+) -> None:
+    publish({})
+    assert domains.look_again() == 1
+    other = Mailbox(account_sub="9", email=OFFICE, provider="microsoft", health="connected")
+    other.addresses = [Address(email=OFFICE, verification="accepted")]
+    db.session.add(other)
+    db.session.execute(update(Domain).values(asked_at=now() - timedelta(seconds=61)))
+    db.session.commit()
+    asked = []
+    for _sweep in range(2):
+        current_app.extensions.pop("domains")  # a minute later
+        asked.append(domains.look_again())
+    assert asked == [1, 0]
 
 
 def test_what_goes_wrong_with_one_domain_keeps_no_other_waiting(

@@ -181,8 +181,9 @@ class Mailbox(Base):
 
     @property
     def missing_scopes(self) -> list[str]:
-        """The permissions of the full level that were not granted."""
-        return [scope for scope in self.kind.full if scope not in self.granted]
+        """The permissions of the full level that were not granted, nor a broader one instead."""
+        held = self.granted.union(*(self.kind.covers.get(one, ()) for one in self.granted))
+        return [scope for scope in self.kind.full if scope not in held]
 
     @property
     def send_only(self) -> bool:

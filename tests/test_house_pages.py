@@ -204,9 +204,7 @@ def addresses(app: Flask, rule: Rule) -> list[str]:
 
 def values_for(rule: Rule, name: str) -> list[Any]:
     if isinstance(rule._converters[name], IntegerConverter):
-        of_dispatches = rule.endpoint.startswith(
-            ("dispatches.", "resendings.", "corrections.")
-        )
+        of_dispatches = rule.endpoint.startswith(("dispatches.", "resendings.", "corrections."))
         every_state = of_dispatches and len(rule.arguments) == 1
         return [*range(1, 9), 99999] if every_state else [1, 2, 99999]
     if name == "filename":

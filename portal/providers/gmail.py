@@ -71,6 +71,8 @@ SEND_ONLY_SCOPES = (*SIGN_IN_SCOPES, SCOPE + "send")
 WHOLE_SCOPES = (*SIGN_IN_SCOPES, SCOPE + "compose", SCOPE + "readonly")
 READERS = {SCOPE + "readonly", SCOPE + "modify", "https://mail.google.com/"}
 WRITERS = {SCOPE + "compose", SCOPE + "modify", "https://mail.google.com/"}
+#: What a broader permission makes needless.
+COVERS = dict.fromkeys(READERS, frozenset({SCOPE + "settings.basic", SCOPE + "metadata"}))
 
 PERMISSIONS = {
     SCOPE + "compose": Permission(

@@ -1,4 +1,4 @@
-"""Arrivals: what came in about a sending, as its pages tell it, and what a person says of a guess."""
+"""Arrivals: what came in about a sending, as its pages tell it, and what is said of a guess."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -18,7 +18,7 @@ from portal.providers.signing import SignInProblem
 from portal.web import journey
 from portal.web.journey import Journey, Level, Purpose
 from portal.web.page import page, see_other
-from portal.web.roads import ROADS, Road, config
+from portal.web.roads import ROADS, Road, config, level_for
 
 pages = Blueprint("connections", __name__)
 
@@ -34,10 +34,10 @@ def create() -> ResponseReturnValue:
     if not road.is_open:
         return see_other(url_for("mailboxes.new", purpose=wish.purpose, kind=wish.kind))
     box = _expected(wish)
-    hint = box.email if box else ""
+    hint, level = box.email if box else "", level_for(box, wish.level)
     db.session.commit()  # the provider is asked with no transaction open
     try:
-        answer, state = road.begin(wish.level, hint)
+        answer, state = road.begin(level, hint)
     except SignInProblem as problem:
         return _failed(problem.message, wish, 503)
     journey.set_out(wish, state)

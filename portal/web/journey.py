@@ -29,6 +29,7 @@ class Level(StrEnum):
     """How much the portal asks for."""
 
     FULL = "full"
+    WHOLE = "whole"
     SEND_ONLY = "send"
 
 

@@ -24,7 +24,7 @@ from portal.web import session as sessions
 from portal.web.connections import CONNECTED
 from portal.web.journey import Journey, Level, Purpose
 from portal.web.page import page
-from portal.web.roads import ROADS, Road
+from portal.web.roads import ROADS, Road, level_for
 
 pages = Blueprint("links", __name__)
 
@@ -109,10 +109,10 @@ def connect(key: str) -> ResponseReturnValue:
         return _mailbox_page(link, key, NOT_YET.format(road.who), 503)
     purpose, box_id = (Purpose.RECONNECT, box.id) if box else (Purpose.OWN, None)
     wish = Journey(purpose, Level.FULL, link.user_id, box_id, time.time(), link.id, road.kind)
-    hint = box.email if box else ""
+    hint, level = box.email if box else "", level_for(box, Level.FULL)
     db.session.commit()  # the provider is asked with no transaction open
     try:
-        answer, state = road.begin(Level.FULL, hint)
+        answer, state = road.begin(level, hint)
     except SignInProblem as problem:
         return _mailbox_page(link, key, problem.message, 503)
     journey.set_out(wish, state)

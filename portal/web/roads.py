@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from flask import Response, current_app, url_for
 
 from portal.config import Config
-from portal.mailboxes import SIGN_INS
+from portal.mailboxes import SIGN_INS, Mailbox
 from portal.providers import KINDS, gmail, microsoft
+from portal.providers.provider import Access
 from portal.providers.signing import Account, Grant
 from portal.web.journey import Level
 
@@ -66,6 +67,7 @@ ROADS = {
         "GOOGLE_CLIENT_ID",
         {
             Level.FULL: lambda _: gmail.FULL_SCOPES,
+            Level.WHOLE: lambda _: gmail.WHOLE_SCOPES,
             Level.SEND_ONLY: lambda _: gmail.SEND_ONLY_SCOPES,
         },
     ),
@@ -76,6 +78,13 @@ ROADS = {
         {Level.FULL: microsoft.scopes_of},
     ),
 }
+
+
+def level_for(box: Mailbox | None, level: str) -> str:
+    """How much to ask for: who let whole messages be read does not take that back by signing in
+    again."""
+    reads_whole = box is not None and box.abilities.incoming is Access.WHOLE
+    return Level.WHOLE if reads_whole and level == Level.FULL else level
 
 
 def usual() -> Road:

@@ -85,8 +85,14 @@ def _zoho(slug: str, end: str, free: str) -> tuple[Preset, Preset]:
         help="https://www.zoho.com/mail/help/zoho-smtp.html",
         inbox=f"imap.{end}",
     )
-    theirs = {"host": f"smtppro.{end}", "inbox": f"imappro.{end}"}
-    company = replace(own, slug=f"{slug}-company", domains=(), mx=(end,), **theirs)
+    company = replace(
+        own,
+        slug=f"{slug}-company",
+        host=f"smtppro.{end}",
+        inbox=f"imappro.{end}",
+        domains=(),
+        mx=(end,),
+    )
     return own, company
 
 

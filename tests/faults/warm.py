@@ -71,8 +71,10 @@ class WarmWorker:
 
     def close(self) -> None:
         """It has ended, and no other is wanted."""
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(BrokenPipeError, subprocess.TimeoutExpired):
             self._mother.communicate(timeout=10)
+        self._mother.kill()  # on a machine with too much to do she may still be taking her leave
+        self._mother.wait()
         if self._end >= 0:
             os.close(self._end)
             self._end = -1

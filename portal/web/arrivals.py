@@ -10,6 +10,7 @@ from flask_login import current_user
 from portal import bounces, mailboxes
 from portal.bounces import Arrival, Move, Standing, Watch
 from portal.bounces.following import UNREAD, brief
+from portal.columns import now
 from portal.dispatch import Dispatch, Purpose, State
 from portal.extensions import db
 from portal.incoming import Reason, Sort, sentence
@@ -168,6 +169,35 @@ def _text(one: Dispatch, told: list[Report], alone: Report | None) -> str:
     if alone is not None and len({*one.to, *one.cc}) == 1:
         return alone.said
     return one.state_note if told else UNREAD
+
+
+@dataclass(frozen=True)
+class Step:
+    """What to do next about one that came back: where, and the words of the link."""
+
+    href: str
+    label: str
+
+
+def next_steps(sendings: Iterable[Dispatch]) -> dict[int, Step]:
+    """The next step of each that came back, by sending."""
+    returned = [one for one in sendings if one.state == State.RETURNED]
+    found = bounces.returns_of([one.id for one in returned])
+    return {one.id: next_step(one, found.get(one.id, [])) for one in returned}
+
+
+def next_step(one: Dispatch, arrivals: list[Arrival]) -> Step:
+    """Correct the address, put the domain right, or try again once that is worth it."""
+    told = back(one, arrivals)
+    move = told.move if told else Move.CORRECT
+    here = Step(url_for("dispatches.show", dispatch_id=one.id), "See what to do")
+    if move is Move.DOMAIN and told:
+        return Step(url_for("domains.show", domain=told.domain), f"See what {told.domain} lacks")
+    if move is Move.AGAIN and told and now() >= bounces.try_again_from(told.arrival.at):
+        return Step(url_for("resendings.new", dispatch_id=one.id), "Try again?")
+    if move is Move.CORRECT:
+        return Step(url_for("corrections.new", dispatch_id=one.id), "Correct the address…")
+    return here
 
 
 # -- a guess -------------------------------------------------------------------------------------

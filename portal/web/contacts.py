@@ -8,7 +8,7 @@ from flask_login import current_user
 from sqlalchemy import or_, select
 from sqlalchemy.orm.exc import StaleDataError
 
-from portal import contacts, history
+from portal import bounces, contacts, corrections, history
 from portal.accounts import user_of
 from portal.contacts import KNOWN, AddressTaken
 from portal.documents import Document
@@ -83,6 +83,7 @@ def index() -> ResponseReturnValue:
         filters=filters,
         types=CONTACT_TYPES,
         found=found[:SHOWN],
+        cautions=bounces.cautions_of(one.email for one in found[:SHOWN] if one.email),
         more=more,
         later="after" in request.args,
         hidden=0 if found or filters.all else _inactive(filters),
@@ -181,6 +182,15 @@ def archive(contact_id: int) -> ResponseReturnValue:
     return see_other(url_for(".show", contact_id=contact.id))
 
 
+@pages.post("/contacts/<int:contact_id>/vouching")
+def vouch(contact_id: int) -> ResponseReturnValue:
+    """Somebody says that the address is right, though mail to it came back."""
+    contact = _contact(contact_id)
+    corrections.vouch(contact, current_user)
+    flash(f"The next mail to {contact.name} goes without that question.", "good")
+    return see_other(url_for(".show", contact_id=contact.id))
+
+
 @pages.post("/contacts/<int:contact_id>/deletion")
 @managers_only
 def delete(contact_id: int) -> ResponseReturnValue:
@@ -261,6 +271,9 @@ def _show(
         None,
         status,
         contact=contact,
+        caution=next(
+            iter(bounces.cautions_of([contact.email] if contact.email else ()).values()), None
+        ),
         refused=refused,
         merged=merged,
         user=user_of(contact),

@@ -1,5 +1,6 @@
 """The home page: what needs somebody, what is done, and what to begin."""
 
+from collections import Counter
 from datetime import datetime, time
 from zoneinfo import ZoneInfo
 
@@ -7,12 +8,13 @@ from flask import Blueprint
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from portal import alarms, batches, dispatch, mailboxes
+from portal import alarms, batches, bounces, dispatch, mailboxes
 from portal.columns import now
-from portal.dispatch import State
+from portal.dispatch import Dispatch, State
 from portal.documents import recent
+from portal.documents.kinds import KINDS, Kind
 from portal.mailboxes import Health
-from portal.web import queues
+from portal.web import arrivals, queues
 from portal.web.context import company, held_by, stuck_in_queue
 from portal.web.page import page
 
@@ -31,10 +33,16 @@ def index() -> ResponseReturnValue:
     documents = recent(mine)
     tally = dispatch.tally(_midnight(), mine)
     default = mailboxes.company_default()
+    needing = dispatch.needing_attention(mine)
+    guesses = bounces.asked(mine)
     return page(
         "home/index.html",
         None,
-        needing=dispatch.needing_attention(mine)[:MOST],
+        needing=needing[:MOST],
+        steps=arrivals.next_steps(needing[:MOST]),
+        returned=_returned(needing),
+        guesses=guesses[:MOST],
+        replies=bounces.replies(_midnight(), mine),
         today=sum(tally.values()),
         accepted=tally.get(State.ACCEPTED, 0),
         documents=documents,
@@ -48,6 +56,12 @@ def index() -> ResponseReturnValue:
         unfinished=batches.unfinished() if current_user.is_manager else [],
         alarms=[(one, alarms.told(one, current_user)) for one in alarms.stuck()],
     )
+
+
+def _returned(needing: list[Dispatch]) -> list[tuple[Kind, int]]:
+    """How many came back, by kind of document."""
+    counts = Counter(one.document.kind for one in needing if one.state == State.RETURNED)
+    return [(kind, counts[slug]) for slug, kind in KINDS.items() if counts[slug]]
 
 
 def _midnight() -> datetime:

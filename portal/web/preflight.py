@@ -4,6 +4,7 @@ Nothing is decided here: counts and sentences of portal.batches are given their 
 and their links.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flask import url_for
@@ -18,6 +19,7 @@ from portal.documents.kinds import KINDS, Kind
 from portal.extensions import db
 from portal.health import Condition
 from portal.mailboxes import Mailbox
+from portal.web import arrivals
 from portal.web.context import ago, clock
 from portal.web.guard import whom_to_ask
 
@@ -178,7 +180,8 @@ def stretch(batch: Batch, group: str, after: int, words: str = "") -> Stretch:
     found = batches.items(batch, wanted, after, STRETCH + 1)
     more = found[STRETCH - 1].id if len(found) > STRETCH else None
     title = f"Found for “{words}”" if words else _title(batch, group)
-    return Stretch(title, group, [row(one) for one in found[:STRETCH]], after, more)
+    steps = arrivals.next_steps(one.dispatch for one in found[:STRETCH] if one.dispatch)
+    return Stretch(title, group, [row(one, steps) for one in found[:STRETCH]], after, more)
 
 
 def _title(batch: Batch, group: str) -> str:
@@ -191,8 +194,10 @@ def _title(batch: Batch, group: str) -> str:
     return words[0] if words else f"All {kind.plural.lower()}"
 
 
-def row(item: BatchItem) -> Row:
-    """One line of the list: what became of the item, else what checking found."""
+def row(item: BatchItem, steps: Mapping[int, arrivals.Step]) -> Row:
+    """One line of the list: what became of the item, else what checking found. steps: what is next
+    where it came back.
+    """
     sent = item.dispatch
     if sent is None:
         words = {**DRAFT, **SENT}.get(item.state, ("", "", ""))[0]
@@ -204,6 +209,8 @@ def row(item: BatchItem) -> Row:
     if sent.state in (State.QUEUED, State.SUBMITTING):
         return Row(item, sent.state, sent.facts.label, "", "", None)
     look = Way("Open this sending", url_for("dispatches.show", dispatch_id=sent.id))
+    step = steps.get(sent.id)
+    look = Way(step.label, step.href) if step else look
     return Row(item, sent.state, sent.facts.label, sent.state_note, sent.facts.what_to_do, look)
 
 

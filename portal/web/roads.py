@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from flask import Response, current_app, url_for
 
 from portal.config import Config
-from portal.mailboxes import SIGN_INS, Mailbox
+from portal.mailboxes import SIGN_INS, Health, Mailbox
 from portal.providers import KINDS, gmail, microsoft
 from portal.providers.provider import Access
 from portal.providers.signing import Account, Grant
@@ -83,8 +83,9 @@ ROADS = {
 def level_for(box: Mailbox | None, level: str) -> str:
     """How much to ask for: who let whole messages be read does not take that back by signing in
     again."""
-    reads_whole = box is not None and box.abilities.incoming is Access.WHOLE
-    return Level.WHOLE if reads_whole and level == Level.FULL else level
+    if box is None or box.health == Health.DISCONNECTED or level != Level.FULL:
+        return level
+    return Level.WHOLE if box.abilities.incoming is Access.WHOLE else level
 
 
 def usual() -> Road:

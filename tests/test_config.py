@@ -54,6 +54,7 @@ BAD = {
     "LEASE_SECONDS": ["0", "3601", "nan", "long"],
     "SETTLE_GRACE": ["-1", "3601", "x"],
     "SWEEP_SECONDS": ["0", "301", "x"],
+    "INBOX_SECONDS": ["0", "3601", "x"],
     "WORKERS": ["-1", "17", "x"],
     "WORKER_NAME": ["the van", "a" * 61, "a/b"],
     "LOG_FORMAT": ["xml", "JSON"],

@@ -1,21 +1,36 @@
-"""Checks: what must be right before a document is sent. Each is one function with one answer."""
+"""Checks: what must be right before a document is sent. Each is one function with one answer.
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+The inquiry into what became of one that was sent (portal.inquiry) asks the same questions again.
+"""
 
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_date
 from flask import current_app
 
+from portal import spelling
+from portal.columns import now
 from portal.documents import LARGEST_FILES, Document
-from portal.people import BadAddress, clean_address
+from portal.incoming import Reason, sentence
+from portal.people import BadAddress, Contact, address_key, clean_address, company, contact_with
+from portal.published.receiving import Receiving, Takes
 from portal.senders import Choice, Trouble
+
+if TYPE_CHECKING:
+    from portal.bounces import Caution
 
 
 @dataclass(frozen=True)
 class Problem:
     """What is wrong, how to put it right, and where. Blocking problems take the button away.
 
-    fix: the record that puts it right: "document", "contact", "property", "sender" or "settings".
-    contact_id: whose record, where it is another contact than the document's.
+    fix: the record that puts it right: "document", "contact", "property", "sender" or "settings";
+    of an inquiry also "batch", "sending", "send", "domain", "outbox", or "mail" in a mailbox.
+    contact_id: whose record, where it is another contact than the document's; where: which of
+    several, by its number or name, or the address of a page elsewhere.
     """
 
     code: str
@@ -24,16 +39,22 @@ class Problem:
     fix: str = ""
     blocking: bool = True
     contact_id: int = 0
+    where: str = ""
 
 
 @dataclass(frozen=True)
 class Sending:
-    """One document about to be sent: all a check may look at."""
+    """One document about to be sent: all a check may look at.
+
+    cautions: of the addresses that mail came back from, as bounces.cautions_of() gives them; who
+    only wants to know what is blocking may leave them out.
+    """
 
     document: Document
     choice: Choice
     to: tuple[str, ...]
     cc: tuple[str, ...] = ()
+    cautions: "Mapping[str, Caution]" = field(default_factory=dict)
 
 
 def has_lines(sending: Sending) -> Problem | None:
@@ -78,12 +99,99 @@ def copies_have_addresses(sending: Sending) -> Problem | None:
 
 
 def recipients_are_addresses(sending: Sending) -> Problem | None:
-    for one in (*sending.to, *sending.cc):
-        try:
-            clean_address(one)
-        except BadAddress as problem:
-            return Problem("bad_recipient", str(problem), "Correct it in To or Cc.")
+    found = (is_address(one) for one in (*sending.to, *sending.cc))
+    return next((problem for problem in found if problem is not None), None)
+
+
+def is_address(email: str) -> Problem | None:
+    """Whether mail can be written to it at all."""
+    try:
+        clean_address(email)
+    except BadAddress as problem:
+        return Problem("bad_recipient", str(problem), "Correct it in To or Cc.")
     return None
+
+
+def no_caution(sending: Sending) -> Problem | None:
+    """Whether mail to any of its addresses came back before."""
+    keys = dict.fromkeys(address_key(one) for one in (*sending.to, *sending.cc))
+    found = [sending.cautions[key] for key in keys if key in sending.cautions]
+    return came_back(found[0], len(found) - 1) if found else None
+
+
+def came_back(caution: "Caution", others: int = 0) -> Problem:
+    """That mail to an address came back, when and why; others: to so many more as well."""
+    happened, _, whose_move = sentence(Reason(caution.reason)).partition(". ")
+    why = f"{happened[:1].lower()}{happened[1:].rstrip('.')}"
+    if caution.reason == Reason.UNKNOWN:
+        why, whose_move = "its server did not say clearly why", "Ask the customer by phone."
+    more = f" So did mail to {others} more of its addresses." if others else ""
+    holder = contact_with(caution.email)
+    return Problem(
+        "came_back",
+        f"Mail to {caution.email} came back on {_day(caution)}: {why}.{more}",
+        whose_move,
+        "contact" if holder else "",
+        blocking=False,
+        contact_id=holder.id if holder else 0,
+    )
+
+
+def _day(caution: "Caution") -> str:
+    """3 Nov, and its year where that is another, where the company is."""
+    zone = ZoneInfo(company().time_zone)
+    there = caution.at.astimezone(zone).date()
+    pattern = "d MMM" if there.year == now().astimezone(zone).year else "d MMM y"
+    return format_date(there, pattern, locale="en_AU")
+
+
+def is_spelt(email: str, holder: Contact | None = None) -> Problem | None:
+    """Whether it looks like what was meant. holder: whose record puts it right."""
+    doubt = spelling.doubt(email)
+    if doubt is None:
+        return None
+    return Problem(
+        "slip",
+        f"{doubt.question} Did you mean {doubt.meant}?",
+        "Ask the customer, and correct the contact." if holder else "Ask the customer.",
+        "contact" if holder else "",
+        blocking=False,
+        contact_id=holder.id if holder else 0,
+    )
+
+
+def is_theirs(email: str, holder: Contact | None, theirs: Iterable[Contact]) -> Problem | None:
+    """Whether an address belongs to somebody the document is for. holder: whose contact has it;
+    theirs: the document's customer and the contacts of its property."""
+    known = {one.id: one for one in theirs}
+    if holder is not None and holder.id not in known:
+        return Problem(
+            "other_holder",
+            f"{email} is the address of {holder.name}, who is neither on this document nor at its "
+            "property.",
+            f"If that is wrong, give {holder.name} another address, and the customer theirs.",
+            "contact",
+            blocking=False,
+            contact_id=holder.id,
+        )
+    if holder is None or holder.active:
+        return None
+    words = f"{email} belongs to {holder.name}, who is no longer active."
+    return Problem("inactive_holder", words, "", "contact", False, holder.id)
+
+
+def takes_mail(email: str, found: Receiving) -> Problem | None:
+    """Whether its domain takes mail, by what the DNS answered."""
+    domain = email.rpartition("@")[2]
+    said = {
+        Takes.NO_NAME: f"There is no domain {domain}: mail to {email} can reach nobody.",
+        Takes.NOTHING: f"{domain} has no mail server: mail to {email} can reach nobody.",
+        Takes.REFUSES: f"{domain} says that it takes no mail at all.",
+    }.get(found.takes)
+    if said is None:
+        return None
+    hint = "Check what stands after the @ with the customer."
+    return Problem("takes_no_mail", said, hint, "contact", blocking=False)
 
 
 def not_too_many(sending: Sending) -> Problem | None:
@@ -148,6 +256,7 @@ PREFLIGHT: tuple[Check, ...] = (
     has_recipient,
     copies_have_addresses,
     recipients_are_addresses,
+    no_caution,
     not_too_many,
     files_fit,
     has_sender,

@@ -1,4 +1,4 @@
-"""Commands for the operator: people, company, sweep, instance, relay, keys, seed, sandbox."""
+"""Commands for the operator: people, company, sweep, instance, check, relay, keys and the demo."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ from portal.vault import CannotOpen
 def register(app: Flask) -> None:
     """Add the commands to `flask --app portal.wsgi`."""
     people = (user_add, user_password, user_end)
-    for command in (*people, company_name, sweep, store, relay, rotate_keys, seed, sandbox):
+    for command in (*people, company_name, sweep, store, check, relay, rotate_keys, seed, sandbox):
         app.cli.add_command(command)
 
 
@@ -172,6 +172,35 @@ def _standing() -> Iterator[str]:
         count = f"{look.read} of {look.total} read, {look.settled} settled"
         lost = f", {len(look.strangers)} not known here" if look.strangers else ""
         yield f"{look.mailbox}: {look.state}, {count}{lost}. {look.problem}".rstrip()
+
+
+@click.group("check")
+def check() -> None:
+    """Find out how something stands."""
+
+
+@check.command("delivery")
+@click.argument("number")
+@click.option("--look-up", is_flag=True, help="Ask name servers whether the domains take mail.")
+@click.pass_context
+def delivery_of(context: click.Context, number: str, look_up: bool) -> None:
+    """Say whether a customer got a document, by its number, and how that was found out.
+
+    Ends with 0 where it arrived or most likely did, with 1 where it did not or nobody knows, and
+    with 2 where no document has that number.
+    """
+    from portal import inquiry
+    from portal.documents import with_number
+
+    document = with_number(number)
+    if document is None:
+        raise click.UsageError(f"No document has the number {number.strip()}.")
+    found = inquiry.inquire(document)
+    for line in inquiry.in_plain_text(found.facts, found.verdict, found.steps):
+        click.echo(line)
+    for one in inquiry.reached(found.facts) if look_up else ():
+        click.echo(f"{one.email}: {one.words}")
+    context.exit(0 if found.verdict.kind.is_good else 1)
 
 
 @click.command("relay")

@@ -28,9 +28,10 @@ from portal.envelope import Mailable
 from portal.extensions import Base, db
 from portal.mailboxes import Address, Health, Mailbox, company_mailboxes
 from portal.people import company
-from portal.published import asking, dmarc, judging, names
+from portal.published import asking, dmarc, judging, names, receiving
 from portal.published.answers import Answer, Question, Sheet, as_json, from_json
 from portal.published.judging import Report, Tone
+from portal.published.receiving import Receiving, Takes
 from portal.published.results import Proof
 from portal.published.ways import Way, way_of
 from portal.senders import SendFrom
@@ -235,6 +236,35 @@ def check(name: str, patience: float = asking.PATIENCE) -> Report:
     found = judging.judge(name, sender.ways, answers, chosen)
     journal.write(lambda: _keep(name, answers, found))
     return found
+
+
+def taking_mail(
+    emails: Iterable[str], patience: float = asking.PATIENCE_FOR_ONE
+) -> dict[str, Receiving]:
+    """Whether the domains of these addresses take mail, by address. Stores nothing, and ends what
+    is open in this thread.
+
+    patience: seconds that all of them together may take.
+    """
+    domains = {email: names.domain_of(email) for email in emails}
+    known = {name: _receiving_unasked(name) for name in set(domains.values())}
+    open_ = {name for name, found in known.items() if found is None}
+    answers: dict[Question, Answer] = {}
+    if open_:
+        db.session.rollback()
+        answers = asking.find_out(lambda sofar: receiving.wanted(sofar, open_), _ask(), patience)
+    judged = receiving.judge_all(answers, open_)
+    return {email: known[name] or judged[name] for email, name in domains.items()}
+
+
+def _receiving_unasked(name: str) -> Receiving | None:
+    """What can be said of a domain without asking for it; None where it is to be asked for."""
+    if not name:
+        return Receiving(Takes.NO_NAME)
+    if names.owner_of(name):
+        return Receiving(Takes.YES, note="It is a mail provider's domain.")
+    why = why_not_asked(name)
+    return Receiving(Takes.UNASKED, note=why) if why else None
 
 
 def _set_out(name: str) -> int | None:

@@ -8,7 +8,7 @@ from portal import policy
 from portal.accounts import User
 from portal.batches.drafts import branches_of, covers_several, reread, touch_draft, uncheck
 from portal.batches.groups import PROBLEM, SENDER
-from portal.batches.judging import Judge, loaded
+from portal.batches.judging import Judge, cautions_about, loaded
 from portal.batches.tables import Batch, BatchItem, BatchStatus, ItemState
 from portal.columns import now
 from portal.extensions import db
@@ -147,8 +147,9 @@ def _unchecked(batch: Batch, size: int) -> dict[int, int]:
 
 
 def _rows(batch: Batch, user: User, unchecked: dict[int, int]) -> list[dict[str, object]]:
-    judge = Judge(user, company_only=company_only(batch))
     documents = loaded(unchecked.values())
+    cautions = cautions_about(documents.values())
+    judge = Judge(user, company_only=company_only(batch), cautions=cautions)
     found = [(item_id, documents[one]) for item_id, one in unchecked.items()]
     return [{"id": item_id, **judge.row(document)} for item_id, document in found]
 

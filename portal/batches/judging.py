@@ -1,6 +1,6 @@
 """Judging: what one document of a batch comes to now. Reads all it needs, changes nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -10,6 +10,7 @@ from portal import policy
 from portal.accounts import User
 from portal.batches.drafts import OPEN
 from portal.batches.tables import ItemState
+from portal.bounces import Caution, cautions_of
 from portal.checks import Problem, Sending, preflight
 from portal.documents import Document
 from portal.extensions import db
@@ -31,6 +32,7 @@ HINTS = {
     "inactive": "Make the contact active again.",
     "too_many_recipients": "Mark fewer contacts at the property, or send it from its own page.",
     "bad_recipient": "Correct the contact's address.",
+    "came_back": "Correct the contact's address. If it is right, send all the same.",
     "files_too_large": "Remove some of its files.",
     ALREADY: "It needs no sending.",
 }
@@ -74,11 +76,26 @@ def loaded(document_ids: Iterable[int]) -> dict[int, Document]:
     return {one.id: one for one in db.session.scalars(query).unique()}
 
 
-class Judge:
-    """Everything that the documents of one batch are judged by, read once."""
+def cautions_about(documents: Iterable[Document]) -> dict[str, Caution]:
+    """The cautions of everybody whom these may go to, asked for in one go."""
+    people = [one.contact for one in documents]
+    places = (one.property_ for one in documents)
+    people += [one.contact for where in places if where is not None for one in where.contacts]
+    return cautions_of({one.email for one in people if one.email})
 
-    def __init__(self, person: User, *, company_only: bool) -> None:
+
+class Judge:
+    """Everything that the documents of one batch are judged by, read once.
+
+    cautions: of the addresses that mail came back from (cautions_about()), where remarks are wanted
+    and not only what is blocking.
+    """
+
+    def __init__(
+        self, person: User, *, company_only: bool, cautions: Mapping[str, Caution] | None = None
+    ) -> None:
         self._person, self._company_only = person, company_only
+        self._cautions = cautions or {}
         self._scene, self._lost = policy.Scene(), lost_sendings()
         self._paper = PDF_BYTES + len(company().logo or b"")
 
@@ -89,7 +106,7 @@ class Judge:
         found = document.recipients()
         to = tuple(one.email for one in found.to)
         cc = tuple(one.email for one in found.cc)
-        problems = preflight(Sending(document, choice, to, cc))
+        problems = preflight(Sending(document, choice, to, cc, self._cautions))
         if document.id in self._lost:
             problems = [LEFT_BEFORE, *problems]
         blocking = next((one for one in problems if one.blocking), None)

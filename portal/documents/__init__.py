@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from portal import history
 from portal.accounts import User
 from portal.columns import PLAIN, Exact, UtcDateTime, now
 from portal.documents.facts import CompanyFacts, DocumentFacts, LineFacts, PartyFacts
@@ -121,6 +122,8 @@ class Document(Base):
     def note_change(self, what: str, by: User) -> None:
         """Count a change, so that nobody sends what they have not seen, and say whose it was."""
         self.version += 1
+        if self.id is not None:
+            history.note("document", self.id, what, by.name)
         self.changed_at, self.changed_by_id, self.change = now(), by.id, what
 
     def recipients(self) -> Recipients:
@@ -249,6 +252,7 @@ def keep(draft: Draft, author: User, document: Document | None = None) -> Docume
     if same is not None and same is not document:
         raise NumberTaken(f"{draft.number} is already a document for {same.contact.name}.")
     listed_on = document.issued if document else None
+    before = _told(document) if document else {}
     if document is None:
         document = Document(kind=draft.kind, created_by_id=author.id, currency=company().currency)
         document.version = 0
@@ -258,7 +262,7 @@ def keep(draft: Draft, author: User, document: Document | None = None) -> Docume
     document.property_id = draft.property_id
     document.branch_id = _branch_of(draft)
     document.lines = [_line(position, one) for position, one in enumerate(draft.lines)]
-    document.note_change("Changed.", author)
+    document.note_change(_changes(before, _told(document)), author)
     db.session.flush()
     db.session.refresh(document, ["contact", "property_", "branch"])
     document.total = document.facts().total
@@ -267,6 +271,34 @@ def keep(draft: Draft, author: User, document: Document | None = None) -> Docume
     renew_words(db.session.connection(), Document.id == document.id, listed_on=listed_on)
     db.session.refresh(document, ["email_status"])
     return document
+
+
+#: What a change of a document is told by: the attribute, and what it is called.
+_TOLD = {
+    "number": "its number",
+    "title": "its title",
+    "contact_id": "whom it is for",
+    "property_id": "its property",
+    "site": "the site",
+    "reference": "the reference",
+    "issued": "its date",
+    "due": "when it is due",
+    "notes": "the notes",
+}
+
+
+def _told(one: Document) -> dict[str, Any]:
+    """What a change of it is told by."""
+    lines = [(row.facts(), row.position) for row in one.lines]
+    return {words: getattr(one, name) for name, words in _TOLD.items()} | {"its lines": lines}
+
+
+def _changes(before: dict[str, Any], after: dict[str, Any]) -> str:
+    """What was changed, as one sentence: "Changed: its lines and when it is due."."""
+    *others, last = [name for name, value in after.items() if before.get(name) != value] or [""]
+    if not before or not last:
+        return "Changed."
+    return f"Changed: {', '.join(others)} and {last}." if others else f"Changed: {last}."
 
 
 def _branch_of(draft: Draft) -> int | None:
@@ -406,6 +438,14 @@ def next_number(kind: str) -> str:
 def number_taken(number: str) -> bool:
     """Whether a document has this number."""
     return db.session.scalar(select(Document.id).where(Document.number == number)) is not None
+
+
+def with_number(number: str) -> Document | None:
+    """The document with this number, however its letters and hyphens are written."""
+    mine = Document.kind.in_(KINDS), Document.number_key == key_of_number(number)
+    found = list(db.session.scalars(select(Document).where(*mine).limit(10)).unique())
+    same = (one for one in found if one.number == number.strip())
+    return next(same, found[0] if len(found) == 1 else None)
 
 
 def newest(kind: str, branch_id: int | None = None) -> Document | None:

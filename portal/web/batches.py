@@ -205,9 +205,13 @@ def _draft_page(batch: Batch) -> ResponseReturnValue:
     )
 
 
+#: Whose changes change no answer of a check, or are looked for by other means.
+NO_ANSWERS = ("batch", "company", "mailbox", "document")
+
+
 def _is_stale(batch: Batch) -> bool:
     """Whether a contact, a property, a rule or the like was changed since the check."""
-    last = history.last_change("batch", "company", "mailbox")  # those change no answer of a check
+    last = history.last_change(*NO_ANSWERS)
     return bool(last and batch.checked_at and last > batch.checked_at)
 
 

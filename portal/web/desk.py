@@ -6,7 +6,7 @@ from datetime import datetime
 from flask import url_for
 from flask_login import current_user
 
-from portal import health, ledger, policy
+from portal import bounces, health, ledger, policy
 from portal.checks import Problem, Sending, preflight
 from portal.columns import now
 from portal.dispatch import Dispatch, State, of_document
@@ -22,7 +22,7 @@ from portal.web import consents
 from portal.web.guard import whom_to_ask
 
 #: What the page itself can put right: these never take the button away.
-MENDED_HERE = {"no_recipient", "bad_recipient", "too_many_recipients", "no_copy"}
+MENDED_HERE = {"no_recipient", "bad_recipient", "too_many_recipients", "no_copy", "came_back"}
 #: A sending after which nobody is asked whether it should really go out again.
 GONE_BY = {State.CANCELLED, State.REFUSED, State.RETURNED}
 
@@ -83,7 +83,8 @@ def laid_out(document: Document, typed: Typed, more: list[Problem]) -> Desk:
     """The desk of one document; more: problems that pressing the button brought up."""
     choice = policy.sender_of(document, current_user, typed.once)
     box = db.session.get(Mailbox, choice.mailbox_id) if choice.mailbox_id else None
-    found = preflight(Sending(document, choice, typed.to or (), typed.cc or ()))
+    to, cc = typed.to or (), typed.cc or ()
+    found = preflight(Sending(document, choice, to, cc, bounces.cautions_of((*to, *cc))))
     found += [one for one in more if one.code not in {other.code for other in found}]
     facts = document.facts()
     enclosed, unprintable = _enclosed(document)

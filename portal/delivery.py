@@ -57,6 +57,9 @@ LANES_APART = 2**40
 SOON = 30
 #: Who broke off is left alone for so many seconds; the others go on.
 SHUT_OUT = 15.0
+#: For so many seconds a drain tries messages alone before anything else is sent; where more of them
+#: wait, it ends sooner than usual, so that they come again.
+ALONE, BETWEEN = 5.0, 30.0
 #: So many rounds in a row may go wrong before an idle drain gives up, with longer and longer waits
 #: between them, up to so many seconds.
 MOST_FAILURES, LONGEST_WAIT = 5, 15.0
@@ -72,32 +75,39 @@ def drain() -> None:
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     ends = time.monotonic() + queueing.DRAIN_SECONDS
     with journal.kept(app):
-        alone = _carried_suspect()
-        if not alone:
-            Drain(app, ends).run()
-    if alone or time.monotonic() >= ends:
+        left = _carry_suspects()
+        Drain(app, min(ends, time.monotonic() + BETWEEN) if left else ends).run()
+    if left or time.monotonic() >= ends:
         queueing.ring()
 
 
-def _carried_suspect() -> bool:
-    """carry_suspect(); what goes wrong with it keeps nobody else's mail waiting."""
+def _carry_suspects() -> bool:
+    """Try messages that workers did not survive one after another; whether more of them wait.
+
+    It takes a few seconds at most, and what goes wrong keeps nobody else's mail waiting.
+    """
+    ends, tried = time.monotonic() + ALONE, set[int]()
     try:
-        return carry_suspect()
+        while time.monotonic() < ends and not queueing.stopping.is_set():
+            if not carry_suspect(tried):
+                return False
     except Exception as problem:
         _tell_of("a message could not be tried alone", problem)
-        return False
+    return True
 
 
-def carry_suspect() -> bool:
+def carry_suspect(tried: set[int]) -> bool:
     """Try a message that workers did not survive, with nothing beside it; whether there was one.
 
-    It takes no turn of its mailbox: it is one message, and its address is asked for afresh.
+    tried: those that had their turn already; it is added to them. It takes no turn of its mailbox:
+    it is one message, and its address is asked for afresh.
     """
     if not instance.may_work():
         return False
     with reading():
-        found = db.session.scalar(claiming.suspect())
+        found = db.session.scalar(claiming.suspect(tried))
     if found is not None:
+        tried.add(found)
         send(found)
     return found is not None
 

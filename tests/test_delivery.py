@@ -488,11 +488,33 @@ def test_what_workers_did_not_survive_is_tried_alone(office: Mailbox, google: Go
     db.session.expire_all()
     assert (suspected.state, beside.state) == (State.QUEUED, State.ACCEPTED)
     third = factories.asked()
-    assert delivery.carry_suspect()
+    assert delivery.carry_suspect(set())
     db.session.expire_all()
     assert (suspected.state, third.state) == (State.ACCEPTED, State.QUEUED)
     work()
     assert third.state == State.ACCEPTED and len(google.accepted()) == 3
+
+
+def test_many_that_workers_did_not_survive_leave_one_after_another_and_keep_nobody_waiting(
+    office: Mailbox, google: Google, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suspected = [factories.asked() for _ in range(4)]
+    for one in suspected:
+        one.endings = claiming.SUSPECT
+    beside = factories.asked()
+    db.session.commit()
+    work()
+    assert {one.state for one in (*suspected, beside)} == {State.ACCEPTED}
+    assert len(google.accepted()) == 5
+
+    slow, beside = factories.asked(), factories.asked()
+    slow.endings = claiming.SUSPECT
+    db.session.commit()
+    monkeypatch.setattr(delivery, "ALONE", 0.0)
+    rung = []
+    monkeypatch.setattr(delivery.queueing, "ring", lambda: rung.append(1))
+    work()
+    assert (slow.state, beside.state, rung) == (State.QUEUED, State.ACCEPTED, [1])
 
 
 def test_a_late_process_whose_lease_ran_out_sends_nothing(office: Mailbox, google: Google) -> None:

@@ -5,6 +5,7 @@ nothing. The caller commits (portal.journal).
 """
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
@@ -225,12 +226,16 @@ def in_company() -> ColumnElement[bool]:
     return DISPATCHES.c.endings < SUSPECT
 
 
-def suspect() -> Select[int]:
-    """The id of a message that is due and must be tried alone; of several, the least suspected."""
+def suspect(tried: Collection[int] = ()) -> Select[int]:
+    """The id of a message that is due and must be tried alone; of several, the least suspected.
+
+    tried: those that are not to be tried again just now.
+    """
     column = DISPATCHES.c
     due = and_(column.state == State.QUEUED, is_due(), ~in_company(), _allowed())
     query = select(column.id).join(BOXES, BOXES.c.id == column.mailbox_id)
-    return query.where(WORK, due, sends()).order_by(column.endings, column.id).limit(1)
+    fresh = column.id.not_in(tried)
+    return query.where(WORK, due, sends(), fresh).order_by(column.endings, column.id).limit(1)
 
 
 def _here() -> Connection:

@@ -2,7 +2,8 @@
 
 FAULTS=short takes minutes, FAULTS=long (the default) an hour at most on two idle cores, with
 both stores side by side. FAULTS_PROVIDER=google (the default), microsoft or smtp says who carries
-the mail. FAULTS_SEED repeats a run; FAULTS_STORE=sqlite or postgresql takes one.
+the mail. FAULTS_SEED repeats a run; FAULTS_STORE=sqlite or postgresql takes one; FAULTS_SECONDS is
+for how long things go wrong.
 """
 
 import os
@@ -38,7 +39,7 @@ class Form:
     dispatches: int
 
 
-FORMS = {"short": Form(1, 12, 180, 60), "long": Form(10, 64, 2700, 360)}
+FORMS = {"short": Form(1, 12, 180, 60), "long": Form(10, 64, 3600, 360)}
 
 
 @dataclass
@@ -103,8 +104,9 @@ def play(store: str, form: Form, seed: str) -> Played:
     """The matrix, then a deploy in the middle, then (where machines can share the store) hosts."""
     with open_stage(store) as made:
         made.give_hosts_a_clock()
+        longest = float(os.environ.get("FAULTS_SECONDS") or form.longest)
         plan = make_plan(cells_here(), form.runs, form.mailboxes, seed)
-        matrix = Run(made, plan, hosts=3, longest=form.longest).play()
+        matrix = Run(made, plan, hosts=3, longest=longest).play()
     say(store, "failpoints × faults", matrix)
     with open_stage(store) as made:
         deploys = deployed(made, form.dispatches, seed)

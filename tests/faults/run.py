@@ -36,8 +36,9 @@ from tests.faults.steering import Book, Steering
 from tests.faults.strikes import Strikes
 
 T = TypeVar("T")
-#: Seconds that the last of what went wrong may take to come right.
-COMING_RIGHT = 600.0
+#: Once nothing goes wrong any more, a run is over when nothing has left for so many seconds, and in
+#: any case after so many more.
+STANDSTILL, AT_LONGEST = 240.0, 3600.0
 
 
 @dataclass
@@ -269,12 +270,15 @@ class Run:
 
     def _await(self, began: float) -> None:
         """For `longest` seconds things go wrong; then everything has the time to come right."""
-        told = began
+        told = moved = began
+        left = 0
         while not self.is_done():
             if not self.book.seen:
                 began = time.monotonic()
             self.book.over = time.monotonic() - began > self.longest
-            if time.monotonic() - began > self.longest + COMING_RIGHT:
+            if left != (left := self.stage.carrier.count()) or not self.book.over:
+                moved = time.monotonic()
+            if time.monotonic() > min(moved + STANDSTILL, began + self.longest + AT_LONGEST):
                 return
             if time.monotonic() - told > 15 and os.environ.get("FAULTS_TALK"):
                 told = time.monotonic()

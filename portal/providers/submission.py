@@ -255,6 +255,8 @@ def _hung_up(failure: smtplib.SMTPServerDisconnected) -> Unusable:
 def _tls_problem(failure: ssl.SSLError) -> Unusable:
     if isinstance(failure, ssl.SSLCertVerificationError):
         return Unusable(_CERTIFICATE.get(failure.verify_code, Problem.UNTRUSTED), _tls(failure))
+    if isinstance(failure, ssl.SSLEOFError | ssl.SSLZeroReturnError):  # it may just be restarting
+        return Unusable(Problem.NOT_MAIL, "the connection was closed")
     if failure.reason in ("WRONG_VERSION_NUMBER", "UNEXPECTED_MESSAGE", "RECORD_LAYER_FAILURE"):
         return Unusable(Problem.NO_TLS, _tls(failure))  # it speaks, but not TLS
     return Unusable(Problem.TLS_BROKEN, _tls(failure))

@@ -3,6 +3,7 @@
 Held against a local mail server over real sockets; it says how often it accepted a message.
 """
 
+import socket
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -287,6 +288,22 @@ def test_a_port_that_is_shut_and_one_that_is_forbidden(post: Post) -> None:
     strict = Smtp(server, lambda: Secret(PASSWORD), Terms((), (), post.authority), 5)
     assert unusable(strict) is Problem.FORBIDDEN
     assert post.desk.connections == 0
+
+
+def test_a_server_that_goes_away_before_it_is_encrypted_is_tried_again_soon(post: Post) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as going:
+        port = going.getsockname()[1]
+        away = threading.Thread(target=lambda: _hear_and_close(going), daemon=True)
+        away.start()
+        problem = answer(mailbox(post, port=port))
+        away.join(5)
+    assert isinstance(problem, TryLater) and problem.after == smtp.SOON
+
+
+def _hear_and_close(listener: socket.socket) -> None:
+    line, _ = listener.accept()
+    with line:
+        line.recv(4096)
 
 
 # What it cannot do raises, and what it shows is harmless

@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from portal import create_app, delivery, logs, mailboxes, queueing, relay, workers
 from portal.config import Config, ConfigProblem
 from portal.extensions import db
-from portal.providers import smtp, wire
+from portal.providers import imap, smtp, wire
 from portal.vault import CannotOpen
 
 
@@ -72,6 +72,7 @@ def _forget_shared() -> None:
     db.engine.dispose()
     wire.forget_connections()
     smtp.forget_connections()
+    imap.forget_connections()
 
 
 if __name__ == "__main__":

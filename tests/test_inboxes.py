@@ -210,6 +210,19 @@ def test_a_bookmark_that_google_forgot_begins_again_and_tells_nothing_twice(
     assert len([event for event in dispatch.load(one.id).events if "back" in event.text]) == 1
 
 
+def test_a_mailbox_that_numbers_its_messages_anew_tells_nothing_twice(
+    office: Mailbox, local_google: "SandboxServer"
+) -> None:
+    one = sent()
+    arrive(local_google, a_mail(f"Mary Lee <{MARY}>", "Re", In_Reply_To=one.proof_message_id))
+    look()
+    db.session.execute(update(Arrival).values(provider_id="as it was called before"))
+    db.session.execute(update(Inbox).values(mark="1"))
+    db.session.commit()
+    look()
+    assert len(arrivals()) == 1
+
+
 def test_a_mailbox_that_grants_no_reading_is_left_alone(
     app: Flask, local_google: "SandboxServer"
 ) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -48,6 +48,8 @@ def keep(mailbox_id: int, one: Incoming, letter: Letter) -> Arrival | None:
     found = tied(letter, mailbox_id, at)
     if found is None and not _may_come(letter, mailbox_id):
         return None
+    if found is not None and _told_before(found.dispatch_id, letter, at):
+        return None
     if row is None:
         row = Arrival(mailbox_id=mailbox_id, provider_id=one.id)
         db.session.add(row)
@@ -87,6 +89,18 @@ def look_again() -> int:
 def _stored(mailbox_id: int, provider_id: str) -> Arrival | None:
     mine = Arrival.mailbox_id == mailbox_id, Arrival.provider_id == provider_id
     return db.session.scalar(select(Arrival).where(*mine))
+
+
+def _told_before(dispatch_id: int, letter: Letter, at: datetime) -> bool:
+    """Whether the same is stored under another id: a mail server may number its messages anew."""
+    same = (
+        Arrival.dispatch_id == dispatch_id,
+        Arrival.sort == letter.sort,
+        Arrival.sender == letter.sender,
+        Arrival.at == at,
+    )
+    failed = [asdict(one) for one in letter.failed]
+    return failed in db.session.scalars(select(Arrival.failed).where(*same))
 
 
 def _write_down(row: Arrival, one: Incoming, letter: Letter) -> None:

@@ -4,7 +4,7 @@ The inquiry into what became of one that was sent (portal.inquiry) asks the same
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -116,7 +116,10 @@ def no_caution(sending: Sending) -> Problem | None:
     """Whether mail to any of its addresses came back before."""
     keys = dict.fromkeys(address_key(one) for one in (*sending.to, *sending.cc))
     found = [sending.cautions[key] for key in keys if key in sending.cautions]
-    return came_back(found[0], len(found) - 1) if found else None
+    if not found:
+        return None
+    one = came_back(found[0], len(found) - 1)
+    return replace(one, hint=f"{one.hint} If the address is right, send it all the same.")
 
 
 def came_back(caution: "Caution", others: int = 0) -> Problem:

@@ -1,7 +1,6 @@
 """Pages of documents: their lists, the form they are written on, and the paper itself."""
 
 import datetime as dt
-from dataclasses import dataclass
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -14,10 +13,9 @@ from markupsafe import Markup
 from sqlalchemy.exc import IntegrityError
 from wtforms import MultipleFileField
 
-from portal import dispatch
+from portal import dispatch, inquiry
 from portal.batches import Batch
 from portal.columns import now
-from portal.dispatch import Dispatch
 from portal.documents import Document, NumberTaken, company_facts, keep, next_number
 from portal.documents.facts import LOCALE, plain_number
 from portal.documents.files import megabytes
@@ -184,7 +182,7 @@ def show_page(document: Document, files: FilesForm, status: int = 200) -> Respon
         mailed=explain(document.batch_status, document.email_status),
         receivers=document.recipients(),
         batch=db.session.get(Batch, document.batch_id) if document.batch_id else None,
-        story=_story(document, sendings),
+        story=inquiry.story(document, sendings, LONGEST_STORY),
         files=files,
     )
 
@@ -216,26 +214,6 @@ def _locked(document_id: int) -> Document:
 def today() -> dt.date:
     """The day it is where the company is."""
     return now().astimezone(ZoneInfo(company().time_zone)).date()
-
-
-@dataclass(frozen=True)
-class Told:
-    """One line of a document's story."""
-
-    at: dt.datetime
-    text: str
-    actor: str = ""
-
-
-def _story(document: Document, sendings: list[Dispatch]) -> list[Told]:
-    """What happened to the document and its mails, newest first."""
-    author = document.created_by.name if document.created_by else ""
-    told = [Told(document.created_at, "Written.", author)]
-    if document.version > 1:
-        changer = document.changed_by.name if document.changed_by else ""
-        told.append(Told(document.changed_at, document.change, changer))
-    told += [Told(event.at, event.text, event.actor) for one in sendings for event in one.events]
-    return sorted(told, key=lambda one: one.at, reverse=True)[:LONGEST_STORY]
 
 
 def _write(kind: Kind, document: Document | None) -> ResponseReturnValue:

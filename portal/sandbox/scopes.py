@@ -13,7 +13,7 @@ MAIL = {
     FULL_MAIL: "Read, write, send and permanently delete all your mail",
     GMAIL + "compose": "Manage drafts and send emails",
     GMAIL + "send": "Send email on your behalf",
-    GMAIL + "readonly": "Read your mail and mail settings",
+    GMAIL + "readonly": "View your email messages and settings",
     GMAIL + "metadata": "View your email message metadata such as labels and headers, "
     "but not the email body",
     GMAIL + "modify": "Read, write and send mail for you",

@@ -7,7 +7,7 @@ from flask import Blueprint, abort, flash, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from portal import bounces, mailboxes
+from portal import bounces, corrections, mailboxes
 from portal.bounces import Arrival, Move, Standing, Watch
 from portal.bounces.following import UNREAD, brief
 from portal.columns import now
@@ -54,12 +54,12 @@ class Line:
 class Back:
     """That a sending came back: title and text for the top of its page, and whose move it is.
 
-    again: when the same is worth another try, where that is the move. domain: what it came from.
-    reports: by recipient, where there is more to say than the text does.
+    reports: by recipient; each: whether they are told one by one. domain: what it came from.
     """
 
     title: str
     text: str
+    each: bool
     move: Move
     reports: list[Report]
     arrival: Arrival
@@ -85,7 +85,11 @@ TOLD = {
     Sort.BOUNCE: ("returned", "It came back", ""),
     Sort.DELAY: ("late", "Not delivered yet", "A mail server on the way keeps trying."),
     Sort.REPLY: ("replied", "{} replied", ""),
-    Sort.AUTO_REPLY: ("automatic", "An automatic answer from {}", "Nobody has read it for that."),
+    Sort.AUTO_REPLY: (
+        "automatic",
+        "An automatic answer from {}",
+        "A machine wrote it: it does not say that anybody has read yours.",
+    ),
     Sort.CHALLENGE: (
         "challenged",
         "{} holds it back until somebody answers",
@@ -103,7 +107,7 @@ TOLD = {
 
 def reports(arrival: Arrival, one: Dispatch) -> list[Report]:
     """What one report says of each recipient it names."""
-    sent_to = {address_key(each) for each in (*one.to, *one.cc)}
+    sent_to = _everybody(one)
     return [
         Report(
             failed["email"],
@@ -133,10 +137,10 @@ def back(one: Dispatch, arrivals: Iterable[Arrival]) -> Back | None:
         return None
     told = _each_once(report for each in found for report in reports(each, one))
     failed = [each for arrival in found for each in arrival.failed]
-    alone = told[0] if len(told) == 1 and told[0].is_recipient else None
     return Back(
         title=_title(one, found, told),
-        text=_text(one, told, alone),
+        text=_text(one, told),
+        each=len(_everybody(one)) > 1 or not all(report.is_recipient for report in told),
         move=bounces.move_after(each["reason"] for each in failed),
         reports=told,
         arrival=found[-1],
@@ -151,7 +155,7 @@ def _each_once(told: Iterable[Report]) -> list[Report]:
 
 def _title(one: Dispatch, found: list[Arrival], told: list[Report]) -> str:
     """Came back: this address does not exist."""
-    everybody = len({address_key(each) for each in (*one.to, *one.cc)})
+    everybody = len(_everybody(one))
     theirs = sum(each.is_recipient for each in told)
     if 0 < theirs < everybody:
         return f"Came back for {theirs} of {everybody}"
@@ -164,11 +168,31 @@ def _title(one: Dispatch, found: list[Arrival], told: list[Report]) -> str:
     return f"Came back: {lower_first(said).rstrip('.')}"
 
 
-def _text(one: Dispatch, told: list[Report], alone: Report | None) -> str:
-    """The whole sentence, where one is enough; else what is known of the others."""
-    if alone is not None and len({*one.to, *one.cc}) == 1:
-        return alone.said
-    return one.state_note if told else UNREAD
+def _text(one: Dispatch, told: list[Report]) -> str:
+    """Whose move it is, where it went to one alone; else what is known of the others."""
+    if not told:
+        return UNREAD
+    others = len(_everybody(one) - {address_key(each.email) for each in told})
+    if others:
+        return (
+            f"Nothing came back for {'the other one' if others == 1 else f'the {others} others'}."
+        )
+    if len(told) > 1:
+        return ""
+    _, _, move = told[0].said.partition(". ")
+    return move or told[0].said
+
+
+def _everybody(one: Dispatch) -> set[str]:
+    return {address_key(each) for each in (*one.to, *one.cc)}
+
+
+@pages.app_template_filter()
+def in_short(arrival: Arrival) -> str:
+    """What it is, in one line without a full stop: "Mary Lee replied"."""
+    if arrival.standing == Standing.ASKED:
+        return "A report came in that may be about this one"
+    return TOLD[Sort(arrival.sort)][1].format(arrival.who)
 
 
 @dataclass(frozen=True)
@@ -184,6 +208,12 @@ def next_steps(sendings: Iterable[Dispatch]) -> dict[int, Step]:
     returned = [one for one in sendings if one.state == State.RETURNED]
     found = bounces.returns_of([one.id for one in returned])
     return {one.id: next_step(one, found.get(one.id, [])) for one in returned}
+
+
+@pages.app_template_filter()
+def step_after(one: Dispatch) -> Step | None:
+    """The next step of one sending, where it came back and was not sent again."""
+    return next_steps([one]).get(one.id) if corrections.can_correct(one) else None
 
 
 def next_step(one: Dispatch, arrivals: list[Arrival]) -> Step:

@@ -13,7 +13,7 @@ from sqlalchemy import Select
 from wtforms import HiddenField
 from wtforms.validators import DataRequired
 
-from portal import batches, history
+from portal import batches, bounces, history
 from portal.batches import Batch, Filled, NotNow
 from portal.columns import now
 from portal.dispatch import waiting
@@ -228,6 +228,7 @@ def _sent_page(batch: Batch) -> ResponseReturnValue:
         batch=batch,
         kind=kind,
         results=results,
+        replied=bounces.replied_in_batch(batch.id),
         progress=progress,
         rests=(rests := preflight.rests(progress)),
         outcome=preflight.outcome(kind, results, progress, rests),

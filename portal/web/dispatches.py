@@ -13,7 +13,7 @@ from wtforms import TextAreaField
 
 from portal import bounces, corrections, dispatch, queueing
 from portal.batches import Batch
-from portal.bounces import Standing
+from portal.bounces import Standing, Watch
 from portal.columns import now
 from portal.dispatch import Attempt, Dispatch, Purpose, State
 from portal.extensions import db
@@ -90,16 +90,23 @@ def show(dispatch_id: int) -> ResponseReturnValue:
 def _came_in(one: Dispatch) -> dict[str, Any]:
     """What its page shows of what came in about it, and whether anything would have been seen."""
     found = bounces.of_dispatch(one.id) if one.state not in NOT_GONE else []
-    box = one.mailbox if one.state in (State.ACCEPTED, State.RETURNED) else None
+    box = one.mailbox
     back = arrivals.back(one, found)
     return {
         "came_in": arrivals.lines([each for each in found if not (back and each.is_bounce)], one),
         "guesses": [each for each in found if each.standing == Standing.ASKED],
         "back": back,
-        "watch": bounces.watch_of(box) if box is not None and not box.is_relay else None,
+        "watch": _watch(one),
         "lets_read": arrivals.may_let_read(box) if box is not None else "",
         "correctable": corrections.can_correct(one),
     }
+
+
+def _watch(one: Dispatch) -> Watch | None:
+    """How the inbox stands into which it would come back; None where it has not left, or has no
+    such inbox."""
+    box = one.mailbox if one.state in (State.ACCEPTED, State.RETURNED) else None
+    return bounces.watch_of(box) if box is not None and not box.is_relay else None
 
 
 @pages.get("/dispatches/<int:dispatch_id>/message.eml")
@@ -180,7 +187,15 @@ def came_back(dispatch_id: int) -> ResponseReturnValue:
 
 def _back_page(one: Dispatch, form: BackForm, status: int = 200) -> ResponseReturnValue:
     where = _in_gmail(one, f"from:mailer-daemon {{{' '.join(one.to)}}}")
-    return page("dispatches/came_back.html", None, status, one=one, form=form, where_back=where)
+    return page(
+        "dispatches/came_back.html",
+        None,
+        status,
+        one=one,
+        form=form,
+        where_back=where,
+        watch=_watch(one),
+    )
 
 
 def _show(dispatch_id: int) -> ResponseReturnValue:

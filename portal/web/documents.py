@@ -13,7 +13,7 @@ from markupsafe import Markup
 from sqlalchemy.exc import IntegrityError
 from wtforms import MultipleFileField
 
-from portal import dispatch, inquiry
+from portal import bounces, dispatch, inquiry
 from portal.batches import Batch
 from portal.columns import now
 from portal.documents import Document, NumberTaken, company_facts, keep, next_number
@@ -178,6 +178,7 @@ def show_page(document: Document, files: FilesForm, status: int = 200) -> Respon
         document=document,
         facts=document.facts(),
         sendings=sendings,
+        came_in=bounces.of_document(document.id) if sendings else [],
         latest=real[0] if real else None,
         mailed=explain(document.batch_status, document.email_status),
         receivers=document.recipients(),

@@ -44,7 +44,7 @@ def index() -> ResponseReturnValue:
         guesses=guesses[:MOST],
         replies=bounces.replies(_midnight(), mine),
         today=sum(tally.values()),
-        accepted=tally.get(State.ACCEPTED, 0),
+        accepted=sum(tally.get(one, 0) for one in (State.ACCEPTED, State.RETURNED)),
         documents=documents,
         latest=dispatch.latest_by_document([one.id for one in documents]),
         default=default,

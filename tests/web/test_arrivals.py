@@ -9,10 +9,11 @@ from bs4 import BeautifulSoup
 from flask import Flask
 from sqlalchemy import select
 
-from portal import bounces, history
+from portal import batches, bounces, history
 from portal.bounces import Arrival, Caution, Inbox, Standing
 from portal.columns import now
 from portal.dispatch import Dispatch, Proof, State
+from portal.documents import Document
 from portal.extensions import db
 from portal.incoming import Clues, Failed, Letter, Reason, Sort
 from portal.incoming.reasons import VERDICTS
@@ -347,6 +348,33 @@ def test_home_counts_what_came_back_and_leads_to_it(
     assert f'href="{CORRECT}"' in mine.text
     assert "1 came back" in visitor(app, olive).words("/")
     assert "came back" not in visitor(app, nia).words("/")
+
+
+@pytest.mark.sqlite_only
+def test_a_batch_says_what_came_back_and_how_many_replied(
+    app: Flask, trader: Visitor, came: Came
+) -> None:
+    with app.app_context():
+        for number in ("INV-0051", "INV-0052"):
+            document(number=number, author=olive())
+        batch = batches.make("November", olive())
+        wanted = select(Document.id).where(Document.number.like("INV-005_"))
+        batches.fill(batch, wanted, olive())
+        batches.check(batch, olive())
+        batches.complete(batch, olive(), batch.version)
+        batches.prepare()
+        mine = list(db.session.scalars(select(Dispatch).where(Dispatch.batch_id == batch.id)))
+        for one in mine:
+            one.state, one.accepted_at = State.ACCEPTED, now()
+        tokens = [one.token for one in mine]
+        there = f"/dispatches/{mine[0].id}/correction"
+        db.session.commit()
+    came(Sort.BOUNCE, (MARY, Reason.NO_SUCH_ADDRESS), clues=Clues(tokens=(tokens[0],)))
+    came(Sort.REPLY, clues=Clues(tokens=(tokens[1],)))
+    sheet = trader.get("/batches/1")
+    assert "1 was replied to." in said(sheet) and "1 came back" in said(sheet)
+    returned = trader.get("/batches/1?group=returned")
+    assert "This address does not exist." in said(returned) and there in returned.text
 
 
 @pytest.mark.sqlite_only

@@ -28,7 +28,7 @@ class Problem:
     """What is wrong, how to put it right, and where. Blocking problems take the button away.
 
     fix: the record that puts it right: "document", "contact", "property", "sender" or "settings";
-    of an inquiry also "batch", "sending", "send", "domain", "outbox", or "mail" in a mailbox.
+    of an inquiry also "batch", "sending", "send", "domain", "outbox", "workers" or "mail".
     contact_id: whose record, where it is another contact than the document's; where: which of
     several, by its number or name, or the address of a page elsewhere.
     """

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from portal import accounts, alarms, bounces, checks, dispatch, domains, ledger, policy, queueing
 from portal.accounts import User
 from portal.batches import Batch, BatchItem
-from portal.bounces import Arrival, Caution, Inbox, Standing
+from portal.bounces import Arrival, Caution, Standing
 from portal.checks import Problem, preflight
 from portal.columns import now
 from portal.dispatch import Dispatch, Lane, State, waiting
@@ -253,8 +253,7 @@ def _box_of(mailbox_id: int) -> Mailbox | None:
 
 
 def _box(box: Mailbox, zone: ZoneInfo, at: datetime) -> Box:
-    facts, inbox = box.facts(ledger.full_until(box)), db.session.get(Inbox, box.id)
-    access = box.abilities.incoming
+    facts, watch = box.facts(ledger.full_until(box)), bounces.watch_of(box)
 
     def clock(moment: datetime) -> str:
         return f"{moment.astimezone(zone):%H:%M}"
@@ -266,10 +265,10 @@ def _box(box: Mailbox, zone: ZoneInfo, at: datetime) -> Box:
         said=said(facts, at, clock, lambda moment: f"{span(at - moment)} ago"),
         sends=judge(facts, at).sends,
         why_not=box.why_not,
-        readable=access is not Access.NONE,
-        heads=access is Access.HEADERS,
-        looked_at=inbox.looked_at if inbox else None,
-        inbox_problem=inbox.problem if inbox and inbox.failing_since else "",
+        readable=watch.access is not Access.NONE,
+        heads=watch.access is Access.HEADERS,
+        looked_at=watch.looked_at,
+        inbox_problem=watch.problem,
     )
 
 

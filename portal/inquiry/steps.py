@@ -463,13 +463,18 @@ def waiting(facts: Facts) -> Step:
     began = one.queued_at if one.state == "queued" else one.since
     long = span(facts.at - began)
     lines = [Line("Since", facts.clock(began))]
+    if one.state == "queued" and queue.service != "ok":
+        words = f"For {long}. The sending service cannot be reached just now."
+        hint = "It leaves by itself once that is back."
+        away = Problem("service", words, hint, "workers")
+        return Step("waiting", title, Light.BAD, words, tuple(lines), (away,))
     if queue.expected and queue.expected > facts.at:
         lines.append(Line("Expected to leave", facts.clock(queue.expected)))
     if queue.stuck_since is None:
         found = f"For {long}. After an hour without anything moving, the office is told."
         return Step("waiting", title, Light.WARN, found, tuple(lines))
     words = f"For {long}, and nothing moves since {facts.clock(queue.stuck_since)}."
-    alarm = Problem("stuck", f"{words} {queue.stuck_why}", "Put its mailbox right.", "settings")
+    alarm = Problem("stuck", f"{words} {queue.stuck_why}", "", "settings")
     return Step("waiting", title, Light.BAD, words, tuple(lines), (alarm,))
 
 

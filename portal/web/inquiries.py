@@ -8,16 +8,21 @@ from flask_login import current_user
 
 from portal import dispatch, domains, inquiry
 from portal.checks import Problem
+from portal.dispatch import Dispatch
 from portal.documents import Document
-from portal.extensions import limiter
-from portal.inquiry import Inquiry, Reach, Step
+from portal.extensions import db, limiter
+from portal.inquiry import Inquiry, Reach
+from portal.mailboxes import Mailbox
 from portal.senders import Trouble
-from portal.web import consents
+from portal.web import arrivals, consents
 from portal.web.documents import document_or_404
 from portal.web.guard import whom_to_ask
 from portal.web.page import page
 
 pages = Blueprint("inquiries", __name__)
+
+#: The steps that tell what became of it once somebody had pressed Send.
+WHAT_BECAME = ("came", "leaving", "waiting")
 
 
 @pages.app_template_filter()
@@ -71,28 +76,37 @@ def _page(
 
 
 def _next_ways(document: Document, found: Inquiry) -> list[Way]:
-    """The buttons under the verdict: what puts the worst right, each once."""
+    """The buttons under the verdict: what puts right whatever it says, each once."""
     if found.verdict.kind.is_good:
         return []
-    problems = [one for step in _pressing(found) for one in step.problems]
-    problems.sort(key=lambda one: not one.blocking)
-    ways = [_one for one in problems if (_one := way(one, document, found)).href]
-    return list({one.href: one for one in ways}.values())[:2]
+    ways = (way(one, document, found) for one in _pressing(found))
+    return list({one.href: one for one in ways if one.href}.values())[:2]
 
 
-def _pressing(found: Inquiry) -> list[Step]:
-    """The steps whose problems bear on the verdict, the latest first: what came in, what became of
-    it, then what stands in the way of a first sending."""
-    return sorted(found.steps, key=lambda step: step.name not in ("came", "leaving"))
+def _pressing(found: Inquiry) -> list[Problem]:
+    """What bears on the verdict: what blocks, of what came in and what became of it first; where
+    nothing does, what is to be looked at there."""
+    late = sorted(found.steps, key=lambda step: step.name not in WHAT_BECAME)
+    blocking = [one for step in late for one in step.problems if one.blocking]
+    remarks = (step.problems for step in late if step.name in WHAT_BECAME)
+    return blocking or [one for some in remarks for one in some]
 
 
 # -- where it is put right -----------------------------------------------------------------------
 
 
+#: Problems of a mail that came back.
+OF_WHAT_CAME = ("came_back", "came_back_policy")
+
+
 def way(problem: Problem, document: Document, found: Inquiry) -> Way:
     """Where this person puts a problem right, or whom they ask."""
-    if problem.fix in ("sender", "settings"):
-        return _sender_way(problem, found)
+    if problem.code in OF_WHAT_CAME and problem.fix in ("sending", "domain"):
+        return _back_way(found)
+    if problem.code == "unseen":
+        return _inbox_way(found)
+    if problem.fix in ("sender", "settings", "workers"):
+        return _office_way(problem, found)
     if problem.fix == "mail":
         return Way("Open that mail", problem.where, outside=True) if problem.where else Way("")
     made = {
@@ -138,7 +152,26 @@ def _domain_way(problem: Problem) -> Way:
     return Way("Open the sender domains", url_for("domains.index"))
 
 
-def _sender_way(problem: Problem, found: Inquiry) -> Way:
+def _back_way(found: Inquiry) -> Way:
+    """What comes next where it came back, as its own page says it."""
+    telling = found.facts.telling
+    one = db.session.get(Dispatch, telling.id) if telling else None
+    if one is None:
+        return Way("")
+    step = arrivals.step_after(one)
+    if step is None:
+        return Way("Open this sending", url_for("dispatches.show", dispatch_id=one.id))
+    return Way(step.label, step.href)
+
+
+def _inbox_way(found: Inquiry) -> Way:
+    """Where the portal is let into the inbox, by whoever may."""
+    box = db.session.get(Mailbox, found.facts.box.id) if found.facts.box else None
+    href = arrivals.may_let_read(box) if box else ""
+    return Way("Open that mailbox", href) if href else Way(f"Ask {whom_to_ask()}.")
+
+
+def _office_way(problem: Problem, found: Inquiry) -> Way:
     """Mailboxes and senders are the office manager's, but for one's own."""
     choice = found.facts.choice
     email = choice.sender.email if choice.sender else ""
@@ -147,6 +180,8 @@ def _sender_way(problem: Problem, found: Inquiry) -> Way:
         return Way(label, href) if href else Way(f"Ask {whom_to_ask()}.")
     if problem.code.startswith("sender_") and email.casefold() == current_user.email.casefold():
         return Way("Set up my address", url_for("profile.show"))
+    if current_user.is_manager and problem.fix == "workers":
+        return Way("See what is missing", url_for("workers.index"))
     if current_user.is_manager:
         return Way("Open System settings", url_for("settings.show"))
     return Way(f"Ask {whom_to_ask()}.")

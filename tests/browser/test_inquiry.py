@@ -42,19 +42,23 @@ pytestmark = pytest.mark.sqlite_only
 ANSWERS = {
     "nobody to send it to, in a draft": ("never", "its batch “November” is still a draft", "Open "),
     "somebody to send it to, in a draft": ("never", "its batch “December” is", "Open the batch"),
-    "in the queue for more than an hour": ("not_yet", "it is in the queue since", "Open "),
+    "in the queue for more than an hour": (
+        "not_yet",
+        "it is in the queue since",
+        "See what is missing",
+    ),
     "sent": ("likely", "nothing has come back in 2 days", ""),
     "from nobody's mailbox": ("not_yet", "it is on hold since", "Open this sending"),
     "from a mailbox whose password was changed": ("not_yet", "it is on hold", "Open this sending"),
-    "to an address that does not exist": ("no", "This address does not exist.", "Open this"),
+    "to an address that does not exist": ("no", "This address does not exist.", "Correct the"),
     "to an address that is somebody else's": ("likely", "Gmail accepted it", ""),
     "to nobody ticked": ("never", "there is nobody to send it to", "Open 3 Low Rd"),
     "answered": ("yes", "Mary Lee replied", "Open that mail"),
-    "where nobody may look": ("left", "Whether it came back cannot be seen here", "Open System"),
+    "where nobody may look": ("left", "Whether it came back cannot be seen here", "Open that"),
 }
 #: Besides the verdict: the step that says why, and what it says.
 STEPS = {
-    "in the queue for more than an hour": ("waiting", "nothing moves since"),
+    "in the queue for more than an hour": ("waiting", "The sending service cannot be reached"),
     "from a mailbox whose password was changed": ("mailbox", "sign in to Google again"),
     "to an address that is somebody else's": ("addresses", "is the address of Copper & Co"),
     "to nobody ticked": ("people", "has no billing contact"),

@@ -104,14 +104,15 @@ def test_what_came_back_is_shown_with_the_servers_own_words_and_its_mending(
     app: Flask, tom: Visitor, sent: Callable[..., int]
 ) -> None:
     sending = sent(State.RETURNED)
-    failed = {"email": MARY, "verdict": "hard", "reason": "no_such_address", "words": NO_SUCH}
+    failed = {"email": MARY, "verdict": "hard", "reason": "no_such_address", "status": "5.1.1"}
+    failed["words"] = NO_SUCH
     arrive(app, sending, Sort.BOUNCE, failed=[failed], link="https://mail.example/7")
     with app.app_context():
         bounces.cautions.put(failed, now(), sending)
         db.session.commit()
     page = soup(tom)
     assert "This address does not exist." in page.select(".outcome")[0].text
-    assert buttons(page)["Open this sending"] == f"/dispatches/{sending}"
+    assert buttons(page)["Correct the address…"] == f"/dispatches/{sending}/correction"
     came = page.select_one("[data-step=came]")
     assert came and came["data-light"] == "bad"
     assert NO_SUCH in came.select_one("details").text  # type: ignore[union-attr]

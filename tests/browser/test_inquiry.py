@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
+from redis import Redis
 from sqlalchemy import select
 
-from portal import batches
+from portal import batches, queueing
 from portal.bounces import Arrival, Inbox, Standing, Tie
 from portal.columns import now
 from portal.dispatch import Dispatch, Proof, State
@@ -42,11 +43,7 @@ pytestmark = pytest.mark.sqlite_only
 ANSWERS = {
     "nobody to send it to, in a draft": ("never", "its batch “November” is still a draft", "Open "),
     "somebody to send it to, in a draft": ("never", "its batch “December” is", "Open the batch"),
-    "in the queue for more than an hour": (
-        "not_yet",
-        "it is in the queue since",
-        "See what is missing",
-    ),
+    "in the queue for more than an hour": ("not_yet", "it is in the queue since", "Open Sys"),
     "sent": ("likely", "nothing has come back in 2 days", ""),
     "from nobody's mailbox": ("not_yet", "it is on hold since", "Open this sending"),
     "from a mailbox whose password was changed": ("not_yet", "it is on hold", "Open this sending"),
@@ -58,7 +55,7 @@ ANSWERS = {
 }
 #: Besides the verdict: the step that says why, and what it says.
 STEPS = {
-    "in the queue for more than an hour": ("waiting", "The sending service cannot be reached"),
+    "in the queue for more than an hour": ("waiting", "nothing moves since"),
     "from a mailbox whose password was changed": ("mailbox", "sign in to Google again"),
     "to an address that is somebody else's": ("addresses", "is the address of Copper & Co"),
     "to nobody ticked": ("people", "has no billing contact"),
@@ -74,6 +71,8 @@ def portal(sqlite_template: Path, tmp_path: Path, redis_url: str) -> Iterator[tu
         stores = {"DATABASE_URL": f"sqlite:///{store}", "REDIS_URL": redis_url}
         url = f"http://127.0.0.1:{port}"
         app = servers.make_app(servers.config_of(**stores, PUBLIC_URL=url, PORT=str(port)))
+        # A worker says that it lives; what it has not taken up for hours is stuck.
+        Redis.from_url(redis_url).set(queueing.ALIVE_KEY, "yes")
         with servers.serving(app, listener):
             yield url, app
 

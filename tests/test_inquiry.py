@@ -387,7 +387,10 @@ SOME_BOX = st.builds(
     inbox_problem=st.sampled_from(["", "It does not answer."]),
 )
 SOME_SENDING = st.builds(
-    sending, st.sampled_from([str(one) for one in State]), needs_person=st.booleans()
+    sending,
+    st.sampled_from([str(one) for one in State]),
+    needs_person=st.booleans(),
+    accepted_at=st.sampled_from([None, LEFT]),
 )
 
 

@@ -91,6 +91,13 @@ class Sending:
     def everybody(self) -> tuple[str, ...]:
         return *self.to, *self.cc
 
+    @property
+    def left_at(self) -> datetime | None:
+        """When it left, or may have; None while it has not."""
+        if self.state not in ("accepted", "returned", "unknown"):
+            return None
+        return self.accepted_at or self.handed_over_at or self.since
+
 
 @dataclass(frozen=True)
 class Undelivered:

@@ -262,7 +262,7 @@ Left = tuple[Light, str, Problem | None]
 
 
 def _accepted(facts: Facts, one: Sending) -> Left:
-    when = facts.when(one.accepted_at or one.since)
+    when = facts.when(one.left_at or one.since)
     if one.proof != "differs":
         return Light.GOOD, f"Yes: {one.provider} accepted it {when}.", None
     words = f"It left {when}, but as {one.proof_from} rather than {one.from_email}."
@@ -350,14 +350,14 @@ SAID_OF = {
 def came(facts: Facts) -> Step:
     """What came in about it: returned, late, answered; and whether that could be seen at all."""
     title, one = "What came in since", facts.telling
-    if one is None or not (one.accepted_at or one.handed_over_at or facts.came):
+    if one is None or not (one.left_at or facts.came):
         return Step("came", title, Light.OPEN, "It has not left, so nothing can have come back.")
     lines = (*(_line(facts, one) for one in facts.came), *_inbox(facts))
     problems = (*_from_what_came(facts), *_unseen(facts))
     newest = facts.came[0] if facts.came else None
     found = _said(facts, newest) if newest else _nothing(facts)
     words = tuple(each.words for one in facts.came for each in one.failed if each.words)
-    light = _light(problems, Light.GOOD if newest or _sees(facts) else Light.OPEN)
+    light = _light(problems, Light.GOOD if newest or sight(facts) is Sight.SEES else Light.OPEN)
     return Step("came", title, light, found, lines, problems, words)
 
 
@@ -376,22 +376,12 @@ def _line(facts: Facts, one: Came) -> Line:
     return Line(facts.clock(one.at), f"{words} ({whom})" if whom else words, one.link)
 
 
-def _sees(facts: Facts) -> bool:
-    return _sight(facts) is Sight.SEES
-
-
-def _sight(facts: Facts) -> Sight:
-    """Whether a return of the telling sending would have been seen by now."""
-    one = facts.telling
-    since = (one.accepted_at or one.handed_over_at) if one else None
-    if facts.box is None or one is None or since is None:
-        return Sight.NOBODY
-    return facts.box.sight(since)
-
-
 def sight(facts: Facts) -> Sight:
     """Whether a return of the telling sending would have been seen by now."""
-    return _sight(facts)
+    since = facts.telling.left_at if facts.telling else None
+    if facts.box is None or since is None:
+        return Sight.NOBODY
+    return facts.box.sight(since)
 
 
 def _nothing(facts: Facts) -> str:
@@ -399,7 +389,9 @@ def _nothing(facts: Facts) -> str:
     email = box.email if box else "the mailbox"
     looked = box.looked_at if box else None
     return {
-        Sight.SEES: "Nothing has come back, and nobody has answered.",
+        Sight.SEES: f"Nothing had come back and nobody had answered {facts.when(looked)}."
+        if looked
+        else "",
         Sight.FORBIDDEN: f"The portal may not read the inbox of {email}, so a return would not be "
         "seen here.",
         Sight.FAILING: f"The inbox of {email} cannot be read just now, so a return would not be "
@@ -408,7 +400,7 @@ def _nothing(facts: Facts) -> str:
         if looked
         else f"The inbox of {email} has not been read yet, so a return would not be seen here.",
         Sight.NOBODY: "There is no mailbox any more in which a return could be seen.",
-    }[_sight(facts)]
+    }[sight(facts)]
 
 
 def _inbox(facts: Facts) -> tuple[Line, ...]:
@@ -449,7 +441,7 @@ def _domain_of(facts: Facts) -> str:
 
 
 def _unseen(facts: Facts) -> tuple[Problem, ...]:
-    if _sight(facts) not in (Sight.FORBIDDEN, Sight.FAILING):
+    if sight(facts) not in (Sight.FORBIDDEN, Sight.FAILING):
         return ()
     hint = "Look into that mailbox yourself, or let the portal read what comes in."
     return (Problem("unseen", _nothing(facts), hint, "settings", blocking=False),)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
@@ -14,6 +14,8 @@ from portal.extensions import db
 
 #: So much of a story is told on one page.
 LONGEST = 200
+#: What a change and the line of its history may lie apart.
+A_MOMENT = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,11 @@ def _of_paper(document: Document) -> list[Told]:
     author = document.created_by.name if document.created_by else ""
     written = Told(document.created_at, "Written.", author)
     changes = [Told(one.at, one.text, one.actor) for one in history.of("document", document.id)]
-    if not changes and document.version > 1:  # changed before its history was kept
+    last = changes[0].at if changes else document.created_at
+    if document.version > 1 and document.changed_at - last > A_MOMENT:
+        # By a change of its contact or property, or before its history was kept.
         by = document.changed_by.name if document.changed_by else ""
-        changes = [Told(document.changed_at, document.change, by)]
+        changes.append(Told(document.changed_at, document.change, by))
     return [written, *changes]
 
 

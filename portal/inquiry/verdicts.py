@@ -171,13 +171,14 @@ def _accepted(facts: Facts, one: Sending) -> Verdict:
         found = _by(facts, mail)
         if found is not None:
             return found
-    when = facts.when(one.accepted_at or one.since)
+    left_at = one.left_at or one.since
+    when = facts.when(left_at)
     left = f"{one.provider} accepted it {when}, from {one.proof_from or one.from_email}"
     if sight(facts) is not Sight.SEES:
         words = f"It left: {left}. Whether it came back cannot be seen here."
         return Verdict(Kind.LEFT, words, _why_unseen(facts))
-    assert facts.box and facts.box.looked_at and one.accepted_at
-    long = facts.box.looked_at - one.accepted_at
+    assert facts.box and facts.box.looked_at
+    long = facts.box.looked_at - left_at
     if facts.at - facts.box.looked_at > LATELY:
         read = facts.when(facts.box.looked_at)
         words = f"It left: {left}. Nothing had come back when its inbox was last read, {read}."

@@ -78,8 +78,7 @@ def create(dispatch_id: int) -> ResponseReturnValue:
     wanted = _wanted(form, wrong)
     if not _is_fine(form, one, wrong, wanted):
         return _page(one, wrong, form, 422)
-    words = {"subject": form.subject.data or "", "body": form.body.data or ""}
-    wish = Wish(number, to=(), cc=(), **words, again=WHY)
+    wish = Wish(number, (), (), form.subject.data or "", form.body.data or "", again=WHY)
     try:
         made = corrections.correct(one, current_user, wish, wanted)
     except AddressTaken as taken:

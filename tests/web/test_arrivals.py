@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from bs4 import BeautifulSoup
 from flask import Flask
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import select
 
 from portal import batches, bounces, history
-from portal.bounces import Arrival, Caution, Inbox, Standing
+from portal.bounces import Arrival, Caution, Inbox, Move, Standing, moves
 from portal.columns import now
 from portal.dispatch import Dispatch, Proof, State
 from portal.documents import Document
@@ -187,7 +189,7 @@ def test_who_has_it_already_is_not_sent_it_again_unless_somebody_wants_that(
         db.session.commit()
     assert "Came back for 1 of 3" in trader.words(PAGE)
     page = trader.words(CORRECT)
-    assert f"Send it once more to {MARY}, owner@homes.example too" in page
+    assert f"Nothing came back for {MARY} , owner@homes.example , so these are left out." in page
     form = filled_in(trader, right_0="books@homes.example")
     assert trader.post(CORRECT, form).location == "/dispatches/2"
     assert (sendings(app)[1].to, sendings(app)[1].cc) == (["books@homes.example"], [])
@@ -348,6 +350,14 @@ def test_home_counts_what_came_back_and_leads_to_it(
     assert f'href="{CORRECT}"' in mine.text
     assert "1 came back" in visitor(app, olive).words("/")
     assert "came back" not in visitor(app, nia).words("/")
+
+
+@given(st.lists(st.sampled_from(list(Reason))))
+def test_the_most_urgent_move_is_told_first(reasons: list[Reason]) -> None:
+    move = bounces.move_after(reasons)
+    wanted = {moves.MOVES[one] for one in reasons} or {Move.CORRECT}
+    assert move in wanted
+    assert all(list(Move).index(move) <= list(Move).index(one) for one in wanted)
 
 
 @pytest.mark.sqlite_only

@@ -336,7 +336,7 @@ def test_somebody_finds_that_it_came_back(
 ) -> None:
     address = sending(State.ACCEPTED, accepted_at=now(), proof=Proof.MATCHES)
     assert f'href="{address}/return"' in trader.get(address).text
-    assert "The portal does not read the mailbox office@" in trader.words(f"{address}/return")
+    assert "has not been read yet. If you found such a mail" in trader.words(f"{address}/return")
     answer = trader.post(f"{address}/return", {"why": "550 Address not found\r\nSorry."})
     assert answer.location == address
     words = trader.words(address)

@@ -47,7 +47,9 @@ def _look_for_it(facts: Facts, one: Sending, what: str) -> str:
 def _came_back(facts: Facts, one: Sending, what: str) -> str:
     mail = next((each for each in facts.about(one) if each.failed), None)
     if one.state == "refused":
-        return f"Our e-mail with {what} could not be sent. We put that right and send it again."
+        return (
+            f"Our e-mail with {what} could not be sent. We will put that right, then send it."
+        )
     if mail is not None and mail.is_ours:
         return (
             f"We e-mailed {what} to {_people(one)}, but your mail system turned it away, though "
@@ -65,7 +67,7 @@ def _came_back(facts: Facts, one: Sending, what: str) -> str:
         )
     return (
         f"We e-mailed {what} to {who}, but it came back. Could you spell the right e-mail address "
-        "for me? I send it there while we speak."
+        "for me? I will send it there while we speak."
     )
 
 

@@ -46,6 +46,7 @@ from tests.test_cli import run
 
 AT = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)  # 15:00 in Sydney
 FINE, BROKEN = Said("connected", "Connected", "Yes"), Said("sign_in", "Needs you", "No", "Sign in.")
+
 LEFT = AT - timedelta(hours=4, minutes=18)  # 10:42
 
 
@@ -117,7 +118,7 @@ def unsent(status: str = "pending", *problems: Problem, **changes: Any) -> Facts
     return facts(paper=paper(email_status=status, **changes), problems=problems, **of_facts)
 
 
-NOVEMBER = {"batch_id": 3, "batch_name": "November"}
+NOVEMBER: dict[str, Any] = {"batch_id": 3, "batch_name": "November"}
 NOBODY: dict[str, Any] = {"should": Recipients(()), "addressees": ()}
 NO_BILLING = Problem("no_recipient", "12 Hill St has no billing contact.", "Mark one.", "property")
 SIGN_IN = f"{OFFICE} needs someone to sign in to Google again."
@@ -365,6 +366,22 @@ def test_the_words_for_the_phone_say_where_to_look() -> None:
     words = examine(facts(sending())).verdict.phone
     for said in ("Monday 23 November at 10:42", MARY, ACCOUNTS, "“Invoice INV-0042”", "spam"):
         assert said in words
+
+
+def test_the_words_for_the_phone_fit_what_is_known() -> None:
+    late, asked = (
+        examine(facts(sending(), came=(mail(sort),))) for sort in (Sort.DELAY, Sort.CHALLENGE)
+    )
+    assert "your mail system has not taken it yet" in late.verdict.phone
+    assert "until we have answered a question" in asked.verdict.phone
+    returned = sending("returned")
+    for reason, verdict, says in (
+        (Reason.NO_SUCH_ADDRESS, Verdict.HARD, "spell the right e-mail address"),
+        (Reason.MAILBOX_FULL, Verdict.SOFT, "your mailbox is full"),
+        (Reason.BLOCKED, Verdict.POLICY, f"let mail from {ACCOUNTS} through"),
+    ):
+        found = examine(facts(returned, came=(mail(Sort.BOUNCE, failed(reason, verdict)),)))
+        assert says in found.verdict.phone
 
 
 def test_how_long_is_said_as_one_says_it() -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from babel.dates import format_datetime
 
-from portal.incoming import Reason, Verdict
+from portal.incoming import Reason, Sort, Verdict
 from portal.inquiry.facts import LOCALE, Facts, Sending, listed
 
 if TYPE_CHECKING:
@@ -30,11 +30,25 @@ def words(facts: Facts, kind: "Kind") -> str:
             "checking whether it left. Could you tell me whether you have it, in your inbox or in "
             "your junk folder?"
         )
-    return _look_for_it(facts, one, what)
+    return _held_up(facts, one, what) if kind == "not_yet" else _look_for_it(facts, one, what)
+
+
+def _held_up(facts: Facts, one: Sending, what: str) -> str:
+    """It left, and the customer's own mail system lets nobody have it yet."""
+    sent = f"We e-mailed {what} to {_people(one)} on {_day(facts, one.left_at or one.since)}"
+    if any(mail.sort is Sort.CHALLENGE for mail in facts.about(one)):
+        return (
+            f"{sent}. Your mail system holds it back until we have answered a question, which we "
+            f"will do. If you let mail from {one.from_email} through, it asks no more."
+        )
+    return (
+        f"{sent}, but your mail system has not taken it yet; it is tried again for some days. Is "
+        "there another address I can send it to meanwhile?"
+    )
 
 
 def _look_for_it(facts: Facts, one: Sending, what: str) -> str:
-    when = _day(facts, one.accepted_at or one.since)
+    when = _day(facts, one.left_at or one.since)
     source = one.proof_from or one.from_email
     return (
         f"We e-mailed {what} to {_people(one)} on {when}. It came from {source}, with the subject "
@@ -47,9 +61,7 @@ def _look_for_it(facts: Facts, one: Sending, what: str) -> str:
 def _came_back(facts: Facts, one: Sending, what: str) -> str:
     mail = next((each for each in facts.about(one) if each.failed), None)
     if one.state == "refused":
-        return (
-            f"Our e-mail with {what} could not be sent. We will put that right, then send it."
-        )
+        return f"Our e-mail with {what} could not be sent. We will put that right, then send it."
     if mail is not None and mail.is_ours:
         return (
             f"We e-mailed {what} to {_people(one)}, but your mail system turned it away, though "

@@ -302,7 +302,7 @@ def _unknown(facts: Facts, one: Sending) -> Left:
     if not one.needs_person:
         words = "Nobody knows yet: the answer got lost, and the portal looks for what became of it."
         return Light.WARN, words, None
-    words = "Nobody knows: neither the draft nor a sent copy was found, so a person has to look."
+    words = "Nobody knows: the portal could not find out, so a person has to look."
     hint = "Look in the mailbox’s Sent, and say what you found."
     where = str(one.id)
     return Light.BAD, words, Problem("unclear", words, hint, "sending", where=where)
@@ -338,7 +338,7 @@ def _proof(one: Sending) -> str:
 #: What each sort of mail that came in is called, who: "Mary Lee".
 SAID_OF = {
     Sort.BOUNCE: "It came back",
-    Sort.DELAY: "Not delivered yet; the mail server keeps trying",
+    Sort.DELAY: "Not delivered yet",
     Sort.REPLY: "{who} replied",
     Sort.AUTO_REPLY: "An automatic answer came from {who}",
     Sort.CHALLENGE: "{who} holds it back until somebody answers that mail by hand",
@@ -432,7 +432,8 @@ def _of_arrival(facts: Facts, one: Came) -> Problem | None:
     if one.sort is Sort.CHALLENGE:
         return Problem("challenge", words, "Open that mail and answer it.", "mail", where=one.link)
     if one.sort is Sort.DELAY:
-        return Problem("late", words, "Wait, or tell the customer by phone.", "", blocking=False)
+        hint = "The mail server keeps trying for some days. If it is urgent, ring the customer."
+        return Problem("late", words, hint, "", blocking=False)
     return None
 
 
@@ -447,10 +448,19 @@ def _unseen(facts: Facts) -> tuple[Problem, ...]:
     return (Problem("unseen", _nothing(facts), hint, "settings", blocking=False),)
 
 
+#: What becomes of what waits, by its state.
+GOES_ON = {
+    "queued": "If nothing moves for an hour, the office is told.",
+    "held": "It waits for as long as it takes, and is not lost.",
+    "submitting": "",
+    "unknown": "It is never sent again on a guess.",
+}
+
+
 def waiting(facts: Facts) -> Step:
     """How long it has waited, until when, and whether the alarm of an hour has gone off."""
     title, one, queue = "How long it has waited", facts.newest, facts.queue
-    if one is None or one.state not in ("queued", "held", "submitting", "unknown"):
+    if one is None or one.state not in GOES_ON:
         return Step("waiting", title, Light.GOOD if one else Light.OPEN, "Nothing is waiting.")
     began = one.queued_at if one.state == "queued" else one.since
     long = span(facts.at - began)
@@ -463,7 +473,7 @@ def waiting(facts: Facts) -> Step:
     if queue.expected and queue.expected > facts.at:
         lines.append(Line("Expected to leave", facts.clock(queue.expected)))
     if queue.stuck_since is None:
-        found = f"For {long}. After an hour without anything moving, the office is told."
+        found = f"For {long}. {GOES_ON[one.state]}".rstrip()
         return Step("waiting", title, Light.WARN, found, tuple(lines))
     words = f"For {long}, and nothing moves since {facts.clock(queue.stuck_since)}."
     alarm = Problem("stuck", f"{words} {queue.stuck_why}", "", "settings")

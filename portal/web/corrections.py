@@ -97,7 +97,7 @@ def _after(made: Dispatch, wanted: Correction) -> ResponseReturnValue:
     if made.requested_by_id != current_user.id:
         return already(made.document, made.sending_number)
     if wanted.in_contacts:
-        flash(f"{' and '.join(wanted.right.values())} is what the contacts say now too.", "good")
+        flash(f"The contact was changed too: {', '.join(wanted.right.values())}.", "good")
     return see_other(url_for("dispatches.show", dispatch_id=made.id))
 
 

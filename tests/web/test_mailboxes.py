@@ -19,6 +19,7 @@ from portal.dispatch import Dispatch, State
 from portal.extensions import db
 from portal.mailboxes import Address, Health, Mailbox
 from portal.providers.gmail import PERMISSIONS, SEND_ONLY_SCOPES
+from portal.providers.provider import Access
 from portal.sandbox.scopes import MAIL
 from portal.sandbox.server import SandboxServer
 from portal.senders import Mode
@@ -158,6 +159,22 @@ def test_a_list_that_may_no_longer_be_read_is_not_shown(app: Flask, manager: Vis
     page = manager.words("/settings")
     assert "only its own address is known" in page
     assert f"{OFFICE} Verified" in page and "tom@brightspark.example Verified" not in page
+
+
+def test_who_lets_the_portal_read_why_mail_came_back_keeps_that_by_signing_in_again(
+    app: Flask, manager: Visitor
+) -> None:
+    come_back(manager)
+    assert "Let the portal read why mail came back" in manager.words("/settings")
+    again = {"purpose": "reconnect", "mailbox_id": boxes(app)[0].id}
+    manager.get(consent(set_out(manager, **again, level="whole")))
+    for _ in range(2):
+        (box,) = boxes(app)
+        assert box.abilities.incoming is Access.WHOLE and not box.missing_scopes
+        page = manager.words("/settings")
+        assert "Whole messages are read" in page and "tom@brightspark.example Verified" in page
+        assert "Let the portal read why" not in page and "left unticked" not in page
+        manager.get(consent(set_out(manager, **again)))
 
 
 def test_the_local_google_names_its_boxes_as_the_portal_does() -> None:

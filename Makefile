@@ -39,7 +39,7 @@ format: dev-environment ## Put the code into the house style
 	@$(BIN)/python -m ruff check --quiet --fix .
 	@$(BIN)/python -m ruff format --quiet .
 
-faults: dev-environment ## Prove the failure matrix: FAULTS=short takes minutes, long half an hour
+faults: dev-environment ## Prove the failure matrix: FAULTS=short takes minutes, long an hour or two
 	@$(BIN)/python -m tests.faults
 
 bench: dev-environment ## Measure sending beside its floors and peers, in one table (20 minutes)

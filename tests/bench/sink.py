@@ -220,7 +220,9 @@ class Sink:
         return self._accept(number, box, self._mail(asked.body))
 
     def get_message(self, number: int, box: Box, name: str, asked: Request) -> Answer:
-        return 200, _among(box.sent, name).drawn("SENT")
+        drawn = _among(box.sent, name).drawn("SENT")
+        del drawn["snippet"]  # who may see headers alone sees no text either
+        return 200, drawn
 
     def list_messages(self, number: int, box: Box, name: str, asked: Request) -> Answer:
         most = int(asked.query.get("maxResults", ["100"])[0])

@@ -102,7 +102,7 @@ def test_the_settings_say_what_is_connected_and_who_is_ready(
     with app.app_context():
         tom(), nia()
     page = manager.words("/settings")
-    assert f"{OFFICE} Connected, not checked yet Can it send? Yes" in page
+    assert f"{OFFICE} Connected, not checked yet Provider Gmail Can it send? Yes" in page
     assert f"{ACCOUNTS} Waiting for the code Confirm it" in page
     assert "Default: the company mailbox" in page
     assert f"Nia Cole {NIA} Not ready none Add this address of Nia Cole" in page

@@ -95,7 +95,7 @@ EMAIL_STATUSES = {
     EmailStatus.RETURNED: StatusFacts(
         "Came back",
         "The mail provider had accepted it, and it came back later.",
-        "Correct the address, then send it again.",
+        "Read why it came back: its sending says what to do next.",
         "bad",
     ),
 }

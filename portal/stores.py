@@ -20,7 +20,7 @@ from portal.extensions import db
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 #: Google's answer can only come as a GET, and has to be stored; its state protects it.
-WRITING_GETS = frozenset({"connections.callback"})
+WRITING_GETS = frozenset({"connections.callback", "connections.microsoft_callback"})
 
 
 #: Whoever tries again by himself asks no connection whether it lives that was used so lately (s).

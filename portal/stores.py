@@ -4,12 +4,12 @@ import contextlib
 import math
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
-from flask import Flask, has_request_context, request
+from flask import Flask, current_app, has_request_context, request
 from psycopg.pq import Format
 from sqlalchemy import CursorResult, Result, event
 from sqlalchemy.engine import Connection, make_url
@@ -19,8 +19,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from portal.extensions import db
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-#: Google's answer can only come as a GET, and has to be stored; its state protects it.
-WRITING_GETS = frozenset({"connections.callback", "connections.microsoft_callback"})
+#: A view that writes though it is asked by GET.
+WRITES = "writes_by_get"
+View = TypeVar("View", bound=Callable[..., Any])
 
 
 #: Whoever tries again by himself asks no connection whether it lives that was used so lately (s).
@@ -137,12 +138,20 @@ _reading: ContextVar[bool] = ContextVar("reading", default=False)
 _trying_again: ContextVar[bool] = ContextVar("trying_again", default=False)
 
 
+def writes(view: View) -> View:
+    """Marks a view that has to store what comes as a GET: a provider's answer to a sign-in, which
+    its state protects. On SQLite it has the lock from its first word, so none is lost to another
+    who writes meanwhile."""
+    setattr(view, WRITES, True)
+    return view
+
+
 def _only_reads() -> bool:
     if _reading.get():
         return True
-    if not has_request_context() or request.endpoint in WRITING_GETS:
+    if not has_request_context() or request.method not in SAFE_METHODS:
         return False
-    return request.method in SAFE_METHODS
+    return not hasattr(current_app.view_functions.get(request.endpoint or ""), WRITES)
 
 
 def rows_changed(result: Result[Any]) -> int:

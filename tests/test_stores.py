@@ -5,12 +5,13 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from flask import Flask, request
+from flask import Flask, request, url_for
 from sqlalchemy import text
 
 from portal import stores
 from portal.extensions import db
 from portal.stores import rows_changed
+from portal.web.roads import ROADS
 
 
 @pytest.fixture
@@ -80,6 +81,23 @@ def test_a_reader_neither_waits_for_a_writer_nor_holds_one_up(
         db.session.remove()
     with counter.test_request_context("/counter", method="POST"):
         db.session.execute(text("SELECT value FROM counter"))
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+        db.session.remove()
+    other.close()
+
+
+@pytest.mark.sqlite_only
+@pytest.mark.parametrize("kind", sorted(ROADS))
+def test_the_answer_to_a_sign_in_has_the_lock_from_its_first_word(
+    app: Flask, database: str, kind: str
+) -> None:
+    """It comes as a GET; a page that began to read would lose to whoever writes meanwhile."""
+    other = sqlite3.connect(database.removeprefix("sqlite:///"), isolation_level=None, timeout=0.2)
+    with app.test_request_context():
+        path = url_for(ROADS[kind].back)
+    with app.test_request_context(path, method="GET"):
+        db.session.execute(text("SELECT 1 FROM mailboxes"))
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             other.execute("BEGIN IMMEDIATE")
         db.session.remove()

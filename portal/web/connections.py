@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from werkzeug.exceptions import Forbidden
 
-from portal import dispatch, links, mailboxes, queueing
+from portal import dispatch, links, mailboxes, queueing, stores
 from portal.accounts import User
 from portal.envelope import ProviderAnswer
 from portal.extensions import db
@@ -45,12 +45,14 @@ def create() -> ResponseReturnValue:
 
 
 @pages.get("/google/callback")
+@stores.writes
 def callback() -> ResponseReturnValue:
     """Come back from Google. A GET that stores something: its state protects it."""
     return _returned(ROADS["gmail"])
 
 
 @pages.get("/microsoft/callback")
+@stores.writes
 def microsoft_callback() -> ResponseReturnValue:
     """Come back from Microsoft, as from Google."""
     return _returned(ROADS["microsoft"])

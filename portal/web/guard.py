@@ -26,6 +26,7 @@ from portal.config import Config
 from portal.extensions import login
 from portal.web import journey, tablet
 from portal.web.page import wants_fragment, whole_window
+from portal.web.roads import ROADS
 
 #: The only pages a stranger may open.
 OPEN = {
@@ -48,7 +49,7 @@ OPEN = {
 }
 
 #: Where Google and Microsoft bring people back to, also those who set out by a link of their own.
-ON_THE_WAY = {"connections.callback", "connections.microsoft_callback"}
+ON_THE_WAY = {road.back for road in ROADS.values()}
 #: Parts of the portal that a quick PIN does not open; nor does it what managers alone may do.
 NOT_BY_PIN = {"mailboxes", "connections", "addresses", "servers"}
 

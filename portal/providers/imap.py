@@ -12,7 +12,6 @@ was judged (portal.hosts), with a deadline for the whole, and no answer longer t
 import contextlib
 import imaplib
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from typing import Any, Self, TypeVar
 from portal import hosts
 from portal.envelope import Gone, NeedsPermission, NeedsSignIn, ProviderAnswer, TryLater
 from portal.providers.heads import LONGEST_HEAD, headers_of
+from portal.providers.kept import Kept, Key
 from portal.providers.obstacles import LONGEST_WORDS, Problem, harmless
 from portal.providers.provider import ARRIVALS_MOST, INCOMING_LARGEST, Arrivals, Incoming
 from portal.providers.submission import (
@@ -96,17 +96,17 @@ class Inbox:
                 raise NeedsPermission(answer.message, answer.words) from failure
             raise answer from failure
 
-    def _done(self, line: "Line", key: "Key", act: Callable[["Line"], Result]) -> Result:
+    def _done(self, line: "Line", key: Key, act: Callable[["Line"], Result]) -> Result:
         line.until(self._timeout)
         try:
             found = act(line)
         except (Gone, TryLater):  # an answer like any other
-            _keep(key, line)
+            _kept.put(key, line)
             raise
         except BaseException:
             line.close_connection()
             raise
-        _keep(key, line)
+        _kept.put(key, line)
         return found
 
 
@@ -472,33 +472,18 @@ def _in_plain_words() -> Iterator[None]:
 
 # -- kept-open connections -------------------------------------------------------------------------
 
-Key = tuple[Server, bool, str]
-_kept: dict[Key, Line] = {}
-_lock = threading.Lock()
+_kept: Kept[Line] = Kept(MOST_KEPT, Line.close_connection)
 
 
 def _take(key: Key) -> Line | None:
-    """The connection kept for this log-in, nobody else's from now on, unless it is too old."""
-    with _lock:
-        line = _kept.pop(key, None)
+    """The connection kept for this log-in, unless it is too old."""
+    line = _kept.take(key)
     if line is not None and time.monotonic() - line.used_at > GIVE_UP_AFTER:
         line.close_connection()
         return None
     return line
 
 
-def _keep(key: Key, line: Line) -> None:
-    line.used_at = time.monotonic()
-    with _lock:
-        over = [_kept.pop(key, None)]
-        if len(_kept) >= MOST_KEPT:
-            over.append(_kept.pop(next(iter(_kept))))
-        _kept[key] = line
-    for one in over:
-        if one is not None:
-            one.close_connection()
-
-
 def forget_connections() -> None:
     """After a fork: the parent's sockets must not be shared."""
-    _kept.clear()
+    _kept.forget()

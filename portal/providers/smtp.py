@@ -7,7 +7,6 @@ sent copy, so what is unclear goes to a person. Connections are kept open betwee
 
 import re
 import smtplib
-import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -24,6 +23,7 @@ from portal.envelope import (
     Turned,
 )
 from portal.providers.imap import Inbox
+from portal.providers.kept import Kept, Key
 from portal.providers.obstacles import Problem, words_of
 from portal.providers.provider import Abilities, Access, Arrivals, Incoming, Provider
 from portal.providers.submission import Line, Secret, Server, Terms, Unusable, open_line
@@ -122,7 +122,7 @@ class Smtp(Provider):
         self,
         line: Line,
         ends: float,
-        key: "Key",
+        key: Key,
         mime: bytes,
         sender: str,
         recipients: Sequence[str],
@@ -138,7 +138,7 @@ class Smtp(Provider):
         except BaseException:
             line.close()
             raise
-        _keep(key, line)
+        _kept.put(key, line)
         return Receipt("", turned_away=tuple(turned), words=words)
 
 
@@ -354,16 +354,12 @@ def no_connection(failure: Unusable, server: Server) -> ProviderAnswer:
 
 # -- kept-open connections -------------------------------------------------------------------------
 
-Key = tuple[Server, bool, str]
-_kept: dict[Key, Line] = {}
-_lock = threading.Lock()
+_kept: Kept[Line] = Kept(MOST_KEPT, Line.close)
 
 
 def _take(key: Key, seconds: float) -> Line | None:
-    """The connection kept for this log-in, nobody else's from now on, if it is still there, and
-    says so within some seconds."""
-    with _lock:
-        line = _kept.pop(key, None)
+    """The connection kept for this log-in, if it still answers, which it does within seconds."""
+    line = _kept.take(key)
     if line is None:
         return None
     unused = time.monotonic() - line.used_at
@@ -383,18 +379,6 @@ def _still_there(line: Line, seconds: float) -> bool:
         return False
 
 
-def _keep(key: Key, line: Line) -> None:
-    line.used_at = time.monotonic()
-    with _lock:
-        over = [_kept.pop(key, None)]
-        if len(_kept) >= MOST_KEPT:
-            over.append(_kept.pop(next(iter(_kept))))
-        _kept[key] = line
-    for one in over:
-        if one is not None:
-            one.close()
-
-
 def forget_connections() -> None:
     """After a fork: the parent's sockets must not be shared."""
-    _kept.clear()
+    _kept.forget()

@@ -23,7 +23,7 @@ from portal.children import TICK, end_all
 from portal.config import ROOT, Config, ConfigProblem, read_dotenv
 from portal.keys import complete_keys
 from portal.parts import HOST, Launch, StartProblem, Stopped, say
-from portal.sandbox.post import certificates
+from portal.sandbox import certificates
 
 if TYPE_CHECKING:
     from portal.seeds import SignIn

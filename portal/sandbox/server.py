@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from io import BytesIO
-from types import TracebackType
 from typing import Any, Self
 
 from flask import Flask
@@ -19,6 +18,7 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from portal.sandbox.app import create_sandbox
 from portal.sandbox.faults import ConnectionCut
 from portal.sandbox.google import LocalGoogle
+from portal.sandbox.running import Running
 from portal.sandbox.settings import SandboxSettings
 from portal.sandbox.shell import CUT
 from portal.sandbox.store import Store
@@ -150,7 +150,7 @@ class Server(ThreadedWSGIServer):
                 connection.shutdown(socket.SHUT_RDWR)
 
 
-class StandInServer:
+class StandInServer(Running):
     """A stand-in's app in a thread of this process."""
 
     def __init__(self, app: Flask, host: str, port: int) -> None:
@@ -191,17 +191,6 @@ class StandInServer:
     def wait(self) -> None:
         assert self._thread is not None
         self._thread.join()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
 
 class SandboxServer(StandInServer):

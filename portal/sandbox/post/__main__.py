@@ -12,9 +12,10 @@ import signal
 import threading
 from pathlib import Path
 
+from portal.sandbox.doors import HOST
 from portal.sandbox.post.app import PostOffice
 from portal.sandbox.post.desk import Desk
-from portal.sandbox.post.server import HOST, Post
+from portal.sandbox.post.server import Post
 
 PASSWORD = "bright-spark-mail"
 

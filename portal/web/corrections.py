@@ -2,7 +2,7 @@
 
 from typing import Any, cast
 
-from flask import Blueprint, abort, flash, request, url_for
+from flask import Blueprint, flash, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf import FlaskForm
@@ -18,15 +18,14 @@ from portal.dispatch import Blocked, Dispatch, Wish
 from portal.documents import wording
 from portal.documents.pdf import DrawingProblem
 from portal.documents.wording import WordingProblem
-from portal.extensions import db, limiter
+from portal.extensions import limiter
 from portal.people import BadAddress, address_key
 from portal.spelling import Doubt, doubt, tidied
 from portal.web.contactform import MeantField
-from portal.web.context import clock
 from portal.web.desk import earlier
 from portal.web.fields import Line, Most, printable, stripped
 from portal.web.page import page, see_other
-from portal.web.sendings import already, whole
+from portal.web.sendings import already, differs, sending_or_404, whole
 
 pages = Blueprint("corrections", __name__)
 
@@ -55,7 +54,7 @@ class CorrectionForm(FlaskForm):  # type: ignore[misc]
 @pages.get("/dispatches/<int:dispatch_id>/correction")
 def new(dispatch_id: int) -> ResponseReturnValue:
     """The address as it was, and a field for the right one."""
-    one = _sending(dispatch_id)
+    one = sending_or_404(dispatch_id)
     if not corrections.can_correct(one):
         return _gone(one)
     wrong = corrections.wrongs(one)[:MOST]
@@ -67,7 +66,7 @@ def new(dispatch_id: int) -> ResponseReturnValue:
 @limiter.limit("120 per hour", key_func=lambda: f"corrections:{current_user.id}")
 def create(dispatch_id: int) -> ResponseReturnValue:
     """Put the address right and send the document again, once."""
-    one = _sending(dispatch_id)
+    one = sending_or_404(dispatch_id)
     number = whole(request.form.get("number"))
     if 0 < number < dispatch.next_number(one.document):
         return already(one.document, number)
@@ -156,21 +155,9 @@ def _is_fine(form: CorrectionForm, one: Dispatch, wrong: list[Wrong], wanted: Co
 
 def _as_seen(form: CorrectionForm, one: Dispatch) -> bool:
     """Whether what goes out is what the page showed."""
-    document = one.document
-    if not whole(form.number.data):
-        form.form_errors.append("This page was incomplete. Look at it once more, then send.")
-    if form.version.data != str(document.version):
-        when = clock(document.changed_at)
-        form.form_errors.append(
-            f"{document.number} was changed at {when}, after you opened this page."
-            " Look at it once more, then send."
-        )
-    sender = _sender(one)
-    if form.sender.data != sender:
-        form.form_errors.append(
-            f"It now comes from {sender or 'nobody'}, not from {form.sender.data or 'nobody'}."
-            " Look at it once more, then send."
-        )
+    complete, now_from = bool(whole(form.number.data)), _sender(one)
+    changed = differs(complete, form.version.data, form.sender.data, one.document, now_from)
+    form.form_errors.extend(changed)
     return not form.form_errors
 
 
@@ -234,14 +221,6 @@ def _cautions(form: CorrectionForm, wrong: list[Wrong]) -> list[Caution]:
 def _sender(one: Dispatch) -> str:
     choice = policy.sender_of(one.document, current_user)
     return choice.sender.email if choice.sender else ""
-
-
-def _sending(dispatch_id: int) -> Dispatch:
-    """A document's sending."""
-    one = db.session.get(Dispatch, dispatch_id)
-    if one is None or one.document_id is None or one.is_test:
-        abort(404)
-    return one
 
 
 def _gone(one: Dispatch) -> ResponseReturnValue:

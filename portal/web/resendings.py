@@ -1,6 +1,6 @@
 """Sending again: the same message once more, on purpose and with the reason; or a fresh one."""
 
-from flask import Blueprint, abort, flash, url_for
+from flask import Blueprint, flash, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf import FlaskForm
@@ -9,12 +9,12 @@ from wtforms import BooleanField, HiddenField
 from portal import dispatch
 from portal.checks import Problem
 from portal.dispatch import Blocked, Dispatch, State
-from portal.extensions import db, limiter
+from portal.extensions import limiter
 from portal.instance import lost_sendings
 from portal.web import again
 from portal.web.desk import earlier as last_under_way
 from portal.web.page import page, see_other
-from portal.web.sendings import already, whole
+from portal.web.sendings import already, sending_or_404, whole
 
 pages = Blueprint("resendings", __name__)
 
@@ -40,7 +40,7 @@ def create(dispatch_id: int) -> ResponseReturnValue:
     """Send the same message again, once."""
     form, one = ResendForm(), _ended(dispatch_id)
     number = whole(form.number.data)
-    document = (one or _sending(dispatch_id)).document
+    document = (one or sending_or_404(dispatch_id)).document
     if 0 < number < dispatch.next_number(document):
         return already(document, number)
     if one is None:
@@ -103,16 +103,8 @@ def _needs_tick(one: Dispatch) -> bool:
 
 
 def _ended(dispatch_id: int) -> Dispatch | None:
-    one = _sending(dispatch_id)
+    one = sending_or_404(dispatch_id)
     return one if dispatch.can_resend(one) else None
-
-
-def _sending(dispatch_id: int) -> Dispatch:
-    """A document's sending: tests and the portal's own mail are not sent again this way."""
-    one = db.session.get(Dispatch, dispatch_id)
-    if one is None or one.document_id is None or one.is_test:
-        abort(404)
-    return one
 
 
 def _busy(dispatch_id: int) -> ResponseReturnValue:

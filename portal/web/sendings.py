@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from flask import Blueprint, Response, flash, request, url_for
+from flask import Blueprint, Response, abort, flash, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf import FlaskForm
@@ -229,21 +229,37 @@ def _as_seen(form: SendForm, document: Document) -> bool:
     """Whether the paper and the sender are still those the page showed."""
     choice = policy.sender_of(document, current_user, _once(form, document))
     number = str(dispatch.next_number(document))
-    if form.number.data != number:
-        form.number.data = number
-        form.form_errors.append("This page was incomplete. Look at it once more, then send.")
-    if form.version.data != str(document.version):
-        when = clock(document.changed_at)
-        form.form_errors.append(
-            f"{document.number} was changed at {when}, after you opened this page."
-            " Look at it once more, then send."
-        )
-    if form.sender.data != _email(choice):
-        form.form_errors.append(
-            f"It now comes from {_email(choice) or 'nobody'}, not from"
-            f" {form.sender.data or 'nobody'}. Look at it once more, then send."
-        )
+    complete = form.number.data == number
+    form.number.data = number
+    changed = differs(complete, form.version.data, form.sender.data, document, _email(choice))
+    form.form_errors.extend(changed)
     return not form.form_errors
+
+
+def differs(
+    complete: bool, version: str | None, sender: str | None, document: Document, comes_from: str
+) -> list[str]:
+    """What of a page is no longer so, a sentence each.
+
+    complete, version, sender: what the page said; comes_from: the sender as it is now.
+    """
+    found = []
+    if not complete:
+        found.append("This page was incomplete.")
+    if version != str(document.version):
+        when = clock(document.changed_at)
+        found.append(f"{document.number} was changed at {when}, after you opened this page.")
+    if sender != comes_from:
+        found.append(f"It now comes from {comes_from or 'nobody'}, not from {sender or 'nobody'}.")
+    return [f"{one} Look at it once more, then send." for one in found]
+
+
+def sending_or_404(dispatch_id: int) -> Dispatch:
+    """A document's sending: tests and the portal's own mail are not sent again, or corrected."""
+    one = db.session.get(Dispatch, dispatch_id)
+    if one is None or one.document_id is None or one.is_test:
+        abort(404)
+    return one
 
 
 def _agreed(form: SendForm, document: Document) -> bool:

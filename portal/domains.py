@@ -8,7 +8,7 @@ import logging
 import math
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -475,10 +475,3 @@ def remember_proof(domain: Domain, way_key: str, host: str, proof: Proof) -> Non
     """Keep what a receiving mailbox's provider found of a test mail. The caller commits."""
     kept = proof.as_json() | {"host": host, "at": now().isoformat()}
     domain.proofs = {**domain.proofs, way_key: kept}
-
-
-def of_addresses(emails: Sequence[str]) -> dict[str, Domain]:
-    """What is stored of the domains of addresses, by address."""
-    rows = known()
-    found = {email: rows.get(names.domain_of(email)) for email in emails}
-    return {email: row for email, row in found.items() if row is not None}

@@ -10,7 +10,6 @@ from portal.bounces.reading import (
     of_document,
     replied_in_batch,
     replies,
-    returned_lately,
     returns_of,
     say,
 )
@@ -38,7 +37,6 @@ __all__ = [
     "of_document",
     "replied_in_batch",
     "replies",
-    "returned_lately",
     "returns_of",
     "say",
     "try_again_from",

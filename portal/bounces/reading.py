@@ -1,17 +1,18 @@
 """Reading: what pages show of what came in, and what people say of it."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from portal.accounts import User
 from portal.bounces.following import follow
 from portal.bounces.tables import Arrival, Standing, Tie
-from portal.dispatch import Dispatch, State
+from portal.dispatch import Dispatch
 from portal.extensions import db
 from portal.incoming import Sort
+from portal.stores import rows_changed
 
 #: So many are shown of one document.
 MOST_SHOWN = 100
@@ -77,19 +78,12 @@ def say(arrival: Arrival, user: User, *, is_it: bool) -> bool:
 
     False where somebody has said so before. Commits.
     """
-    if arrival.standing != Standing.ASKED:
-        return False
-    if is_it:
+    said = Standing.FOLLOWED if is_it else Standing.DISMISSED
+    asked_still = Arrival.id == arrival.id, Arrival.standing == Standing.ASKED
+    told = db.session.execute(update(Arrival).where(*asked_still).values(standing=said))
+    first = rows_changed(told) == 1
+    if first and is_it:
         arrival.tied_by = Tie.PERSON
         follow(arrival)
-    else:
-        arrival.standing = Standing.DISMISSED
     db.session.commit()
-    return True
-
-
-def returned_lately(since: datetime) -> Sequence[Dispatch]:
-    """The sendings that came back since a moment, newest first."""
-    back = Dispatch.state == State.RETURNED, Dispatch.state_since >= since
-    query = select(Dispatch).where(*back).order_by(Dispatch.state_since.desc())
-    return list(db.session.scalars(query.limit(MOST_SHOWN)))
+    return first

@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, Page
 
 from portal.extensions import db
 from portal.seeds import seed_demo
-from tests.browser.steps import PATIENCE, AtWork, sign_in
+from tests.browser.steps import PATIENCE, AtWork, NewPage, sign_in
 from tests.servers import Live
 
 
@@ -21,22 +21,33 @@ def demo(live: Live) -> Live:
 
 
 @pytest.fixture
-def at_work(demo: Live, browser: Browser) -> Iterator[AtWork]:
-    """Each person has a browser of their own."""
+def new_page(browser: Browser) -> Iterator[NewPage]:
+    """A browser of its own for whoever asks."""
     pages: list[Page] = []
 
-    def sit_down(first: str, width: int) -> Page:
-        context = browser.new_context(viewport={"width": width, "height": 800})
+    def opened(width: int, height: int = 800) -> Page:
+        context = browser.new_context(viewport={"width": width, "height": height})
         context.set_default_timeout(PATIENCE)
         pages.append(context.new_page())
-        sign_in(pages[-1], demo, first)
         return pages[-1]
 
-    yield sit_down
+    yield opened
     # Left open until the browser ends: Chromium now and then never answers when a context with a
     # page that was opened by another page is closed, and that call knows no time-out.
     for page in pages:
         page.goto("about:blank")
+
+
+@pytest.fixture
+def at_work(demo: Live, new_page: NewPage) -> AtWork:
+    """Each person has a browser of their own, and is signed in."""
+
+    def sit_down(first: str, width: int) -> Page:
+        page = new_page(width)
+        sign_in(page, demo, first)
+        return page
+
+    return sit_down
 
 
 @pytest.fixture

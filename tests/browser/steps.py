@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import requests
 from playwright.sync_api import Locator, Page, expect
@@ -16,6 +16,12 @@ PATIENCE = 20_000
 
 #: Lets one of the demo company's people sit down: by their first name, at a screen this wide.
 AtWork = Callable[[str, int], Page]
+
+
+class NewPage(Protocol):
+    """Opens a browser that nobody has used: so wide and so high."""
+
+    def __call__(self, width: int, height: int = 800) -> Page: ...
 
 
 def sign_in(page: Page, demo: Live, first: str, password: str = PASSWORD) -> None:

@@ -3,7 +3,6 @@
 import base64
 import re
 import time
-from collections.abc import Iterator
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
@@ -11,10 +10,10 @@ from email.policy import default
 import pytest
 import requests
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from portal import devices
-from tests.browser.steps import pass_google
+from tests.browser.steps import PATIENCE, NewPage, pass_google
 from tests.factories import PASSWORD, connected, contact, nia, olive, tom
 from tests.servers import Live
 
@@ -22,7 +21,6 @@ pytestmark = pytest.mark.sqlite_only
 
 MAX = "max.stone@brightspark.example"
 PIN = "4829"
-PATIENCE = 20_000
 
 
 @pytest.fixture
@@ -40,23 +38,18 @@ def company(live: Live) -> Live:
 
 
 @pytest.fixture
-def desk(company: Live, browser: Browser) -> Iterator[Page]:
+def desk(company: Live, new_page: NewPage) -> Page:
     """Olive at her desk, signed in."""
-    with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE)
-        page.goto(f"{company.url}/sign-in")
-        sign_in(page, "olive")
-        yield page
+    page = new_page(1280, 900)
+    page.goto(f"{company.url}/sign-in")
+    sign_in(page, "olive")
+    return page
 
 
 @pytest.fixture
-def phone(company: Live, browser: Browser) -> Iterator[Page]:
+def phone(company: Live, new_page: NewPage) -> Page:
     """Somebody's phone, on which nobody has ever signed in."""
-    with browser.new_context(viewport={"width": 360, "height": 740}) as context:
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE)
-        yield page
+    return new_page(360, 740)
 
 
 def sign_in(page: Page, first: str) -> None:
@@ -159,6 +152,7 @@ def test_a_tablet_that_nobody_touches_asks_who_it_is(company: Live, phone: Page)
     expect(phone).to_have_url(f"{company.url}/contacts")
     with phone.expect_request(re.compile(r"/sign-in\?next=%2Fcontacts$")):
         phone.clock.run_for(20_000)
+    expect(phone).to_have_url(f"{company.url}/sign-in?next=%2Fcontacts")
 
 
 PAGES = ("/people", "/people/1", "/people/2", "/contacts/1/user", "/profile")

@@ -1,7 +1,7 @@
 """The failure matrix, proved: python -m tests.faults prints its tables. Exit status 1 on any miss.
 
-FAULTS=short takes minutes, FAULTS=long (the default) an hour at most on two idle cores, with
-both stores side by side. FAULTS_PROVIDER=google (the default), microsoft or smtp says who carries
+FAULTS=short takes minutes, with both stores side by side; FAULTS=long (the default) hours, on two
+idle cores, one store after the other. FAULTS_PROVIDER=google (the default), microsoft or smtp says who carries
 the mail. FAULTS_SEED repeats a run; FAULTS_STORE=sqlite or postgresql takes one; FAULTS_SECONDS is
 for how long things go wrong.
 """
@@ -30,16 +30,21 @@ STORES = ("SQLite", "PostgreSQL")
 
 @dataclass(frozen=True)
 class Form:
-    """runs: of each cell on each store; longest: seconds for which things go wrong in the matrix;
-    dispatches: of each of the other parts."""
+    """runs: of each cell on each store; mailboxes: on each store, fewer where one writes at a time;
+    longest: seconds for which things go wrong in the matrix; dispatches: of each other part;
+    together: both stores at once, which many mailboxes are too much for."""
 
     runs: int
-    mailboxes: int
+    mailboxes: dict[str, int]
     longest: float
     dispatches: int
+    together: bool = False
 
 
-FORMS = {"short": Form(1, 12, 180, 60), "long": Form(10, 64, 3600, 360)}
+FORMS = {
+    "short": Form(1, {"SQLite": 12, "PostgreSQL": 12}, 180, 60, together=True),
+    "long": Form(10, {"SQLite": 24, "PostgreSQL": 64}, 3600, 360),
+}
 
 
 @dataclass
@@ -69,7 +74,7 @@ def main() -> int:
     install_faketime()
     if faketime() is None:
         print("clock back: not run, faketime is not here", flush=True)
-    played = side_by_side(seed)
+    played = play_all(FORMS[form], seed)
     print(table({store: one.matrix for store, one in played.items()}))
     print(totals(played))
     fine = all(part.fine for one in played.values() for part in one.parts.values())
@@ -83,7 +88,7 @@ def chosen_carrier() -> type[Carrier]:
     return CARRIERS[name]
 
 
-def side_by_side(seed: str) -> dict[str, Played]:
+def play_all(form: Form, seed: str) -> dict[str, Played]:
     """Each store in a process of its own; a store that brought back nothing is a miss."""
     wanted = os.environ.get("FAULTS_STORE", "")
     stores = [one for one in STORES if wanted.lower() in ("", one.lower())]
@@ -93,6 +98,8 @@ def side_by_side(seed: str) -> dict[str, Played]:
             command = [sys.executable, "-m", "tests.faults", store, str(home / store)]
             environ = os.environ | {"FAULTS_SEED": seed}
             going[store] = subprocess.Popen(command, env=environ, cwd=servers.ROOT)
+            if not form.together:
+                going[store].wait()
         for store, process in going.items():
             if process.wait():
                 print(f"{store}: the run itself failed", flush=True)
@@ -105,7 +112,7 @@ def play(store: str, form: Form, seed: str) -> Played:
     with open_stage(store) as made:
         made.give_hosts_a_clock()
         longest = float(os.environ.get("FAULTS_SECONDS") or form.longest)
-        plan = make_plan(cells_here(), form.runs, form.mailboxes, seed)
+        plan = make_plan(cells_here(), form.runs, form.mailboxes[store], seed)
         matrix = Run(made, plan, hosts=3, longest=longest).play()
     say(store, "failpoints × faults", matrix)
     with open_stage(store) as made:

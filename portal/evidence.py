@@ -7,7 +7,7 @@ Neither sends anything, and neither asks the provider with a transaction open.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from flask import current_app
@@ -68,7 +68,8 @@ log = logging.getLogger(__name__)
 class Case:
     """What a look needs to know of a dispatch, read before the provider is asked.
 
-    is_settling: it is too soon after the hand-over for the provider to show anything certain.
+    Its moments are told by this machine's clock. is_settling: it is too soon after the hand-over
+    for the provider to show anything certain.
     """
 
     dispatch_id: int
@@ -81,6 +82,11 @@ class Case:
     handed_over_at: datetime | None
     tries: int
     is_settling: bool
+
+    @property
+    def is_last(self) -> bool:
+        """Whether a person is asked, if this look finds nothing either."""
+        return self.tries + 1 >= SETTLE_TRIES
 
     def is_all_about(self, handed_over_at: datetime) -> bool:
         """Whether it can have left only about then: no earlier attempt, and no time since."""
@@ -127,6 +133,7 @@ def _case(dispatch_id: int, state: State) -> Case | None:
         if one.state != state or box is None:
             return None
         provider = mailboxes.provider_for(box)
+        ahead = _store_ahead()
         return Case(
             one.id,
             box.id,
@@ -134,8 +141,8 @@ def _case(dispatch_id: int, state: State) -> Case | None:
             box.connected_at,
             one.draft_id,
             one.token,
-            _first_tried(one),
-            one.handed_over_at,
+            _first_tried(one) - ahead,
+            one.handed_over_at and one.handed_over_at - ahead,
             one.settle_tries,
             _is_settling(one, provider.settles_after),
         )
@@ -150,6 +157,12 @@ def _is_settling(one: Dispatch, wait: float) -> bool:
         return False
     lately = Dispatch.handed_over_at.between(db_now(-wait), db_now())
     return db.session.scalar(select(Dispatch.id).where(Dispatch.id == one.id, lately)) is not None
+
+
+def _store_ahead() -> timedelta:
+    """How far the store's clock is ahead of this machine's."""
+    moment = db.session.scalar(select(db_now()))
+    return moment - now() if moment else timedelta(0)
 
 
 def _first_tried(one: Dispatch) -> datetime:
@@ -170,11 +183,12 @@ def _find(case: Case) -> SentCopy | None:
     """Its sent copy: about when it was handed over, else whenever it can have left.
 
     An earlier attempt may have been carried out late, and a draft that lay in Gmail while its
-    mailbox rested, or while it was held, can have been sent by hand at any time.
+    mailbox rested, or while it was held, can have been sent by hand at any time. Before a person
+    is asked, the newest of all since are looked at anyway: a clock may have been set meanwhile.
     """
     at = case.handed_over_at
     found = case.provider.find_sent(case.token, at) if at else None
-    if found or (at and case.is_all_about(at)):
+    if found or (at and case.is_all_about(at) and not case.is_last):
         return found
     return case.provider.find_sent_since(case.token, case.first_tried_at, case.tries)
 
@@ -204,7 +218,7 @@ def _settle(case: Case, verdict: SentCopy | str) -> None:
         found_sent(case.dispatch_id, verdict, (State.UNKNOWN,))
     elif verdict == "draft":
         _found_unsent(case.dispatch_id)
-    elif case.tries + 1 >= SETTLE_TRIES or verdict == "blind":
+    elif case.is_last or verdict == "blind":
         _ask_person(case.dispatch_id)
 
 
@@ -232,7 +246,7 @@ def _found_unsent(dispatch_id: int) -> None:
 def _ask_person(dispatch_id: int) -> None:
     values = {"needs_person": True, "settle_after": None}
     if move(dispatch_id, (State.UNKNOWN,), State.UNKNOWN, **values):
-        tell(dispatch_id, "There is neither a draft nor a sent copy. A person must decide.")
+        tell(dispatch_id, "Neither a draft nor a sent copy was found. A person must decide.")
 
 
 # -- drafts that nobody needs any more -----

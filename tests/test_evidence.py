@@ -13,7 +13,7 @@ from sqlalchemy import update
 
 from portal import attempts, delivery, dispatch, evidence, mailboxes
 from portal.columns import db_now
-from portal.dispatch import Dispatch, Proof, State
+from portal.dispatch import Attempt, Dispatch, Proof, State
 from portal.envelope import DISPATCH_HEADER, SentCopy
 from portal.extensions import db
 from portal.mailboxes import Mailbox
@@ -189,6 +189,51 @@ def test_where_the_provider_takes_its_time_a_look_waits_for_it(
     found = dispatch.load(asked.id)
     assert (found.settle_tries, found.state == State.ACCEPTED) == (looks, looks == 1)
     assert looks or (found.settle_after and found.settle_after > datetime.now(UTC))
+
+
+def look(asked: Dispatch) -> Dispatch:
+    db.session.execute(update(Dispatch).values(settle_after=db_now()))
+    db.session.commit()
+    evidence.reconcile(asked.id)
+    return dispatch.load(asked.id)
+
+
+@pytest.mark.parametrize("ahead", [7200, -7200])
+def test_a_clock_that_is_wrong_hides_no_sent_copy(
+    ahead: int, office: Mailbox, local_google: SandboxServer
+) -> None:
+    local_google.google.clock.advance(ahead)
+    local_google.google.faults.add({"method": "drafts.send", "kind": "swallow"})
+    asked = factories.asked()
+    attempts.send(asked.id)
+    found = look(asked)
+    assert (found.state, found.settle_tries) == (State.ACCEPTED, 1)
+
+
+def test_a_stores_clock_that_is_wrong_hides_no_sent_copy(
+    office: Mailbox, local_google: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local_google.google.faults.add({"method": "drafts.send", "kind": "swallow"})
+    asked = factories.asked()
+    attempts.send(asked.id)
+    db.session.execute(update(Dispatch).values(handed_over_at=db_now(7200)))
+    db.session.execute(update(Attempt).values(started_at=datetime.now(UTC) + timedelta(hours=2)))
+    monkeypatch.setattr(evidence, "_store_ahead", lambda: timedelta(hours=2))
+    found = look(asked)
+    assert (found.state, found.settle_tries) == (State.ACCEPTED, 1)
+
+
+@pytest.mark.sqlite_only
+def test_a_clock_that_was_put_right_meanwhile_asks_nobody_what_a_look_at_all_would_show(
+    office: Mailbox, local_google: SandboxServer
+) -> None:
+    local_google.google.clock.advance(7200)
+    local_google.google.faults.add({"method": "drafts.send", "kind": "swallow"})
+    asked = factories.asked()
+    attempts.send(asked.id)
+    local_google.google.clock.advance(-7200)
+    seen = [look(asked).state for _ in range(evidence.SETTLE_TRIES)]
+    assert (seen[-2], seen[-1]) == (State.UNKNOWN, State.ACCEPTED)
 
 
 @pytest.mark.parametrize("kind", ["429", "cut-before"])

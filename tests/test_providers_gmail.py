@@ -371,3 +371,14 @@ def self_signed(home: Path) -> tuple[Path, Path]:
     form = serialization.PrivateFormat.PKCS8
     (home / "key.pem").write_bytes(key.private_bytes(pem, form, plain))
     return home / "cert.pem", home / "key.pem"
+
+
+@pytest.mark.parametrize("told", [None, "", "yesterday", "Mon, 99 Nov 2026 99:99:99 GMT", "é"])
+def test_a_date_that_is_none_says_nothing_of_the_clock(told: str | None) -> None:
+    assert wire.clock_ahead({} if told is None else {"Date": told}) is None
+
+
+def test_the_clock_of_who_answered_is_known_from_its_date() -> None:
+    for date in ("Mon, 23 Nov 2099 12:00:00 GMT", "Mon, 23 Nov 2099 12:00:00 -0000"):
+        ahead = wire.clock_ahead({"Date": date})
+        assert ahead is not None and datetime.now(UTC) + ahead > datetime(2099, 11, 23, tzinfo=UTC)

@@ -53,6 +53,7 @@ from portal.providers.wire import (
     WHILE_LOOKED_INTO,
     TooMuch,
     broken,
+    clock_ahead,
     connections,
     in_between,
     patience,
@@ -152,7 +153,8 @@ LIMIT_REASONS = {
 SENT_PAGE, SENT_PAGES, ALL_PAGES = 500, 40, 1000
 #: At most so many sent copies are read for one look-up, and drafts (20 quota units each).
 SENT_MOST, DRAFTS_MOST = 250, 50
-#: This far may Gmail's clock and ours stand apart, and so late may Gmail take what it was handed.
+#: Gmail's clock and ours count as one up to this far apart; so late may Gmail take what it was
+#: handed.
 CLOCKS_APART, ARRIVES_WITHIN = timedelta(minutes=5), timedelta(minutes=15)
 #: Gmail's own lock-outs last at most a day; where the day's limit is reached and no moment is
 #: named, it is tried again every hour.
@@ -204,6 +206,7 @@ class Gmail(Provider):
         self._token = token
         self._bearer = ""
         self._timeout = patience(timeout)
+        self._clock_ahead = timedelta(0)  # as its last answer told
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -221,10 +224,13 @@ class Gmail(Provider):
         return _sent_copy(self._call(READ_SENT, message_id, query))
 
     def find_sent(self, token: str, about: datetime) -> SentCopy | None:
-        """The sent copy that bears our dispatch header, taken about a moment by Gmail's clock."""
+        """The sent copy that bears our dispatch header, taken about a moment by our clock."""
         # `q` is refused under the metadata scope and its index lags, so copies are compared one by
         # one, those first that left just when ours was handed over.
-        near = self._sent_list(SENT_PAGES).around(about, CLOCKS_APART, ARRIVES_WITHIN)
+        sent = self._sent_list(SENT_PAGES)
+        near = itertools.chain.from_iterable(
+            sent.around(at, CLOCKS_APART, ARRIVES_WITHIN) for at in self._by_its_clock(about)
+        )
         found = (one for one in itertools.islice(near, SENT_MOST) if one.token == token)
         return next(found, None)
 
@@ -235,15 +241,27 @@ class Gmail(Provider):
         back, where the one before ended.
         """
         sent = self._sent_list(SENT_PAGES)
-        part = sent.part_since(moment - CLOCKS_APART, SENT_MOST, looks)
+        since = min(self._by_its_clock(moment)) - CLOCKS_APART
+        part = sent.part_since(since, SENT_MOST, looks)
         return next((one for one in part if one.token == token), None)
 
     def sent_since(self, moment: datetime) -> list[str]:
         """The ids of all that was sent since a moment, newest first."""
-        return self._sent_list(ALL_PAGES).since(moment)
+        sent = self._sent_list(ALL_PAGES)
+        return sent.since(min(self._by_its_clock(moment)))
+
+    def _by_its_clock(self, moment: datetime) -> list[datetime]:
+        """When a moment of our clock was by Gmail's. Two where they stand apart: as ours goes now,
+        and as it may have gone then, for somebody may have put it wrong since."""
+        if abs(self._clock_ahead) <= CLOCKS_APART:
+            return [moment]
+        return [moment + self._clock_ahead, moment]
 
     def _sent_list(self, most_pages: int) -> SentList:
-        return SentList(self._sent_ids(), self._sent_copy_if_there, most_pages)
+        """Its first page is asked for at once: the answer tells Gmail's clock besides."""
+        pages = self._sent_ids()
+        pages = itertools.chain([next(pages)], pages)
+        return SentList(pages, self._sent_copy_if_there, most_pages)
 
     def _sent_copy_if_there(self, message_id: str) -> SentCopy | None:
         try:
@@ -398,6 +416,8 @@ class Gmail(Provider):
             data = read_up_to(answer, call.most) if call.most else answer.data
         except HTTPError as failure:
             raise broken(failure, sends=call.sends, name="Gmail") from failure
+        ahead = clock_ahead(answer.headers)
+        self._clock_ahead = self._clock_ahead if ahead is None else ahead
         return answer.status, data
 
 

@@ -229,7 +229,8 @@ class Provider(ABC):
         raise Cannot(f"{self.label} shows the portal no sent copies.")
 
     def find_sent(self, token: str, about: datetime) -> SentCopy | None:
-        """The sent copy that bears our dispatch header, taken about a moment by its clock."""
+        """The sent copy that bears our dispatch header, taken about a moment by this machine's
+        clock."""
         raise Cannot(f"{self.label} shows the portal no sent copies.")
 
     def find_sent_since(self, token: str, moment: datetime, looks: int) -> SentCopy | None:

@@ -5,6 +5,9 @@ it can have been is what decides between "try later" and "unclear".
 """
 
 import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 
 import certifi
 import urllib3
@@ -79,6 +82,16 @@ def forget_connections() -> None:
 def patience(seconds: float) -> urllib3.Timeout:
     """How long a call may take: to connect, and then for each piece of its answer."""
     return urllib3.Timeout(connect=min(seconds, 10), read=seconds)
+
+
+def clock_ahead(headers: Mapping[str, str]) -> timedelta | None:
+    """How far the clock of who answered is ahead of this machine's, by the Date of its answer
+    (RFC 9110, 6.6.1); None where it tells none."""
+    try:
+        told = parsedate_to_datetime(headers["Date"])
+        return told.replace(tzinfo=told.tzinfo or UTC) - datetime.now(UTC)
+    except (KeyError, ValueError, OverflowError):
+        return None
 
 
 def read_up_to(answer: BaseHTTPResponse, most: int, *, cut: bool = False) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
@@ -18,7 +20,7 @@ from portal.sandbox import (
     steering,
 )
 from portal.sandbox.errors import GoogleError, OAuthError
-from portal.sandbox.google import LocalGoogle
+from portal.sandbox.google import LocalGoogle, current
 from portal.sandbox.settings import SandboxSettings
 from portal.sandbox.shell import put_around
 
@@ -44,7 +46,14 @@ def create_sandbox(settings: SandboxSettings | None = None) -> Flask:
     app.register_error_handler(GoogleError, GoogleError.response)
     app.register_error_handler(OAuthError, OAuthError.response)
     app.register_error_handler(HTTPException, _http_error)
+    app.after_request(_date)
     return app
+
+
+def _date(answer: Response) -> Response:
+    """By its own clock, like the times it gives messages."""
+    answer.date = datetime.fromtimestamp(current().clock.now(), UTC)
+    return answer
 
 
 def _http_error(error: HTTPException) -> Response | HTTPException:

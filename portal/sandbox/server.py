@@ -98,9 +98,11 @@ class Handler(WSGIRequestHandler):
         self.wfile.flush()
 
     def _head(self, status: str, headers: list[tuple[str, str]], length: int) -> bytes:
-        lines = [f"HTTP/1.1 {status}", f"Date: {self.date_time_string()}"]
-        lines += [f"{name}: {value}" for name, value in headers]
-        if not any(name.lower() == "content-length" for name, _ in headers):
+        told = {name.lower() for name, _ in headers}
+        lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers)]
+        if "date" not in told:
+            lines.append(f"Date: {self.date_time_string()}")
+        if "content-length" not in told:
             lines.append(f"Content-Length: {length}")
         if self.close_connection:
             lines.append("Connection: close")

@@ -1,9 +1,9 @@
 """The failure matrix, proved: python -m tests.faults prints its tables. Exit status 1 on any miss.
 
-FAULTS=short takes minutes, with both stores side by side; FAULTS=long (the default) hours, on two
-idle cores, one store after the other. FAULTS_PROVIDER=google (the default), microsoft or smtp says who carries
-the mail. FAULTS_SEED repeats a run; FAULTS_STORE=sqlite or postgresql takes one; FAULTS_SECONDS is
-for how long things go wrong.
+FAULTS=short takes minutes, with both stores side by side; FAULTS=long (the default) an hour or two
+on two idle cores, one store after the other. FAULTS_PROVIDER=google (the default), microsoft or
+smtp says who carries the mail. FAULTS_SEED repeats a run; FAULTS_STORE=sqlite or postgresql takes
+one; FAULTS_SECONDS is for how long things go wrong.
 """
 
 import os

@@ -66,6 +66,10 @@ class RedisServer:
         servers.wait_for(lambda: servers.pings(self.url), self.child)
 
     def flush(self) -> None:
+        """After a restart that is going on."""
+        self._hand.submit(self._flush).result()
+
+    def _flush(self) -> None:
         Redis.from_url(self.url, socket_timeout=5).flushall()
 
     def restart(self) -> None:
@@ -230,7 +234,9 @@ class Stage:
     def fill_disk(self, pids: list[int], seconds: float) -> None:
         """What these processes write past a few pages is refused, for a while."""
         if self.postgres is not None:
-            pids = children_of(int((self.postgres.home / "postmaster.pid").read_text().split()[0]))
+            with self._one_at_a_time:  # while it starts again, it is nobody
+                told = (self.postgres.home / "postmaster.pid").read_text()
+            pids = children_of(int(told.split()[0]))
         for pid in pids:
             _limit(pid, (8192, resource.RLIM_INFINITY))
         threading.Timer(seconds, lambda: [_limit(pid, NO_LIMIT) for pid in pids]).start()

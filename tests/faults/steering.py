@@ -58,6 +58,11 @@ class Book:
                 self.struck.append((cell, arrival.dispatch))
             return cell
 
+    def missed(self, cell: Cell, arrival: Arrival) -> None:
+        """What was to strike did not: it counts for nothing."""
+        with self.lock:
+            self.struck.remove((cell, arrival.dispatch))
+
     def _due(self, arrival: Arrival) -> Cell | None:
         if arrival.host in self.by_asker:
             due = self.by_asker[arrival.host]

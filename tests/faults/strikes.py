@@ -26,7 +26,11 @@ class Strikes:
     def meet(self, arrival: Arrival) -> str:
         cell = self._book.take(arrival)
         if cell is not None:
-            self._strike(cell, arrival)
+            try:
+                self._strike(cell, arrival)
+            except Exception:
+                self._book.missed(cell, arrival)
+                raise
         elif self._book.to_be_unclear(arrival):
             self._stage.carrier.make_unclear(self._account(arrival), self._chance)
         return GO

@@ -37,6 +37,7 @@ class User(UserMixin, Base):  # type: ignore[misc]
     chose to see, by kind of document. consent: what they said about mail under their address
     (consent.py); consent_email: the address they said it of, consent_words: when and how.
     is_department: a shared address of the company that no one person has, as accounts@.
+    told_of_returns: whether they want a mail when something they sent came back.
     """
 
     __tablename__ = "users"
@@ -57,6 +58,7 @@ class User(UserMixin, Base):  # type: ignore[misc]
     consent_email: Mapped[str] = mapped_column(default="")
     consent_words: Mapped[str] = mapped_column(default="")
     is_department: Mapped[bool] = mapped_column(default=False)
+    told_of_returns: Mapped[bool] = mapped_column(default=True)
 
     @property
     def is_active(self) -> bool:
@@ -82,6 +84,12 @@ def add_user(email: str, name: str, role: Role, password: str) -> User:
     )
     db.session.add(user)
     return user
+
+
+def want_told_of_returns(user: User, *, wants: bool) -> None:
+    """Keep whether somebody wants a mail when something they sent came back. Commits."""
+    user.told_of_returns = wants
+    db.session.commit()
 
 
 class CannotMake(Exception):

@@ -12,7 +12,16 @@ from concurrent.futures import ThreadPoolExecutor
 from flask import Flask, current_app
 from sqlalchemy import and_, or_, select
 
-from portal import breakdowns, domains, logs, mailboxes, queueing, testimonies, upkeep
+from portal import (
+    breakdowns,
+    domains,
+    logs,
+    mailboxes,
+    queueing,
+    returns,
+    testimonies,
+    upkeep,
+)
 from portal.columns import db_now
 from portal.dispatch import Dispatch, State, release_ready
 from portal.envelope import ProviderAnswer
@@ -42,6 +51,7 @@ def watch(ends: float = math.inf) -> None:
     if any(became_ready):
         release_ready()
     breakdowns.tell()
+    returns.tell()
     upkeep.look_again(ends)
     domains.look_again(ends)
     testimonies.look_again(ends)

@@ -42,7 +42,7 @@ FLOORS: list[set[str]] = [
         *("restoration", "aftermath"),
         "watching",
         "domains",
-        *("breakdowns", "upkeep", "testimonies"),
+        *("breakdowns", "returns", "upkeep", "testimonies"),
         *("inboxes", "corrections"),
         "inquiry",
     },

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, Text, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, Index, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.accounts import User
@@ -71,15 +71,21 @@ class Tie(StrEnum):
     PERSON = "person"
 
 
+#: A report whose sending came back, and nobody was told by mail so far.
+UNTOLD = text("told_at IS NULL AND sort = 'bounce' AND standing = 'followed'")
+
+
 class Arrival(Base):
     """One message in a mailbox that concerns a sending, or may. provider_id: by which its mailbox
-    knows it; failed: for whom it failed, as incoming.Failed; link: where its owner can read it."""
+    knows it; failed: for whom it failed, as incoming.Failed; link: where its owner can read it;
+    told_at: when whoever had sent it was told by mail, or nobody needed to be."""
 
     __tablename__ = "arrivals"
     __table_args__ = (
         UniqueConstraint("mailbox_id", "provider_id"),
         Index("ix_arrivals_dispatch", "dispatch_id", "at"),
         Index("ix_arrivals_standing", "standing", "seen_at"),
+        Index("ix_arrivals_untold", "seen_at", sqlite_where=UNTOLD, postgresql_where=UNTOLD),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -101,6 +107,7 @@ class Arrival(Base):
     tied_by: Mapped[str] = mapped_column(default="")
     tries: Mapped[int] = mapped_column(default=0)
     problem: Mapped[str] = mapped_column(Text, default="")
+    told_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     mailbox: Mapped[Mailbox] = relationship()
     dispatch: Mapped[Dispatch | None] = relationship()

@@ -4,7 +4,7 @@ from flask import Blueprint, flash, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_user
 from flask_wtf import FlaskForm
-from wtforms import PasswordField
+from wtforms import BooleanField, PasswordField
 from wtforms.validators import EqualTo, InputRequired
 
 from portal import (
@@ -56,6 +56,16 @@ class NoPinForm(FlaskForm):  # type: ignore[misc]
 
     password = PasswordField(
         "My password", [InputRequired("Write your password.")], id="no-pin-password"
+    )
+
+
+class HearingForm(FlaskForm):  # type: ignore[misc]
+    """Of what a person wants to hear by mail."""
+
+    returns = BooleanField(
+        "Mail me when something I sent comes back",
+        description="A few minutes after it was read: what came back, why, and where to send it "
+        "again. Here you see it in any case.",
     )
 
 
@@ -120,6 +130,16 @@ def drop_pin() -> ResponseReturnValue:
     return see_other(url_for(".show") + "#pin-title")
 
 
+@pages.post("/profile/hearing")
+def hear() -> ResponseReturnValue:
+    """Want mails about what came back, or do without."""
+    wants = bool(HearingForm().returns.data)
+    accounts.want_told_of_returns(_me(), wants=wants)
+    done = "We mail you when something you sent comes back."
+    flash(done if wants else "You get no mails about what comes back any more.", "good")
+    return see_other(url_for(".show") + "#hearing-title")
+
+
 def _me() -> accounts.User:
     found: accounts.User = current_user._get_current_object()
     return found
@@ -140,6 +160,7 @@ def _page(
         form=form or PasswordForm(formdata=None),
         pin=pin or PinForm(formdata=None),
         no_pin=no_pin or NoPinForm(formdata=None),
+        hearing=HearingForm(formdata=None, returns=current_user.told_of_returns),
         box=box,
         said=consent.of(current_user),
         permissions=PERMISSIONS,

@@ -22,6 +22,10 @@ NAMELESS = (*FREEZING, "drain.leased")
 SENDING = tuple(one for one in NAMES if one not in (*ASKING, *NAMELESS))
 #: Here a transaction is open: whoever waits, keeps others waiting.
 WRITING = tuple(one for one in NAMES if one.endswith((".written", ".stored")))
+#: Whom something else befell before comes here by another way, or never: for each ten times that are
+#: wanted, so many more are planned.
+LATE = ("send.answered", "result.written", "result.committed", "proof.read", "proof.committed")
+MORE_IN_TEN = 4
 #: What only a carrier that keeps drafts and shows sent copies comes to.
 BY_DRAFT = ("draft.made", "proof.read", "proof.committed", "settle.looked")
 #: Reached by an unclear outcome alone, so one is made first, at this point.
@@ -65,14 +69,15 @@ class Plan:
 
 
 def make_plan(cells: Iterable[Cell], runs: int, mailboxes: int, seed: str) -> Plan:
-    """Each cell `runs` times. The same fault strikes many mailboxes in a row, at different points,
+    """Each cell `runs` times, LATE ones more often. The same fault strikes many mailboxes in a row, at different points,
     so that one restart or one kill is met at many points at once."""
     chance = random.Random(seed)
     plan = Plan(seed, [[] for _ in range(mailboxes)])
     wanted = list(cells)
-    for _ in range(runs):
+    for turn in range(runs + runs * MORE_IN_TEN // 10):
+        points = SENDING if turn < runs else LATE
         for fault in sorted(FAULTS, key=lambda _: chance.random()):
-            sending = [one for one in wanted if one.fault == fault and one.point in SENDING]
+            sending = [one for one in wanted if one.fault == fault and one.point in points]
             chance.shuffle(sending)
             _deal(plan.by_place, sending)
     for one in wanted:

@@ -22,8 +22,8 @@ NAMELESS = (*FREEZING, "drain.leased")
 SENDING = tuple(one for one in NAMES if one not in (*ASKING, *NAMELESS))
 #: Here a transaction is open: whoever waits, keeps others waiting.
 WRITING = tuple(one for one in NAMES if one.endswith((".written", ".stored")))
-#: Whom something else befell before comes here by another way, or never: for each ten times that are
-#: wanted, so many more are planned.
+#: Whom something else befell before comes here by another way, or never: for each ten times that
+#: are wanted, so many more are planned.
 LATE = ("send.answered", "result.written", "result.committed", "proof.read", "proof.committed")
 MORE_IN_TEN = 4
 #: What only a carrier that keeps drafts and shows sent copies comes to.
@@ -69,8 +69,8 @@ class Plan:
 
 
 def make_plan(cells: Iterable[Cell], runs: int, mailboxes: int, seed: str) -> Plan:
-    """Each cell `runs` times, LATE ones more often. The same fault strikes many mailboxes in a row, at different points,
-    so that one restart or one kill is met at many points at once."""
+    """Each cell `runs` times, LATE ones more often. The same fault strikes many mailboxes in a row,
+    at different points, so that one restart or one kill is met at many points at once."""
     chance = random.Random(seed)
     plan = Plan(seed, [[] for _ in range(mailboxes)])
     wanted = list(cells)

@@ -30,6 +30,9 @@ pages = Blueprint("dispatches", __name__)
 LONGEST_WHY = 2000
 #: For so many seconds after the last change the page looks again every second or two.
 LOOKS_EAGERLY = 120
+#: For so long after it was accepted the page looks whether something came in about it, so often
+#: (seconds): most of what comes back does so within minutes.
+LISTENS, LISTENING = 1200, "20s"
 #: Nothing can have come in about what stands so.
 NOT_GONE = (State.QUEUED, State.SUBMITTING)
 
@@ -65,7 +68,8 @@ def show(dispatch_id: int) -> ResponseReturnValue:
     if stamp.is_known(seen):
         return stamp.NOTHING_NEW
     one = _dispatch(dispatch_id)
-    every = _every(one)
+    every, came_in = _every(one), _came_in(one)
+    listening = _listening(one, came_in["watch"])
     return page(
         "dispatches/show.html",
         "card",
@@ -75,7 +79,7 @@ def show(dispatch_id: int) -> ResponseReturnValue:
         batch=_batch_name(one),
         shows_words=_is_for_everybody(one),
         decides=_may_decide(one),
-        every=every,
+        every=every or listening,
         known=known(one, hurried=bool(every)),
         resendable=dispatch.can_resend(one),
         queue=queueing.health() if one.state == State.QUEUED else "",
@@ -83,7 +87,7 @@ def show(dispatch_id: int) -> ResponseReturnValue:
         behind=dispatch.waits_behind(one),
         way=_way(one),
         where_sent=_where_sent(one),
-        **_came_in(one),
+        **came_in,
     )
 
 
@@ -253,6 +257,8 @@ def _seen(dispatch_id: int) -> str:
     age = (moment - since).total_seconds()
     told_anew = 15 if age < LOOKS_EAGERLY else 60
     forecast = int(moment.timestamp() // told_anew) if state == State.QUEUED else 0
+    if state == State.ACCEPTED and age < LISTENS:  # how lately its inbox was read
+        forecast = int(moment.timestamp() // 60)
     return stamp.of(standing, _rhythm(state, age), forecast)
 
 
@@ -263,6 +269,13 @@ def _every(one: Dispatch) -> str:
     if one.state == State.QUEUED and one.not_before and one.not_before > now():
         return "1s"  # the time in which it can be undone counts down
     return _rhythm(one.state, (now() - one.state_since).total_seconds())
+
+
+def _listening(one: Dispatch, watch: Watch | None) -> str:
+    """How often the card looks for what comes in, where that would be seen; "" for not at all."""
+    young = (now() - one.state_since).total_seconds() < LISTENS
+    heard = watch is not None and watch.sees and one.state == State.ACCEPTED
+    return LISTENING if young and heard else ""
 
 
 def _rhythm(state: str, age: float) -> str:

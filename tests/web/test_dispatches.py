@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from bs4 import BeautifulSoup
 from flask import Flask
+from sqlalchemy import select
 
 from portal import dispatch, queueing
 from portal.batches import Batch
+from portal.bounces import Inbox
 from portal.columns import now
 from portal.dispatch import Attempt, Dispatch, Proof, State
 from portal.envelope import Mailable
@@ -180,6 +182,32 @@ def test_it_asks_less_and_less_often(
         since = now() - timedelta(seconds=seconds)
         assert asks_again(trader.get(sending(state_since=since))) == rhythm
     assert asks_again(trader.get(sending(State.HELD))) == "every 5s"
+
+
+@pytest.mark.sqlite_only
+def test_once_accepted_it_listens_for_a_while_to_what_comes_in(
+    app: Flask, trader: Visitor, sending: Callable[..., str]
+) -> None:
+    def accepted(minutes: float) -> str:
+        since = now() - timedelta(minutes=minutes)
+        proved = {"proof": Proof.MATCHES, "accepted_at": since, "state_since": since}
+        return sending(State.ACCEPTED, **proved)
+
+    assert not asks_again(trader.get(accepted(1)))  # its inbox is not read
+    with app.app_context():
+        db.session.add(Inbox(mailbox_id=1, looked_at=now(), pending=[]))
+        db.session.commit()
+    page = trader.get(accepted(1))
+    assert asks_again(page) == "every 20s"
+    again = looks(page)
+    assert trader.get(again, htmx=True).status_code in (200, 204)
+    with app.app_context():
+        one = db.session.scalars(select(Dispatch).order_by(Dispatch.id.desc())).first()
+        assert one is not None
+        dispatch.tell(one.id, "Mary Lee replied.")
+        db.session.commit()
+    assert looks(trader.get(again, htmx=True)) != again
+    assert not asks_again(trader.get(accepted(25)))
 
 
 @pytest.mark.sqlite_only

@@ -40,10 +40,9 @@ from portal.providers.graph import (
     SEND_DRAFT,
     SEND_MAIL,
     WHO,
-    Call,
     Graph,
-    answer_for,
 )
+from portal.providers.graph_answers import Call, answer_for
 from portal.providers.rewriting import File, repair, rewritten
 from portal.providers.wire import IN_BETWEEN
 from tests.contract.standins import MARY, OFFICE, letter

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from portal.envelope import Gone, NeedsPermission, TryLater
 from portal.providers import Graph, gmail, gmail_inbox, graph
 from portal.providers.gmail_inbox import Mark, put_together
-from portal.providers.graph import DELTA, Forgotten, access, answer_for
+from portal.providers.graph import DELTA, access
+from portal.providers.graph_answers import Forgotten, answer_for
 from portal.providers.provider import INCOMING_LARGEST, Access
 from portal.sandbox.microsoft import MicrosoftServer
 from portal.sandbox.server import SandboxServer

@@ -8,15 +8,14 @@ that lost its lease, can send nothing but that one message, and Exchange sends i
 What comes in is read by delta query, for the inbox alone: a delta is of one folder, and what a rule
 moves elsewhere, or the spam filter, is not seen ("delta-query-messages", "message-delta").
 
-Errors and limits: Graph guides "errors", "throttling", "throttling-limits", "use-the-api".
+What it says instead of the thing asked for is sorted in graph_answers.py, what it shows of messages
+read in graph_messages.py. Graph: guide "use-the-api".
 """
 
 import json
-import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from email.utils import formataddr, parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -25,18 +24,33 @@ from urllib3.exceptions import HTTPError
 from portal import pace
 from portal.envelope import (
     Gone,
-    NeedsPermission,
-    NeedsSignIn,
-    NotAllowed,
     OnItsWay,
-    OperatorProblem,
-    ProviderAnswer,
     Receipt,
     Refused,
     SentCopy,
     TryLater,
 )
-from portal.providers.heads import MOST_HEADERS
+from portal.providers.graph_answers import (
+    Call,
+    Forgotten,
+    answer_for,
+    error_in,
+    parsed,
+    retry_after,
+    words_of,
+)
+from portal.providers.graph_messages import (
+    ARRIVED,
+    HEADERS,
+    PREVIEW,
+    SIZE,
+    mark_of,
+    moment_of,
+    sent_copy,
+    shown,
+    size_of,
+    told_headers,
+)
 from portal.providers.provider import (
     ARRIVALS_MOST,
     INCOMING_LARGEST,
@@ -65,7 +79,6 @@ from portal.providers.wire import (
     in_between,
     patience,
     read_up_to,
-    unclear,
 )
 
 SIGN_IN_SCOPES = ("openid", "profile", "email", "offline_access")
@@ -90,24 +103,6 @@ PERMISSIONS = {
         "the portal cannot send as a shared mailbox",
     ),
 }
-
-
-@dataclass(frozen=True)
-class Call:
-    """One of Graph's methods. name: as in pace.EXCHANGE.
-
-    carries: it brings the message, or the draft that holds it, a step further, so that a refusal
-    may be of the message. sends: by it the message may leave. most: bytes of an answer that is
-    wanted, 0 for any number; cut: of a longer one its first part.
-    """
-
-    name: str
-    verb: str
-    path: str
-    carries: bool = False
-    sends: bool = False
-    most: int = 0
-    cut: bool = False
 
 
 WHO = Call("me.get", "GET", "/me")
@@ -142,62 +137,15 @@ PIECE = 10 * 320 * 1024
 PAGE, PAGES, DRAFTS_MOST = 500, 1000, 50
 #: This far may Exchange's clock and ours stand apart.
 CLOCKS_APART = timedelta(minutes=5)
-#: Where no moment is named, a day's limit is tried again every hour; none lasts longer than a day.
-AN_HOUR, LONGEST_WAIT = 3600.0, 24 * 3600.0
 #: Exchange hands over what it took within moments; the copy is looked for again after so many
 #: seconds.
 A_MOMENT = 3.0
 
-LIMIT_REACHED = "Microsoft's sending limit is reached for now."
-STOPPED = "Microsoft has stopped mail from this mailbox: whoever looks after your Microsoft 365 sees why in its admin centre."  # noqa: E501
-NOT_LET_IN = "Microsoft does not let this portal in: its registration must be put right."
-NO_MAILBOX = "This Microsoft account has no mailbox in Microsoft 365."
-NOT_ALLOWED = "Microsoft does not let this mailbox send as that address."
 LEAVING = "Microsoft has taken it, and it has not left yet."
 TOO_LARGE_AT_ONCE = (
     "Without the permission to keep drafts, Microsoft takes mails of 3 MB with their files. "
     "Remove some files, or connect the mailbox again with every permission."
 )
-NO_LONGER_A_DRAFT = {
-    "ErrorInvalidPropertyUpdateSentMessage",
-    "ErrorInvalidIdMalformed",
-    "ErrorInvalidId",
-    "ErrorItemNotFound",
-}
-SEND_AS_DENIED = {
-    "ErrorSendAsDenied",
-    "ErrorSendAsNotAllowed",
-    "ErrorSendOnBehalfOfDenied",
-    "ErrorInvalidSender",
-}
-WITHOUT_MAILBOX = {
-    "MailboxNotEnabledForRESTAPI",
-    "MailboxNotSupportedForRESTAPI",
-    "ErrorNonExistentMailbox",
-    "ResourceNotFound",
-}
-DENIED = {"ErrorAccessDenied", "Authorization_RequestDenied", "AccessDenied"}
-TOO_MANY_A_DAY = {"ErrorExceededMessageLimit", "ErrorQuotaExceeded"}
-SUSPENDED = {"ErrorAccountSuspend", "ErrorAccountSuspended", "ErrorMessageSubmissionBlocked"}
-TOO_LARGE = {"ErrorMessageSizeExceeded"}
-#: With 410, and seen without it: where the delta had got to is forgotten (issues
-#: microsoft-graph-docs 2162, 2350, 2877).
-SYNC_FORGOTTEN = {"syncstatenotfound", "syncstateinvalid", "resyncrequired"}
-#: Of these the wait says itself how long it is; the mailbox's pace is not what was too fast.
-CONCURRENT = ("MailboxConcurrency",)
-
-#: What is asked of a message, to tell what became of it.
-SHOWN = "id,isDraft,from,sender,toRecipients,subject,internetMessageId,conversationId,sentDateTime"
-
-
-#: What is asked of a message that came in; with whole messages also how its text begins, and its
-#: size (PidTagMessageSize), which is told in no other way.
-ARRIVED = "id,conversationId,receivedDateTime,webLink,internetMessageId,subject,from"
-HEADERS, PREVIEW, SIZE = "internetMessageHeaders", "bodyPreview", "Integer 0x0E08"
-
-
-class Forgotten(Gone):
-    """Up to where was read, Microsoft knows no longer."""
 
 
 def abilities(scopes: set[str]) -> Abilities:
@@ -264,14 +212,14 @@ class Graph(Provider):
         return list(dict.fromkeys(one.lower() for one in bare if "@" in one))
 
     def sent_copy(self, message_id: str) -> SentCopy:
-        found = self._call(READ, message_id, query=_shown())
+        found = self._call(READ, message_id, query=shown())
         if found.get("isDraft"):
             raise OnItsWay(LEAVING, "isDraft is true", A_MOMENT)
-        return _sent_copy(found)
+        return sent_copy(found)
 
     def find_sent(self, token: str, about: datetime) -> SentCopy | None:
         found = self._marked(LIST_SENT, token)
-        return _sent_copy(found) if found else None
+        return sent_copy(found) if found else None
 
     def find_sent_since(self, token: str, moment: datetime, looks: int) -> SentCopy | None:
         return self.find_sent(token, moment)
@@ -292,8 +240,8 @@ class Graph(Provider):
 
     def drafts(self) -> Iterator[tuple[str, str]]:
         order = {"$orderby": "lastModifiedDateTime desc", "$top": str(DRAFTS_MOST)}
-        for one in self._listed(LIST_DRAFTS, {**_shown(), **order}):
-            yield str(one["id"]), _mark(one)
+        for one in self._listed(LIST_DRAFTS, {**shown(), **order}):
+            yield str(one["id"]), mark_of(one)
 
     def has_draft(self, draft_id: str) -> bool:
         try:
@@ -314,7 +262,7 @@ class Graph(Provider):
         if not token.isalnum():
             return None
         mark = f"ep/id eq '{MARK}' and ep/value eq '{token}'"
-        query = {**_shown(), "$filter": f"singleValueExtendedProperties/any(ep: {mark})"}
+        query = {**shown(), "$filter": f"singleValueExtendedProperties/any(ep: {mark})"}
         found = self._call(call, query={**query, "$top": "1"}).get("value") or []
         return found[0] if found else None
 
@@ -367,11 +315,11 @@ class Graph(Provider):
         return Incoming(
             id=message_id,
             thread_id=str(found.get("conversationId") or ""),
-            at=_moment(found.get("receivedDateTime")),
+            at=moment_of(found.get("receivedDateTime")),
             raw=raw,
-            headers=_told_headers(found),
+            headers=told_headers(found),
             snippet=str(found.get(PREVIEW) or ""),
-            size=_size(found) or len(raw or b""),
+            size=size_of(found) or len(raw or b""),
             link=str(found.get("webLink") or ""),
         )
 
@@ -463,8 +411,8 @@ class Graph(Provider):
         """
         status, headers, answer = self._answered(call, self._url(call, items), body)
         if status != 202 or answer.lstrip().startswith(b"<"):
-            raise in_between(_words(status, answer), sends=True)
-        waits = _retry_after(headers) or 0
+            raise in_between(words_of(status, answer), sends=True)
+        waits = retry_after(headers) or 0
         words = f"202, Retry-After {headers.get('Retry-After')}" if waits else "202"
         return Receipt(message_id, words=words, rests=waits)
 
@@ -507,7 +455,7 @@ class Graph(Provider):
         self, call: Call, target: str, body: bytes | None = None, prefer: str = IMMUTABLE
     ) -> dict[str, Any]:
         _, _, answer = self._answered(call, target, body, prefer)
-        return _parsed(answer)
+        return parsed(answer)
 
     def _answered(
         self, call: Call, target: str, body: bytes | None, prefer: str = IMMUTABLE
@@ -516,7 +464,9 @@ class Graph(Provider):
         for renew in (False, True):
             sent = self._headers(renew, body) | {"Prefer": prefer}
             status, headers, answer = self._once(call, target, body, sent)
-            if not (status == 401 and _error(answer)):  # of Graph's own, so nothing was sent by it
+            if not (
+                status == 401 and error_in(answer)
+            ):  # of Graph's own, so nothing was sent by it
                 break
         if 200 <= status < 300:
             return status, headers, answer
@@ -552,125 +502,6 @@ class Graph(Provider):
         return answer.status, answer.headers, data
 
 
-@dataclass(frozen=True)
-class GraphProblem:
-    """An error as Graph writes it."""
-
-    code: str
-    message: str
-
-
-def answer_for(status: int, headers: Mapping[str, str], body: bytes, call: Call) -> ProviderAnswer:
-    """Sort what was answered instead of the thing asked for, by what happens next."""
-    problem, words = _error(body), _words(status, body)
-    if status >= 500 or status == 408:
-        return _own_error(headers, call, words)
-    if problem is None or status < 400:
-        if status < 400 or status == 429:  # by their meaning, nothing was done
-            return TryLater(IN_BETWEEN, words, WHILE_LOOKED_INTO)
-        return in_between(words, sends=call.sends)
-    if status == 401:
-        return NeedsSignIn("Microsoft no longer accepts this mailbox's sign-in.", words)
-    if status == 429:
-        return _throttled(headers, problem, words)
-    return _of_its_code(status, problem, call, words) or _refusal(status, problem, call, words)
-
-
-def _own_error(headers: Mapping[str, str], call: Call, words: str) -> ProviderAnswer:
-    """An error of Microsoft's own: what was asked may have been done all the same."""
-    waits = _retry_after(headers)
-    if waits is not None and not call.sends:
-        return TryLater("Microsoft is too busy just now.", words, waits, exact=True)
-    message = "Microsoft answered with an error of its own."
-    return unclear(message, words, sends=call.sends, rests=waits or 0)
-
-
-def _throttled(headers: Mapping[str, str], problem: GraphProblem, words: str) -> TryLater:
-    waits = _retry_after(headers)
-    fast = not any(one in problem.message for one in CONCURRENT)
-    if waits is None:
-        return TryLater(LIMIT_REACHED, words, too_fast=fast)
-    return TryLater(LIMIT_REACHED, words, waits, exact=True, too_fast=fast)
-
-
-def _of_its_code(
-    status: int, problem: GraphProblem, call: Call, words: str
-) -> ProviderAnswer | None:
-    """What the code alone decides, whatever the status: Graph is not of one mind about that."""
-    code = problem.code
-    if status == 410 or code.lower() in SYNC_FORGOTTEN:
-        return Forgotten("Microsoft no longer knows up to where was read.", words)
-    if code in SEND_AS_DENIED:
-        return NotAllowed(NOT_ALLOWED, words)
-    if code in WITHOUT_MAILBOX:
-        return NeedsSignIn(NO_MAILBOX, words)
-    if code in TOO_MANY_A_DAY:
-        return TryLater(LIMIT_REACHED, words, AN_HOUR)
-    if code in SUSPENDED:
-        return TryLater(STOPPED, words, AN_HOUR)
-    if code in NO_LONGER_A_DRAFT or status == 404:
-        return Gone("Microsoft no longer has it.", words)
-    if code == "ErrorIrresolvableConflict":  # it is just leaving: only looking tells
-        return unclear("Microsoft is busy with this very message.", words, sends=call.sends)
-    return None
-
-
-def _refusal(status: int, problem: GraphProblem, call: Call, words: str) -> ProviderAnswer:
-    """What will not change by itself: of the address, the mailbox, the portal or the message."""
-    if status == 403 and problem.code in DENIED:
-        # The mailbox itself may send, or it would not have got as far: it is the other address.
-        return NotAllowed(NOT_ALLOWED, words) if call.sends else _not_granted(words)
-    if status == 403:
-        return OperatorProblem(NOT_LET_IN, words)
-    if call.carries and (status in (400, 413) or problem.code in TOO_LARGE):
-        said = problem.message or "no reason given"
-        return Refused(f"Microsoft refused the message: {said}", words)
-    return TryLater("Microsoft did not take what the portal asked of it.", words, WHILE_LOOKED_INTO)
-
-
-def _not_granted(words: str) -> NeedsPermission:
-    return NeedsPermission("The mailbox did not grant a permission this needs.", words)
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, named as such or as a moment, and a little more; None where nothing is."""
-    told = headers.get("Retry-After") or ""
-    try:
-        moment = None if told.strip().isdecimal() else parsedate_to_datetime(told)
-        seconds = (moment - datetime.now(UTC)).total_seconds() if moment else float(told)
-    except (ValueError, TypeError):
-        return None
-    # Not all of a company's mailboxes in the same moment, where the same was named to each.
-    return min(max(0.0, seconds) + random.random(), LONGEST_WAIT)
-
-
-def _parsed(answer: bytes) -> dict[str, Any]:
-    if not answer:  # what a deletion answers
-        return {}
-    try:
-        found = json.loads(answer)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise TryLater("Microsoft's answer could not be read.", repr(answer[:200]))
-    return found
-
-
-def _error(body: bytes) -> GraphProblem | None:
-    """The error in an answer; None where the answer is not of Graph's making."""
-    try:
-        error = json.loads(body)["error"]
-        return GraphProblem(str(error["code"]), str(error.get("message") or ""))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-
-def _words(status: int, body: bytes) -> str:
-    problem = _error(body)
-    said = f"{problem.code} {problem.message}" if problem else body[:200].decode(errors="replace")
-    return f"{status} {said}".strip()
-
-
 def _read_mark(mark: str) -> tuple[str, bool]:
     """Where to ask, and whether what is there comes of a list; nowhere for no mark of ours."""
     try:
@@ -678,74 +509,3 @@ def _read_mark(mark: str) -> tuple[str, bool]:
     except (ValueError, TypeError):
         return "", True
     return str(target), bool(relisted)
-
-
-def _told_headers(message: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Its headers; where Microsoft tells none, as of reports of its own making, what it knows."""
-    found = [
-        (str(one.get("name") or ""), str(one.get("value") or ""))
-        for one in (message.get(HEADERS) or [])[:MOST_HEADERS]
-    ]
-    if found:
-        return tuple(found)
-    known = {
-        "From": formataddr(_person(message.get("from")), "utf-8"),
-        "Subject": str(message.get("subject") or ""),
-        "Message-ID": str(message.get("internetMessageId") or ""),
-    }
-    return tuple((name, value) for name, value in known.items() if value)
-
-
-def _size(message: Mapping[str, Any]) -> int:
-    found = message.get("singleValueExtendedProperties") or []
-    told = next((str(one.get("value", "")) for one in found), "")
-    return int(told) if told.isdecimal() else 0
-
-
-def _shown() -> dict[str, str]:
-    mark = f"singleValueExtendedProperties($filter=id eq '{MARK}')"
-    return {"$select": SHOWN, "$expand": mark}
-
-
-def _mark(message: Mapping[str, Any]) -> str:
-    found = message.get("singleValueExtendedProperties") or []
-    return next((str(one.get("value", "")) for one in found if _is_mark(one)), "")
-
-
-def _is_mark(one: Mapping[str, Any]) -> bool:
-    return str(one.get("id", "")).lower() == MARK.lower()
-
-
-def _sent_copy(message: Mapping[str, Any]) -> SentCopy:
-    return SentCopy(
-        message_id=str(message["id"]),
-        sender=_shown_sender(message),
-        internet_message_id=str(message.get("internetMessageId") or ""),
-        thread_id=str(message.get("conversationId") or ""),
-        at=_moment(message.get("sentDateTime")),
-        token=_mark(message),
-        to=", ".join(str(_person(one)[1]) for one in message.get("toRecipients") or []),
-        subject=str(message.get("subject") or ""),
-    )
-
-
-def _shown_sender(message: Mapping[str, Any]) -> str:
-    """The From as recipients see it: with "on behalf of" where somebody else is the sender."""
-    name, address = _person(message.get("from"))
-    by_name, by_address = _person(message.get("sender"))
-    if by_address and address and by_address.lower() != address.lower():
-        name = f"{by_name or by_address} on behalf of {name or address}"
-    return formataddr((name, address), "utf-8") if address else ""
-
-
-def _person(told: Any) -> tuple[str, str]:
-    found = (told or {}).get("emailAddress") or {}
-    return str(found.get("name") or ""), str(found.get("address") or "")
-
-
-def _moment(text: Any) -> datetime | None:
-    """A time as Graph writes it; nothing where it cannot be read."""
-    try:
-        return datetime.fromisoformat(str(text).replace("Z", "+00:00"))
-    except ValueError:
-        return None

@@ -163,6 +163,14 @@ def is_spelt(email: str, holder: Contact | None = None) -> Problem | None:
     )
 
 
+def are_spelt(sending: Sending) -> Problem | None:
+    """Whether all of its addresses look like what was meant."""
+    doubtful = (one for one in (*sending.to, *sending.cc) if is_spelt(one))
+    email = next(doubtful, None)
+    one = is_spelt(email, contact_with(email)) if email else None
+    return one and replace(one, hint=f"{one.hint} If it is right, send it all the same.")
+
+
 def is_theirs(email: str, holder: Contact | None, theirs: Iterable[Contact]) -> Problem | None:
     """Whether an address belongs to somebody the document is for. holder: whose contact has it;
     theirs: the document's customer and the contacts of its property."""
@@ -259,6 +267,7 @@ PREFLIGHT: tuple[Check, ...] = (
     has_recipient,
     copies_have_addresses,
     recipients_are_addresses,
+    are_spelt,
     no_caution,
     not_too_many,
     files_fit,

@@ -43,6 +43,7 @@ from portal.senders import Choice, Mode
 from tests import factories
 from tests.factories import ACCOUNTS, MARY, OFFICE
 from tests.test_cli import run
+from tests.visitor import visitor
 
 AT = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)  # 15:00 in Sydney
 FINE, BROKEN = Said("connected", "Connected", "Yes"), Said("sign_in", "Needs you", "No", "Sign in.")
@@ -522,6 +523,27 @@ def test_a_caution_is_told_before_the_next_sending_and_in_a_batch(app: Flask) ->
         assert item.fix == f"contact:{fresh.contact_id}"
         assert step(inquiry.inquire(fresh), "addresses").problems[0].code == "came_back"
         db.session.rollback()
+
+
+def test_a_slip_of_the_keys_is_asked_about_before_the_sending_and_in_a_batch(app: Flask) -> None:
+    with app.app_context():
+        factories.office_mailbox()
+        olive = factories.olive()
+        fresh = factories.document(author=olive)
+        fresh.contact.email = "mary@gmial.com"
+        db.session.commit()
+        batch = batches.make("November", olive)
+        batches.fill(batch, select(Document.id).where(Document.id == fresh.id), olive)
+        batches.check(batch, olive)
+        [item] = batches.items(batch, "", 0, 5)
+        assert (item.state, item.problem_code) == ("ready", "slip")
+        assert item.problem.endswith("Did you mean mary@gmail.com?")
+        assert item.fix == f"contact:{fresh.contact_id}"
+        assert step(inquiry.inquire(fresh), "addresses").problems[0].code == "slip"
+        number = fresh.id
+        db.session.rollback()
+    page = visitor(app, factories.tom).words(f"/documents/{number}/dispatches/new")
+    assert "Did you mean mary@gmail.com?" in page and "send it all the same" in page
 
 
 def test_the_command_says_it_and_ends_accordingly(app: Flask, sent: Dispatch) -> None:

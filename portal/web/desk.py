@@ -22,7 +22,10 @@ from portal.web import consents
 from portal.web.guard import whom_to_ask
 
 #: What the page itself can put right: these never take the button away.
-MENDED_HERE = {"no_recipient", "bad_recipient", "too_many_recipients", "no_copy", "came_back"}
+MENDED_HERE = {
+    *("no_recipient", "bad_recipient", "too_many_recipients", "no_copy"),
+    *("slip", "came_back"),
+}
 #: A sending after which nobody is asked whether it should really go out again.
 GONE_BY = {State.CANCELLED, State.REFUSED, State.RETURNED}
 

@@ -32,7 +32,7 @@ HINTS = {
     "inactive": "Make the contact active again.",
     "too_many_recipients": "Mark fewer contacts at the property, or send it from its own page.",
     "bad_recipient": "Correct the contact's address.",
-    "slip": "Ask the customer, and correct the contact's address. If it is right, send all the same.",
+    "slip": "Ask the customer, and correct the contact. If it is right, send all the same.",
     "came_back": "Correct the contact's address. If it is right, send all the same.",
     "files_too_large": "Remove some of its files.",
     ALREADY: "It needs no sending.",

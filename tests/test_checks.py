@@ -135,7 +135,7 @@ def test_everything_wrong_is_told_at_once_and_in_order(app: Flask) -> None:
         for problem in preflight(Sending(empty, NOBODY, ())):
             assert problem.message.endswith(".") and problem.hint.endswith(".") and problem.fix
         db.session.rollback()
-    assert len(PREFLIGHT) == 9
+    assert len(PREFLIGHT) == 10
 
 
 def test_what_is_blocked_stores_nothing(invoice: Document) -> None:

@@ -99,13 +99,8 @@ def tell_managers() -> int:
 
 
 def _is_told(one: Stuck, manager: User, through: SendFrom) -> bool:
-    try:
-        _tell(one, manager, through)
-    except Exception:
-        journal.undo()
-        log.exception("a manager could not be told of mail that is stuck")
-        return False
-    return True
+    failing = "a manager could not be told of mail that is stuck"
+    return journal.by_itself(lambda: _tell(one, manager, through), log, failing) is not None
 
 
 def told(one: Stuck, user: User) -> Dispatch | None:
@@ -138,10 +133,10 @@ def _at_work(mailbox_id: int) -> bool:
     return last is not None and now() - last < AT_WORK
 
 
-def _tell(one: Stuck, manager: User, through: SendFrom) -> None:
+def _tell(one: Stuck, manager: User, through: SendFrom) -> Dispatch:
     subject = f"{one.messages} waited more than an hour for {one.mailbox.email}"
     to = Mailable(manager.email, manager.name)
-    dispatch.notice(_key(one, manager), to, subject, _body(one, manager), through)
+    return dispatch.notice(_key(one, manager), to, subject, _body(one, manager), through)
 
 
 def _key(one: Stuck, user: User) -> str:

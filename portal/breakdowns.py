@@ -101,23 +101,19 @@ def nobody_told(box: Mailbox) -> bool:
 
 
 def _is_told(box: Mailbox, user: User, way: SendFrom) -> bool:
-    try:
-        _tell(box, user, way)
-    except Exception:
-        journal.undo()
-        log.exception("somebody could not be told of a mailbox that broke")
-        return False
-    return True
+    failing = "somebody could not be told of a mailbox that broke"
+    return journal.by_itself(lambda: _tell(box, user, way), log, failing) is not None
 
 
-def _tell(box: Mailbox, user: User, way: SendFrom) -> None:
+def _tell(box: Mailbox, user: User, way: SendFrom) -> Dispatch:
     """The link is stored in the commit of its mail: neither is there without the other."""
     url = ""
     if user in who_can_mend(box):
         url = _address(links.put(Purpose.MAILBOX, user, None, box))
     subject = f"{box.email} cannot send: it needs {_needed(box)}"
     body = _body(box, user, url)
-    dispatch.notice(_key(box, user), Mailable(user.email, user.name), subject, body, way)
+    to = Mailable(user.email, user.name)
+    return dispatch.notice(_key(box, user), to, subject, body, way)
 
 
 def _key(box: Mailbox, user: User) -> str:

@@ -24,6 +24,7 @@ from portal import alarms, dispatch, instance, journal, queueing
 from portal.accounts import User, managers
 from portal.columns import UtcDateTime, now
 from portal.config import Config
+from portal.dispatch import Dispatch
 from portal.envelope import Mailable
 from portal.extensions import Base, db
 from portal.mailboxes import Address, Health, Mailbox, company_mailboxes
@@ -395,15 +396,14 @@ def tell_managers() -> int:
 
 
 def _is_told(row: Domain, manager: User, through: SendFrom) -> bool:
-    try:
-        to = Mailable(manager.email, manager.name)
-        subject = f"Mail from {row.shown} no longer passes the check for forged senders"
-        dispatch.notice(_key(row, manager), to, subject, _body(row, manager), through)
-    except Exception:
-        journal.undo()
-        log.exception("a manager could not be told of a sender domain")
-        return False
-    return True
+    failing = "a manager could not be told of a sender domain"
+    return journal.by_itself(lambda: _tell(row, manager, through), log, failing) is not None
+
+
+def _tell(row: Domain, manager: User, through: SendFrom) -> Dispatch:
+    to = Mailable(manager.email, manager.name)
+    subject = f"Mail from {row.shown} no longer passes the check for forged senders"
+    return dispatch.notice(_key(row, manager), to, subject, _body(row, manager), through)
 
 
 def _key(row: Domain, user: User) -> str:

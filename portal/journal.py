@@ -150,6 +150,19 @@ def undo() -> None:
         db.session.registry.clear()
 
 
+def by_itself(work: Callable[[], T], log: logging.Logger, failing: str) -> T | None:
+    """What one thing of several returned; None where it went wrong, which stops none of the others.
+
+    work: commits by itself. What it left open is undone then, and `log` says what is failing.
+    """
+    try:
+        return work()
+    except Exception:
+        undo()
+        log.exception(failing)
+        return None
+
+
 def connection() -> Connection:
     """The connection of the transaction that this thread is in."""
     return getattr(_mine, "connection", None) or db.session.connection()

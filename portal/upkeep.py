@@ -28,6 +28,7 @@ from portal import (
 )
 from portal.accounts import User, managers
 from portal.columns import db_now, now
+from portal.dispatch import Dispatch
 from portal.envelope import Mailable, ProviderAnswer
 from portal.extensions import db
 from portal.health import Forecast
@@ -179,6 +180,12 @@ def _key_of_end(box: Mailbox, user: User) -> str:
 
 
 def _is_told_of_end(box: Mailbox, found: Forecast, user: User, way: SendFrom) -> bool:
+    failing = "somebody could not be told that a sign-in ends"
+    told = journal.by_itself(lambda: _tell_of_end(box, found, user, way), log, failing)
+    return told is not None
+
+
+def _tell_of_end(box: Mailbox, found: Forecast, user: User, way: SendFrom) -> Dispatch:
     ends = "ends" if found.certain else "probably ends"
     day = found.at.astimezone(ZoneInfo(company().time_zone))
     when = f"{day:%A}, {day.day} {day:%B}, about {day:%H:%M}"
@@ -191,13 +198,7 @@ def _is_told_of_end(box: Mailbox, found: Forecast, user: User, way: SendFrom) ->
         f"{company().name}, by Sendwright",
     )
     to, key = Mailable(user.email, user.name), _key_of_end(box, user)
-    try:
-        dispatch.notice(key, to, subject, "\n\n".join(lines), way)
-    except Exception:
-        journal.undo()
-        log.exception("somebody could not be told that a sign-in ends")
-        return False
-    return True
+    return dispatch.notice(key, to, subject, "\n\n".join(lines), way)
 
 
 def _way_out(box: Mailbox, found: Forecast, user: User) -> str:
@@ -219,6 +220,11 @@ def _way_out(box: Mailbox, found: Forecast, user: User) -> str:
 
 
 def _is_told(ends: date, stage: int, manager: User, way: SendFrom) -> bool:
+    failing = "a manager could not be told of the client secret"
+    return journal.by_itself(lambda: _tell(ends, stage, manager, way), log, failing) is not None
+
+
+def _tell(ends: date, stage: int, manager: User, way: SendFrom) -> Dispatch:
     key = f"secret/{ends.isoformat()}/{stage}/{manager.id}"
     body = (
         f"Hello {manager.name.split()[0]},\n\n"
@@ -229,10 +235,4 @@ def _is_told(ends: date, stage: int, manager: User, way: SendFrom) -> bool:
         f"{company().name}, by Sendwright"
     )
     to = Mailable(manager.email, manager.name)
-    try:
-        dispatch.notice(key, to, "The portal’s secret for Microsoft ends soon", body, way)
-    except Exception:
-        journal.undo()
-        log.exception("a manager could not be told of the client secret")
-        return False
-    return True
+    return dispatch.notice(key, to, "The portal’s secret for Microsoft ends soon", body, way)

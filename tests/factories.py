@@ -5,10 +5,11 @@ from decimal import Decimal
 from typing import Any
 
 import requests
+from sqlalchemy import select
 
 from portal import consent, dispatch, mailboxes
 from portal.accounts import Role, User, add_user
-from portal.dispatch import Deed, Dispatch, Wish
+from portal.dispatch import Deed, Dispatch, Purpose, Wish
 from portal.documents import Document, Draft, keep, next_number
 from portal.documents.facts import LineFacts
 from portal.extensions import db
@@ -170,6 +171,12 @@ def wish(number: int = 1, to: str = MARY, **chosen: Any) -> Wish:
 def asked(document_: Document | None = None, user: User | None = None, **chosen: Any) -> Dispatch:
     """A dispatch somebody has just asked for."""
     return dispatch.request(document_ or document(), user or tom(), wish(**chosen))
+
+
+def notices() -> list[Dispatch]:
+    """What the portal itself wrote to people, oldest first."""
+    query = select(Dispatch).where(Dispatch.purpose == Purpose.NOTICE).order_by(Dispatch.id)
+    return list(db.session.scalars(query))
 
 
 def connected(

@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from portal import alarms, breakdowns, mailboxes
 from portal.accounts import Role
 from portal.columns import now
-from portal.dispatch import Dispatch, Purpose, State
+from portal.dispatch import Dispatch, State
 from portal.extensions import db
 from portal.mailboxes import Address, Mailbox
 from tests import factories
@@ -39,11 +39,6 @@ def waited(one: Dispatch, minutes: int) -> None:
     db.session.commit()
 
 
-def notices() -> list[Dispatch]:
-    query = select(Dispatch).where(Dispatch.purpose == Purpose.NOTICE).order_by(Dispatch.id)
-    return list(db.session.scalars(query))
-
-
 def test_an_hour_in_the_queue_is_an_alarm_and_less_is_none(office: Mailbox) -> None:
     one = factories.asked()
     waited(one, 59)
@@ -66,7 +61,7 @@ def test_the_managers_are_told_once_through_another_mailbox(office: Mailbox) -> 
     waited(factories.asked(), 61)
     for _sweep in range(3):
         alarms.tell_managers()
-    (mail,) = notices()
+    (mail,) = factories.notices()
     assert mail.to == ["olive@brightspark.example"]
     assert (mail.mailbox_id, mail.from_email) == (other.id, factories.ACCOUNTS)
     assert "1 message has been in the queue of office@brightspark.example" in mail.body
@@ -79,7 +74,7 @@ def test_a_manager_whom_no_mail_can_be_written_to_keeps_no_other_from_being_told
     factories.person("j\u00f6rg", "A. J\u00f6rg", Role.MANAGER)  # sorted before Olive
     waited(factories.asked(), 61)
     assert alarms.tell_managers() == 1
-    assert [mail.to for mail in notices()] == [["olive@brightspark.example"]]
+    assert [mail.to for mail in factories.notices()] == [["olive@brightspark.example"]]
     assert "a manager could not be told" in caplog.text
 
 
@@ -95,7 +90,7 @@ def test_a_second_hour_of_the_same_trouble_is_the_same_alarm_but_new_trouble_is_
     )
     waited(factories.asked(factories.document(number="INV-0043")), 61)
     alarms.tell_managers()
-    assert len(notices()) == 2
+    assert len(factories.notices()) == 2
 
 
 @pytest.mark.parametrize("broken", ["needs_sign_in", "paused", "missing"])
@@ -111,7 +106,7 @@ def test_with_no_other_sender_that_works_nobody_is_told_by_mail(
         db.session.commit()
     waited(factories.asked(), 61)
     assert alarms.tell_managers() == 0
-    assert notices() == []
+    assert factories.notices() == []
 
 
 def test_one_that_cannot_be_reached_tells_only_where_no_other_is_in_order(office: Mailbox) -> None:
@@ -130,7 +125,7 @@ def test_the_alarms_own_mail_is_no_reason_for_another_alarm(office: Mailbox) -> 
     another_mailbox()
     waited(factories.asked(), 61)
     alarms.tell_managers()
-    waited(notices()[0], 120)
+    waited(factories.notices()[0], 120)
     assert [one.mailbox.id for one in alarms.stuck()] == [office.id]
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 import requests
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from portal import (
     attempts,
@@ -23,7 +23,7 @@ from portal import (
 from portal.accounts import User
 from portal.columns import now
 from portal.config import Config
-from portal.dispatch import Dispatch, Purpose, State, reviewing
+from portal.dispatch import Dispatch, State, reviewing
 from portal.envelope import NeedsSignIn
 from portal.extensions import db
 from portal.mailboxes import Health, Mailbox
@@ -68,11 +68,6 @@ def another_mailbox() -> Mailbox:
     return box
 
 
-def notices() -> list[Dispatch]:
-    query = select(Dispatch).where(Dispatch.purpose == Purpose.NOTICE).order_by(Dispatch.id)
-    return list(db.session.scalars(query))
-
-
 def link_in(mail: Dispatch) -> str:
     found = re.search(r"/links/mailbox/\S+", mail.body)
     assert found, mail.body
@@ -95,7 +90,7 @@ def test_who_can_mend_it_is_told_once_by_another_way_and_mends_it_on_a_phone(
         lately, long_ago = broken(local_google, 2)
         assert {lately.state, long_ago.state} == {State.HELD}
         assert (breakdowns.tell(), breakdowns.tell()) == (1, 0)
-        (mail,) = notices()
+        (mail,) = factories.notices()
         assert (mail.to, mail.mailbox_id) == (["olive@brightspark.example"], other.id)
         assert "2 messages are safe and waiting" in mail.body
         waited(long_ago, 2)
@@ -191,7 +186,7 @@ def test_the_owner_gets_the_link_and_the_office_the_news(
         box = factories.connected(local_google.url, NIA, owner=factories.nia())
         _mark_broken(box)
         assert breakdowns.tell() == 2
-        to = {mail.to[0]: mail for mail in notices()}
+        to = {mail.to[0]: mail for mail in factories.notices()}
         assert link_in(to[NIA])
         news = to["olive@brightspark.example"].body
         assert "/links/" not in news and "Nia Cole has been sent a link" in news
@@ -352,7 +347,7 @@ def test_the_seven_days_of_testing_are_told_ahead_once_to_owner_and_office(
         db.session.add(own)
         db.session.commit()
         assert (upkeep.tell_of_ends(), upkeep.tell_of_ends()) == (3, 0)
-        told = {(mail.to[0], mail.subject.split()[3]): mail for mail in notices()}
+        told = {(mail.to[0], mail.subject.split()[3]): mail for mail in factories.notices()}
         mine = told["olive@brightspark.example", OFFICE]
         assert mine.from_email == OFFICE  # which still sends, and is the only way
         assert "/settings" in mine.body and "publishes the project" in mine.body
@@ -372,6 +367,6 @@ def test_the_end_of_the_secret_is_told_to_managers_once_for_each_stage(app: Flas
         app.config["PORTAL"] = config.model_copy(update={"MICROSOFT_SECRET_ENDS": ends})
         for _ in range(2):
             upkeep.tell_of_secret()
-        (mail,) = notices()
+        (mail,) = factories.notices()
         assert mail.to == [olive.email] and "ends in 20 days" in mail.body
     assert "ends in 20 days" in visitor(app, factories.olive).words("/settings")

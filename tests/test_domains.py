@@ -6,12 +6,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from flask import current_app
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from portal import domains
 from portal.accounts import Role
 from portal.columns import now
-from portal.dispatch import Dispatch, Purpose
 from portal.domains import BadSelector, Domain, TooSoon
 from portal.extensions import db
 from portal.mailboxes import Address, Mailbox
@@ -58,11 +57,6 @@ def ours() -> Domain:
     assert found
     db.session.refresh(found)
     return found
-
-
-def notices() -> list[Dispatch]:
-    query = select(Dispatch).where(Dispatch.purpose == Purpose.NOTICE).order_by(Dispatch.id)
-    return list(db.session.scalars(query))
 
 
 # -- which domains ---------------------------------------------------------------------------------
@@ -281,7 +275,7 @@ def test_each_manager_is_told_once_when_a_domain_stops_passing(
 ) -> None:
     for _sweep in range(2):
         domains.tell_managers()
-    told = notices()
+    told = factories.notices()
     assert sorted(one.to[0] for one in told) == [
         "jo@brightspark.example",
         "olive@brightspark.example",
@@ -299,7 +293,7 @@ def test_once_it_passes_again_the_next_time_is_a_new_alarm(office: Mailbox, brok
     broken({f"{OURS} TXT": ["v=spf1 -all"]})
     asked_long_ago()
     domains.look_again()
-    assert len(domains.failing()) == 1 and len(notices()) == 4
+    assert len(domains.failing()) == 1 and len(factories.notices()) == 4
 
 
 def test_a_name_server_that_is_down_is_no_alarm(office: Mailbox, publish: Change) -> None:
@@ -307,13 +301,13 @@ def test_a_name_server_that_is_down_is_no_alarm(office: Mailbox, publish: Change
     publish({f"{OURS} TXT": Kind.FAILED, f"google._domainkey.{OURS} TXT": Kind.SILENT})
     asked_long_ago()
     domains.look_again()
-    assert ours().tone == "open" and domains.failing() == [] and notices() == []
+    assert ours().tone == "open" and domains.failing() == [] and factories.notices() == []
 
 
 def test_a_domain_that_never_passed_is_no_alarm(office: Mailbox, publish: Change) -> None:
     publish({f"{OURS} TXT": ["v=spf1 -all"], f"google._domainkey.{OURS} TXT": Kind.NO_NAME})
     domains.look_again()
-    assert ours().tone == "bad" and domains.failing() == [] and notices() == []
+    assert ours().tone == "bad" and domains.failing() == [] and factories.notices() == []
 
 
 def test_a_domain_that_nothing_is_sent_from_any_more_raises_no_alarm(

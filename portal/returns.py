@@ -5,12 +5,12 @@ is told together, each report once, and only to those who want to hear of it.
 """
 
 import logging
-from collections import defaultdict
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from flask import current_app
-from sqlalchemy import select, update
+from sqlalchemy import Row, Select, and_, select, update
+from sqlalchemy.orm import joinedload
 
 from portal import breakdowns, dispatch, instance, journal
 from portal.accounts import User
@@ -39,59 +39,49 @@ def tell() -> int:
     told; where nothing can send, it is told later.
     """
     with reading():
-        found = _untold() if instance.may_send() else []
-        useless = [one.id for one in found if _is_for_nobody(one)]
-        due = {user.id: mine for user, mine in _by_person(found).items() if _is_gathered(mine)}
+        found = db.session.execute(_untold()).all() if instance.may_send() else []
+        due = _gathered(found)
         ways = {user: breakdowns.way_to(db.session.get_one(User, user), 0) for user in due}
-        ids = {user: [one.id for one in mine] for user, mine in due.items()}
+    useless = [id_ for id_, _, _, wanted in found if not wanted]
     if useless:
         journal.write(lambda: _mark(useless))
-    return sum(_is_told(user, ids[user], way) for user, way in ways.items() if way)
+    return sum(_is_told(user, due[user], way) for user, way in ways.items() if way)
 
 
-def _untold() -> list[Arrival]:
-    query = select(Arrival).where(UNTOLD).order_by(Arrival.seen_at, Arrival.id)
-    return list(db.session.scalars(query.limit(A_FEW)))
+def _untold() -> Select[int, datetime, int, bool]:
+    """Reports that nobody was told of, oldest first: each with whoever pressed Send, and whether
+    they need a mail of it. They need none who said so, know it, or to whom it is no news."""
+    theirs = and_(Dispatch.purpose == Purpose.DOCUMENT, User.active, User.told_of_returns)
+    news = and_(Arrival.tied_by != Tie.PERSON, Arrival.seen_at > now() - OLD_NEWS)
+    query = select(Arrival.id, Arrival.seen_at, User.id, and_(theirs, news))
+    query = query.outerjoin(Dispatch, Dispatch.id == Arrival.dispatch_id)
+    query = query.outerjoin(User, User.id == Dispatch.requested_by_id)
+    return query.where(UNTOLD).order_by(Arrival.seen_at, Arrival.id).limit(A_FEW)
 
 
-def _is_for_nobody(arrival: Arrival) -> bool:
-    """Whether nobody needs a mail of it: they said so, know it, or it is no document of theirs."""
-    one = arrival.dispatch
-    if one is None or one.purpose != Purpose.DOCUMENT or arrival.tied_by == Tie.PERSON:
-        return True
-    who = one.requested_by if one.requested_by_id is not None else None
-    wants = who is not None and who.active and who.told_of_returns
-    return not wants or arrival.seen_at < now() - OLD_NEWS
-
-
-def _by_person(arrivals: Iterable[Arrival]) -> dict[User, list[Arrival]]:
-    found: dict[User, list[Arrival]] = defaultdict(list)
-    for one in arrivals:
-        if not _is_for_nobody(one):
-            found[_of(one).requested_by].append(one)
-    return found
-
-
-def _is_gathered(arrivals: list[Arrival]) -> bool:
-    return arrivals[0].seen_at < now() - GATHERED
+def _gathered(found: Iterable[Row[int, datetime, int, bool]]) -> dict[int, list[int]]:
+    """By person the reports to tell of now: all of theirs, once the oldest has waited."""
+    due: dict[int, list[int]] = {}
+    for id_, seen_at, user, wanted in found:
+        if wanted and (user in due or seen_at < now() - GATHERED):
+            due.setdefault(user, []).append(id_)
+    return due
 
 
 def _is_told(user_id: int, ids: list[int], way: SendFrom) -> bool:
-    try:
-        return _tell(db.session.get_one(User, user_id), ids, way)
-    except Exception:
-        log.exception("somebody could not be told of what came back")
-        return False
-    finally:
-        journal.undo()
+    failing = "somebody could not be told of what came back"
+    return journal.by_itself(lambda: _tell(user_id, ids, way), log, failing) or False
 
 
-def _tell(user: User, ids: list[int], way: SendFrom) -> bool:
+def _tell(user_id: int, ids: list[int], way: SendFrom) -> bool:
     """The reports are marked in the commit of the mail: neither is there without the other."""
     if _mark(ids) != len(ids):  # somebody else tells of them just now
+        journal.undo()
         return False
+    user = db.session.get_one(User, user_id)
     query = select(Arrival).where(Arrival.id.in_(ids)).order_by(Arrival.seen_at, Arrival.id)
-    arrivals = list(db.session.scalars(query))
+    whole = joinedload(Arrival.dispatch).joinedload(Dispatch.document)
+    arrivals = list(db.session.scalars(query.options(whole)))
     to = Mailable(user.email, user.name)
     dispatch.notice(_key(user, ids), to, _subject(arrivals), _body(user, arrivals), way)
     db.session.commit()
@@ -125,7 +115,7 @@ def _body(user: User, arrivals: list[Arrival]) -> str:
         f"{count} came back:",
         *told,
         *([f"And {more} more: {address}"] if more else []),
-        "What to do: open the page, put the address right there, and send it again.",
+        "What to do: open the page. It says whose move it is, and there you can send it again.",
         f"{company().name}, by Sendwright\n"
         f"You can switch these mails off under My e-mail: {address}/profile",
     )

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from portal import breakdowns, returns
 from portal.accounts import User
@@ -43,21 +43,16 @@ def came_back(number: str = "INV-0042", minutes: float = 10, **more: object) -> 
     return made
 
 
-def mails() -> list[Dispatch]:
-    query = select(Dispatch).where(Dispatch.purpose == Purpose.NOTICE).order_by(Dispatch.id)
-    return list(db.session.scalars(query))
-
-
 def test_whoever_pressed_send_hears_of_it_with_the_reason_and_the_way(office: Mailbox) -> None:
     arrival = came_back()
     assert returns.tell() == 1
-    [mail] = mails()
+    [mail] = factories.notices()
     assert (mail.to, mail.from_email) == (["tom@brightspark.example"], OFFICE)
     assert mail.subject == "INV-0042 came back"
     assert f"{MARY}: This address does not exist." in mail.body
     assert f"/dispatches/{arrival.dispatch_id}" in mail.body
     assert "/profile" in mail.body  # where it is switched off
-    assert returns.tell() == 0 and len(mails()) == 1
+    assert returns.tell() == 0 and len(factories.notices()) == 1
 
 
 def test_what_comes_back_together_is_told_together(office: Mailbox) -> None:
@@ -65,11 +60,11 @@ def test_what_comes_back_together_is_told_together(office: Mailbox) -> None:
     assert returns.tell() == 0  # more may come
     came_back("INV-2", minutes=6)
     assert returns.tell() == 1
-    [mail] = mails()
+    [mail] = factories.notices()
     assert mail.subject == "2 messages came back"
     assert mail.body.index("INV-2") < mail.body.index("INV-1")
     came_back("INV-3")
-    assert returns.tell() == 1 and "INV-2" not in mails()[1].body
+    assert returns.tell() == 1 and "INV-2" not in factories.notices()[1].body
 
 
 @pytest.mark.sqlite_only
@@ -77,7 +72,7 @@ def test_of_a_flood_one_mail_names_twenty(office: Mailbox) -> None:
     for number in range(23):
         came_back(f"INV-{number}")
     assert returns.tell() == 1
-    [mail] = mails()
+    [mail] = factories.notices()
     assert mail.body.count("/dispatches/") == 20 and "And 3 more" in mail.body
 
 
@@ -92,14 +87,14 @@ def test_nobody_is_told_who_need_not_be(why: str, office: Mailbox) -> None:
     elif why == "said so":
         arrival.tied_by = Tie.PERSON
     db.session.commit()
-    assert returns.tell() == 0 and mails() == []
+    assert returns.tell() == 0 and factories.notices() == []
     assert db.session.get_one(Arrival, arrival.id, populate_existing=True).told_at
 
 
 def test_what_is_only_a_guess_or_no_return_tells_nobody(office: Mailbox) -> None:
     came_back("INV-1", standing=Standing.ASKED)
     came_back("INV-2", sort=Sort.REPLY)
-    assert returns.tell() == 0 and mails() == []
+    assert returns.tell() == 0 and factories.notices() == []
 
 
 def test_where_nothing_can_send_it_is_told_later(office: Mailbox) -> None:
@@ -119,7 +114,7 @@ def test_of_two_workers_one_tells(office: Mailbox) -> None:
     way = breakdowns.way_to(factories.tom(), 0)
     assert way is not None
     assert not returns._is_told(factories.tom().id, [arrival.id], way)
-    assert mails() == []
+    assert factories.notices() == []
 
 
 def test_a_person_switches_it_off_and_on(app: Flask) -> None:

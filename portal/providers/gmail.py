@@ -56,9 +56,11 @@ from portal.providers.wire import (
     clock_ahead,
     connections,
     in_between,
+    object_in,
     patience,
     read_up_to,
     unclear,
+    words_of,
 )
 
 SCOPE = "https://www.googleapis.com/auth/gmail."
@@ -206,7 +208,7 @@ class Gmail(Provider):
         self._token = token
         self._bearer = ""
         self._timeout = patience(timeout)
-        self._clock_ahead = timedelta(0)  # as its last answer told
+        self._dated = "", datetime.now(UTC)  # the Date of its last answer, and when it came
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -253,9 +255,10 @@ class Gmail(Provider):
     def _by_its_clock(self, moment: datetime) -> list[datetime]:
         """When a moment of our clock was by Gmail's. Two where they stand apart: as ours goes now,
         and as it may have gone then, for somebody may have put it wrong since."""
-        if abs(self._clock_ahead) <= CLOCKS_APART:
+        ahead = clock_ahead(*self._dated)
+        if ahead is None or abs(ahead) <= CLOCKS_APART:
             return [moment]
-        return [moment + self._clock_ahead, moment]
+        return [moment + ahead, moment]
 
     def _sent_list(self, most_pages: int) -> SentList:
         """Its first page is asked for at once: the answer tells Gmail's clock besides."""
@@ -416,8 +419,7 @@ class Gmail(Provider):
             data = read_up_to(answer, call.most) if call.most else answer.data
         except HTTPError as failure:
             raise broken(failure, sends=call.sends, name="Gmail") from failure
-        ahead = clock_ahead(answer.headers)
-        self._clock_ahead = self._clock_ahead if ahead is None else ahead
+        self._dated = answer.headers.get("Date") or "", datetime.now(UTC)
         return answer.status, data
 
 
@@ -475,11 +477,8 @@ def _forbidden(error: GmailError, words: str) -> ProviderAnswer:
 def _parsed(answer: bytes, sends: bool) -> dict[str, Any]:
     if not answer and not sends:  # what a deletion answers
         return {}
-    try:
-        found = json.loads(answer)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
+    found = object_in(answer)
+    if found is None:
         raise unclear("Gmail's answer could not be read.", repr(answer[:200]), sends=sends)
     return found
 
@@ -501,8 +500,7 @@ def _error(body: bytes) -> GmailError | None:
 
 def _words(status: int, body: bytes) -> str:
     error = _error(body)
-    said = f"{error.reason} {error.message}" if error else body[:200].decode(errors="replace")
-    return f"{status} {said}".strip()
+    return words_of(status, f"{error.reason} {error.message}" if error else "", body)
 
 
 def _limit(message: str, reason: str, words: str) -> TryLater:

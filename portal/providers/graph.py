@@ -35,9 +35,9 @@ from portal.providers.graph_answers import (
     Forgotten,
     answer_for,
     error_in,
+    in_words,
     parsed,
     retry_after,
-    words_of,
 )
 from portal.providers.graph_messages import (
     ARRIVED,
@@ -411,7 +411,7 @@ class Graph(Provider):
         """
         status, headers, answer = self._answered(call, self._url(call, items), body)
         if status != 202 or answer.lstrip().startswith(b"<"):
-            raise in_between(words_of(status, answer), sends=True)
+            raise in_between(in_words(status, answer), sends=True)
         waits = retry_after(headers) or 0
         words = f"202, Retry-After {headers.get('Retry-After')}" if waits else "202"
         return Receipt(message_id, words=words, rests=waits)

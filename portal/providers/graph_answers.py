@@ -21,7 +21,14 @@ from portal.envelope import (
     Refused,
     TryLater,
 )
-from portal.providers.wire import IN_BETWEEN, WHILE_LOOKED_INTO, in_between, unclear
+from portal.providers.wire import (
+    IN_BETWEEN,
+    WHILE_LOOKED_INTO,
+    in_between,
+    object_in,
+    unclear,
+    words_of,
+)
 
 #: Where no moment is named, a day's limit is tried again every hour; none lasts longer than a day.
 AN_HOUR, LONGEST_WAIT = 3600.0, 24 * 3600.0
@@ -91,7 +98,7 @@ class GraphProblem:
 
 def answer_for(status: int, headers: Mapping[str, str], body: bytes, call: Call) -> ProviderAnswer:
     """Sort what was answered instead of the thing asked for, by what happens next."""
-    problem, words = error_in(body), words_of(status, body)
+    problem, words = error_in(body), in_words(status, body)
     if status >= 500 or status == 408:
         return _own_error(headers, call, words)
     if problem is None or status < 400:
@@ -177,11 +184,8 @@ def parsed(answer: bytes) -> dict[str, Any]:
     """A good answer as what it tells. TryLater: it cannot be read."""
     if not answer:  # what a deletion answers
         return {}
-    try:
-        found = json.loads(answer)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
+    found = object_in(answer)
+    if found is None:
         raise TryLater("Microsoft's answer could not be read.", repr(answer[:200]))
     return found
 
@@ -195,8 +199,7 @@ def error_in(body: bytes) -> GraphProblem | None:
         return None
 
 
-def words_of(status: int, body: bytes) -> str:
+def in_words(status: int, body: bytes) -> str:
     """What was answered, in its own words, for the evidence."""
     problem = error_in(body)
-    said = f"{problem.code} {problem.message}" if problem else body[:200].decode(errors="replace")
-    return f"{status} {said}".strip()
+    return words_of(status, f"{problem.code} {problem.message}" if problem else "", body)

@@ -4,10 +4,11 @@ Nothing is ever repeated by the client: a POST that got no answer may have been 
 it can have been is what decides between "try later" and "unclear".
 """
 
+import json
 import threading
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import certifi
 import urllib3
@@ -84,13 +85,13 @@ def patience(seconds: float) -> urllib3.Timeout:
     return urllib3.Timeout(connect=min(seconds, 10), read=seconds)
 
 
-def clock_ahead(headers: Mapping[str, str]) -> timedelta | None:
-    """How far the clock of who answered is ahead of this machine's, by the Date of its answer
-    (RFC 9110, 6.6.1); None where it tells none."""
+def clock_ahead(date: str, received: datetime) -> timedelta | None:
+    """How far the clock of who answered is ahead of this machine's, by the Date of an answer
+    (RFC 9110, 6.6.1) and when that came in; None where it tells none."""
     try:
-        told = parsedate_to_datetime(headers["Date"])
-        return told.replace(tzinfo=told.tzinfo or UTC) - datetime.now(UTC)
-    except (KeyError, ValueError, OverflowError):
+        told = parsedate_to_datetime(date)
+        return told.replace(tzinfo=told.tzinfo or UTC) - received
+    except (ValueError, OverflowError):
         return None
 
 
@@ -107,6 +108,20 @@ def read_up_to(answer: BaseHTTPResponse, most: int, *, cut: bool = False) -> byt
     if cut:
         return data[:most]
     raise TooMuch
+
+
+def object_in(answer: bytes) -> dict[str, Any] | None:
+    """The JSON object that an answer is; None where it is none."""
+    try:
+        found = json.loads(answer)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def words_of(status: int, said: str, body: bytes) -> str:
+    """An answer in its own words, for the evidence: what its error said, else how it begins."""
+    return f"{status} {said or body[:200].decode(errors='replace')}".strip()
 
 
 def broken(failure: HTTPError, *, sends: bool, name: str) -> ProviderAnswer:

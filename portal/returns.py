@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 GATHERED, OLD_NEWS = timedelta(minutes=5), timedelta(days=2)
 #: So many are looked at in one go, and so many are named in one mail.
 A_FEW, MOST_NAMED = 500, 20
+#: What came back, oldest first, each with the reports that say so.
+Sendings = dict[Dispatch, list[Arrival]]
 
 
 def tell() -> int:
@@ -81,9 +83,12 @@ def _tell(user_id: int, ids: list[int], way: SendFrom) -> bool:
     user = db.session.get_one(User, user_id)
     query = select(Arrival).where(Arrival.id.in_(ids)).order_by(Arrival.seen_at, Arrival.id)
     whole = joinedload(Arrival.dispatch).joinedload(Dispatch.document)
-    arrivals = list(db.session.scalars(query.options(whole)))
+    sendings: Sendings = {}
+    for arrival in db.session.scalars(query.options(whole)):
+        assert arrival.dispatch is not None
+        sendings.setdefault(arrival.dispatch, []).append(arrival)
     to = Mailable(user.email, user.name)
-    dispatch.notice(_key(user, ids), to, _subject(arrivals), _body(user, arrivals), way)
+    dispatch.notice(_key(user, ids), to, _subject(sendings), _body(user, sendings), way)
     db.session.commit()
     return True
 
@@ -100,19 +105,21 @@ def _key(user: User, ids: list[int]) -> str:
     return f"returned/{user.id}/{max(ids)}"
 
 
-def _subject(arrivals: list[Arrival]) -> str:
-    about = list(dict.fromkeys(_of(one).about for one in arrivals))
-    return f"{about[0]} came back" if len(about) == 1 else f"{len(about)} messages came back"
+def _subject(sendings: Sendings) -> str:
+    first = next(iter(sendings))
+    return (
+        f"{first.about} came back" if len(sendings) == 1 else f"{len(sendings)} messages came back"
+    )
 
 
-def _body(user: User, arrivals: list[Arrival]) -> str:
+def _body(user: User, sendings: Sendings) -> str:
     address = current_app.config["PORTAL"].PUBLIC_URL
-    told = [_told(one, address) for one in arrivals[:MOST_NAMED]]
-    more = len(arrivals) - len(told)
-    count = "1 message that you sent" if len(arrivals) == 1 else "Messages that you sent"
+    told = [_told(*one, address) for one in list(sendings.items())[:MOST_NAMED]]
+    more = len(sendings) - len(told)
+    count = "A message" if len(sendings) == 1 else f"{len(sendings)} messages"
     parts = (
         f"Hello {user.name.split()[0]},",
-        f"{count} came back:",
+        f"{count} that you sent came back:",
         *told,
         *([f"And {more} more: {address}"] if more else []),
         "What to do: open the page. It says whose move it is, and there you can send it again.",
@@ -122,12 +129,6 @@ def _body(user: User, arrivals: list[Arrival]) -> str:
     return "\n\n".join(parts)
 
 
-def _told(arrival: Arrival, address: str) -> str:
-    one = _of(arrival)
-    words = came_back_words(one, arrival)
-    return f"{one.about}\n{words}\n{address}/dispatches/{one.id}"
-
-
-def _of(arrival: Arrival) -> Dispatch:
-    assert arrival.dispatch is not None
-    return arrival.dispatch
+def _told(one: Dispatch, arrivals: list[Arrival], address: str) -> str:
+    words = dict.fromkeys(came_back_words(one, each) for each in arrivals)
+    return "\n".join((one.about, *words, f"{address}/dispatches/{one.id}"))

@@ -68,6 +68,22 @@ def test_what_comes_back_together_is_told_together(office: Mailbox) -> None:
 
 
 @pytest.mark.sqlite_only
+def test_a_message_that_came_back_for_two_is_told_of_once(office: Mailbox) -> None:
+    first = came_back()
+    failed = {"email": "bob@homes.example", "verdict": "soft", "reason": "mailbox_full"}
+    again = {"mailbox_id": first.mailbox_id, "provider_id": "again", "tied_by": Tie.TOKEN}
+    again |= {"sort": Sort.BOUNCE, "standing": Standing.FOLLOWED, "whole": True, "at": now()}
+    second = Arrival(**again, dispatch_id=first.dispatch_id, seen_at=first.seen_at)
+    second.failed = [{**failed, "status": "4.2.2", "words": "over quota"}]
+    db.session.add(second)
+    db.session.commit()
+    assert returns.tell() == 1
+    [mail] = factories.notices()
+    assert mail.subject == "INV-0042 came back" and mail.body.count("/dispatches/") == 1
+    assert f"{MARY}: This" in mail.body and "bob@homes.example: Their mailbox is full." in mail.body
+
+
+@pytest.mark.sqlite_only
 def test_of_a_flood_one_mail_names_twenty(office: Mailbox) -> None:
     for number in range(23):
         came_back(f"INV-{number}")

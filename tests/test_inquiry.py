@@ -540,8 +540,10 @@ def test_a_slip_of_the_keys_is_asked_about_before_the_sending_and_in_a_batch(app
         assert item.problem.endswith("Did you mean mary@gmail.com?")
         assert item.fix == f"contact:{fresh.contact_id}"
         assert step(inquiry.inquire(fresh), "addresses").problems[0].code == "slip"
-        number = fresh.id
+        number, draft = fresh.id, f"/batches/{batch.id}"
         db.session.rollback()
+    to_put_right, _, _ = visitor(app, factories.olive).words(draft).partition("All invoices")
+    assert "Did you mean mary@gmail.com?" in to_put_right and "Nothing." not in to_put_right
     page = visitor(app, factories.tom).words(f"/documents/{number}/dispatches/new")
     assert "Did you mean mary@gmail.com?" in page and "send it all the same" in page
 

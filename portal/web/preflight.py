@@ -102,10 +102,10 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Lack:
-    """One problem that several items share."""
+    """One problem that several items share. state: of the items; ready where it is but a remark."""
 
     count: int
-    blocking: bool
+    state: str
     problem: str
     hint: str
     href: str
@@ -214,19 +214,26 @@ def row(item: BatchItem, steps: Mapping[int, arrivals.Step]) -> Row:
     return Row(item, sent.state, sent.facts.label, sent.state_note, sent.facts.what_to_do, look)
 
 
+#: What keeps an item back, what lets it wait, and what should only be looked at, in this order.
+OF_WEIGHT = {"blocked": 0, "left": 0, "waits": 1, "ready": 2}
+
+
 def lacks(batch: Batch, summary: Summary) -> list[Lack]:
-    """What is lacking, the most frequent first; a single one with the way to put it right."""
+    """What is lacking or should be looked at, the gravest first, and of these the most frequent; a
+    single one with the way to put it right."""
     return [
         Lack(
             one.count,
-            one.state != "waits",
+            one.state,
             one.problem,
             one.hint,
             _list_href(batch, one.group),
             way(one.fix, batch.id) if one.count == 1 or one.fix == "sender" else None,
         )
-        for one in sorted(summary.problems, key=lambda one: (one.state == "waits", -one.count))
-        if one.state in ("blocked", "waits", "left")
+        for one in sorted(
+            (one for one in summary.problems if one.state in OF_WEIGHT),
+            key=lambda one: (OF_WEIGHT[one.state], -one.count),
+        )
     ]
 
 

@@ -49,6 +49,14 @@ def read(public_url: str) -> dict[str, str]:
     return found
 
 
+def is_played_back() -> bool:
+    """Whether a server of PostgreSQL still plays its log back. It may be read then, but nobody
+    knows yet which line of time it will be on."""
+    if db.session.connection().dialect.name == "sqlite":
+        return False
+    return bool(db.session.scalar(text("SELECT pg_is_in_recovery()")))
+
+
 def difference(kept: Mapping[str, str], found: Mapping[str, str]) -> str:
     """One sentence about the gravest difference; nothing where there is none."""
     differ = (one for one in MEANINGS if one in kept and one in found and kept[one] != found[one])

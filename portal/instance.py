@@ -250,6 +250,8 @@ def _look(one: Watch) -> bool:
     known = one.witness_for(key).known() if key else 0  # asked first: it may grow meanwhile
     row = _standing()
     with reading():
+        if home.is_played_back():  # then this was no look
+            return False
         kept = db.session.scalar(select(Instance.home)) or {}
         found = home.read(_config().PUBLIC_URL)
     one.looked_at, one.table = began, row.number if row else ""

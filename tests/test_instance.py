@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -238,8 +239,32 @@ def test_a_server_restored_to_a_point_in_time_sends_nothing_and_one_started_anew
             own.execute("ALTER SYSTEM SET restore_command = 'false'")
             start_anew(own, "recovery.signal")  # from its log, as after a restored base backup
             assert not instance.may_work()  # its connection was cut, so it looks at once
+            await_the_end_of_recovery(own)
+            assert not instance.may_work()
             assert stopped() == home.MEANINGS["line"]
             assert {**home.read(PORTAL), "line": kept["line"]} == kept, "all else is as it was"
+
+
+def test_while_a_server_plays_its_log_back_nothing_counts_as_a_look(redis_url: str) -> None:
+    with servers.postgres() as own, own.database("sendwright_shop") as address:
+        servers.migrate(address)
+        with worker_on(address, redis_url):
+            assert instance.may_work()
+            db.session.remove()
+            start_anew(own, "standby.signal")  # it may be read, until somebody lets it go on
+            assert not instance.may_work() and not stopped()
+            own.execute("SELECT pg_promote()")  # on the connection that is there already
+            assert not instance.may_work()
+            assert stopped() == home.MEANINGS["line"]
+
+
+def await_the_end_of_recovery(server: servers.Postgres) -> None:
+    with psycopg.connect(server.address("postgres"), autocommit=True) as connection:
+        for _ in range(600):
+            if connection.execute("SELECT pg_is_in_recovery()").fetchone() == (False,):
+                return
+            time.sleep(0.05)
+    raise AssertionError("it still plays its log back")
 
 
 def start_anew(server: servers.Postgres, *files: str) -> None:
